@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_BASE_TEXT_H
+#define VENV_BASE_TEXT_H
+
+/*
+ * Bytes seen as text: UTF-8, escaping for terminals and logs, durations and sizes as people write
+ * them, the nearest of a list of words.
+ */
+
+#include "base/buf.h"
+
+/* Length of the longest prefix that is valid UTF-8 (no surrogates, no overlong forms). */
+size_t venv_utf8_valid_prefix(const char *text, size_t size);
+bool venv_utf8_is_valid(const char *text, size_t size);
+/* Decode one code point. Returns its length in bytes, 0 at the end or where it is invalid. */
+size_t venv_utf8_decode(const char *text, size_t size, uint32_t *ret_point);
+/* Encode one code point into up to 4 bytes. Returns the length, 0 for a surrogate or > U+10FFFF. */
+size_t venv_utf8_encode(uint32_t point, char ret_bytes[4]);
+
+/*
+ * Append text so that it is safe on a terminal and in a line of a log: C0, C1, DEL, bidirectional
+ * controls and invalid bytes become \n, \t, \xNN or \u{N}; at most `max` bytes, then "…".
+ */
+void venv_text_escape(venv_buf *buf, const char *text, size_t size, size_t max);
+
+/* "250ms", "1.5s", "2m", "1h30m", "7d". False if malformed, negative or beyond 10 years. */
+bool venv_span_parse(venv_str text, venv_span *ret_span);
+/* The shortest such text: "1h30m". Returns `buffer`. */
+const char *venv_span_format(venv_span span, char *buffer, size_t size);
+/* "512MiB", "20GiB", "10GB", "4096" (bytes). False if malformed or beyond INT64_MAX. */
+bool venv_size_parse(venv_str text, uint64_t *ret_bytes);
+
+/* RFC 3339 in UTC with milliseconds: "2026-11-22T18:30:00.000Z". Pure arithmetic, no time zone data. */
+#define VENV_WALL_TEXT_SIZE 32
+const char *venv_wall_format(venv_wall wall, char ret_text[VENV_WALL_TEXT_SIZE]);
+
+/* The word of `words` (NULL-terminated) nearest to `text` by edit distance, NULL if none is near. */
+const char *venv_text_nearest(venv_str text, const char *const *words);
+
+#endif
