@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_AGENT_AGENT_H
+#define VENV_AGENT_AGENT_H
+
+/*
+ * The agent's core: a state machine.
+ *
+ *      event, now ──► venv_agent_step() ──► actions (data, in order)
+ *                          ▲                    │
+ *                          └── results ◄── the shell (lib/runtime) or the simulator does them
+ *
+ * It samples properties on schedule, keeps the last value of each with quality and age, answers the
+ * manager, runs allowed commands, and starts and stops machines. It reads no clock, opens no file,
+ * starts no process: it asks for that with actions and is told the outcome by events.
+ *
+ * It goes on sampling while the manager is away (A9). It never takes "could not ask the hypervisor" for
+ * "there is no machine".
+ */
+
+#include "property/property.h"
+
+#include <venv/value.h>
+
+typedef struct venv_agent venv_agent;
+typedef struct venv_agent_config venv_agent_config; /* agent/config.h */
+
+typedef enum venv_agent_event_kind {
+    VENV_AGENT_EVENT_TIME = 0,   /* venv_agent_deadline() has come */
+    VENV_AGENT_EVENT_CONNECTED,  /* TLS is up and the peer is a manager of our cluster */
+    VENV_AGENT_EVENT_DISCONNECTED, /* or the attempt failed: `text` says why */
+    VENV_AGENT_EVENT_FRAME,      /* type, request, body */
+    VENV_AGENT_EVENT_SAMPLED,    /* a built-in property: token, rc, value or text */
+    VENV_AGENT_EVENT_RAN,        /* a command ended: token, run */
+    VENV_AGENT_EVENT_MACHINE_DONE, /* a machine action ended: token, rc, text */
+    VENV_AGENT_EVENT_MACHINES,   /* a whole list of machines from the driver, or (rc != OK) that it cannot be had */
+} venv_agent_event_kind;
+
+/* How a command ended (lib/runner makes it; declared here because the core reads it). */
+typedef struct venv_run_outcome {
+    venv_rc rc;          /* VENV_OK: it ran (whatever its exit status); else it did not start: `error` */
+    int exit_status;     /* valid if exited */
+    int signal;          /* != 0: ended by it */
+    bool timed_out;
+    bool truncated;      /* stdout or stderr was longer than its limit */
+    venv_span took;
+    venv_str out, err;   /* borrowed for the step */
+    const char *error;   /* why it did not start; NULL otherwise */
+} venv_run_outcome;
+
+typedef struct venv_agent_event {
+    venv_agent_event_kind kind;
+    uint64_t token;           /* of the action that this answers */
+    int16_t type;             /* FRAME */
+    uint64_t request;         /* FRAME */
+    const venv_value *value;  /* FRAME body, SAMPLED value, MACHINES list as in message MACHINES; borrowed for the step */
+    venv_rc rc;
+    const char *text;         /* reason; may be NULL */
+    const venv_run_outcome *run; /* RAN */
+} venv_agent_event;
+
+typedef enum venv_agent_action_kind {
+    VENV_AGENT_ACT_CONNECT = 0,  /* dial the manager of the configuration */
+    VENV_AGENT_ACT_CLOSE,        /* drop the connection; DISCONNECTED follows */
+    VENV_AGENT_ACT_SEND,         /* type, request, value (owned by the action) */
+    VENV_AGENT_ACT_SAMPLE,       /* read built-in property `name`; SAMPLED(token) follows */
+    VENV_AGENT_ACT_RUN,          /* run command `name` with `args`, `timeout`; RAN(token) follows */
+    VENV_AGENT_ACT_KILL,         /* end the run `token` early; RAN(token) still follows */
+    VENV_AGENT_ACT_MACHINE,      /* verb, machine, xml, grace; MACHINE_DONE(token) follows */
+    VENV_AGENT_ACT_MACHINES,     /* ask the driver for a whole list now; MACHINES follows */
+    VENV_AGENT_ACT_LOG,          /* level, text */
+    VENV_AGENT_ACT_EXIT,         /* a CONTROL stop: end the process in an orderly way */
+} venv_agent_action_kind;
+
+typedef enum venv_machine_verb {
+    VENV_MACHINE_START = 0, /* define and start; doing it for a machine that runs is a success that changes nothing */
+    VENV_MACHINE_STOP,      /* ask the guest; power off after `grace`; for a machine that is gone: success */
+    VENV_MACHINE_DESTROY,   /* power off and undefine */
+} venv_machine_verb;
+
+typedef struct venv_agent_action {
+    venv_agent_action_kind kind;
+    uint64_t token;
+    int16_t type;
+    uint64_t request;
+    venv_value value;      /* SEND body; RUN arguments (list of strings) */
+    char *name;            /* SAMPLE, RUN: owned */
+    venv_span timeout;     /* RUN; MACHINE STOP: grace */
+    venv_machine_verb verb;
+    venv_id machine;
+    char *xml;             /* MACHINE START: domain XML, owned */
+    int level;             /* LOG: a venv_log_level */
+    char *text;            /* LOG: owned */
+} venv_agent_action;
+
+/* The actions of one step, in the order in which they are to be done. */
+typedef struct venv_agent_actions {
+    venv_agent_action *items;
+    size_t count, capacity;
+} venv_agent_actions;
+
+void venv_agent_actions_init(venv_agent_actions *actions);
+void venv_agent_actions_clear(venv_agent_actions *actions); /* releases what the actions own */
+void venv_agent_actions_fini(venv_agent_actions *actions);
+
+/* `boot` names this run of the agent; `seed` is for jitter. The configuration is borrowed for the agent's life. */
+venv_rc venv_agent_new(const venv_agent_config *config, venv_id boot, uint64_t seed, venv_now now,
+                       venv_agent **ret_agent, venv_error *err);
+void venv_agent_free(venv_agent *agent);
+
+/* Take one event. Actions are appended. Fails only for VENV_ENOMEM (the agent then is as it was, the shell ends it). */
+venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event *event,
+                        venv_agent_actions *actions, venv_error *err);
+
+/* When the next TIME event is wanted. */
+venv_instant venv_agent_deadline(const venv_agent *agent);
+
+/* Hash over everything the agent decides from: equal after a replay of the same events. */
+uint64_t venv_agent_digest(const venv_agent *agent);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_STORE_STORE_H
+#define VENV_STORE_STORE_H
+
+/*
+ * Durable state: collections of rows (key bytes → value bytes) and an append-only log of events.
+ *
+ * One interface, a driver each for memory and SQLite, one test suite over both. Calls block; the
+ * runtime gives the store a thread of its own, so rows are bytes (CBOR) here, never values. All writing and
+ * checkpointing goes through one connection. A store belongs to one thread at a time.
+ */
+
+#include <venv/common.h>
+
+#define VENV_STORE_KEY_MAX 256
+#define VENV_STORE_ROW_MAX (4u << 20)
+
+typedef struct venv_store venv_store;
+
+typedef enum venv_store_op_kind {
+    VENV_STORE_PUT = 0, /* collection, key, row: insert or replace */
+    VENV_STORE_DELETE,  /* collection, key: no error if it is not there */
+    VENV_STORE_APPEND,  /* revision, row: to the log; revisions only grow */
+} venv_store_op_kind;
+
+typedef struct venv_store_op {
+    venv_store_op_kind kind;
+    int collection;
+    uint64_t revision;
+    venv_str key, row; /* borrowed for the call */
+} venv_store_op;
+
+/* "memory:", or the path of an SQLite file ("sqlite:PATH" or a plain path).
+ * VENV_ECONFLICT: another process holds the store (its lock file names the process).
+ * VENV_EUNSUPPORTED: a newer program wrote it. VENV_EIO, VENV_ENOSPACE: with the driver's own text. */
+venv_rc venv_store_open(const char *location, venv_store **ret_store, venv_error *err);
+void venv_store_close(venv_store *store);
+
+/* All of them or none; durable when it returns VENV_OK. VENV_EUNKNOWN if commit itself failed in a way that leaves it open. */
+venv_rc venv_store_apply(venv_store *store, const venv_store_op *ops, size_t count, venv_error *err);
+
+/* Every row of a collection in key order. The callback returns false to stop. */
+venv_rc venv_store_each(venv_store *store, int collection,
+                        bool (*row)(void *user, venv_str key, venv_str row), void *user, venv_error *err);
+
+/* Log entries with a revision > since, ascending, at most `limit`. */
+venv_rc venv_store_log(venv_store *store, uint64_t since, uint32_t limit,
+                       bool (*entry)(void *user, uint64_t revision, venv_str row), void *user, venv_error *err);
+/* 0 when the log is empty. */
+venv_rc venv_store_revision(venv_store *store, uint64_t *ret_revision, venv_error *err);
+/* Drop log entries with revision <= upto (retention). */
+venv_rc venv_store_trim(venv_store *store, uint64_t upto, venv_error *err);
+
+#endif
