@@ -2,7 +2,7 @@
 /*
  * Errors as values: filling, placing and printing them. Nothing here is kept between calls.
  */
-#include <venv/common.h>
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,4 +34,107 @@ const char *venv_rc_name(venv_rc rc)
 {
     size_t index = (size_t)-(int)rc;
     return rc <= 0 && index < sizeof rc_names / sizeof rc_names[0] ? rc_names[index] : "internal";
+}
+
+/* Make a text of unknown origin safe for a terminal and a log: one byte for one byte. */
+static void clean(char *text)
+{
+    size_t size = strlen(text);
+    for (size_t at = 0; at < size;) {
+        uint32_t point = 0;
+        size_t length = venv_utf8_decode(text + at, size - at, &point);
+        if (length == 0) {
+            text[at++] = '?';
+            continue;
+        }
+        if (point != '\n' && venv_text_is_control(point))
+            memset(text + at, '?', length);
+        at += length;
+    }
+}
+
+/* Cut at a character's edge: vsnprintf() cuts anywhere. */
+static void cut(char *text, size_t size, size_t wanted)
+{
+    if (wanted >= size)
+        text[venv_utf8_valid_prefix(text, strlen(text))] = '\0';
+}
+
+venv_rc venv_error_set(venv_error *err, venv_rc rc, const char *format, ...)
+{
+    if (!err)
+        return rc;
+    va_list args;
+    va_start(args, format);
+    int wanted = vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    if (wanted < 0)
+        err->text[0] = '\0';
+    else if ((size_t)wanted >= sizeof err->text) {
+        clean(err->text);
+        cut(err->text, sizeof err->text, (size_t)wanted);
+    }
+    clean(err->text);
+    err->rc = rc;
+    err->line = err->column = 0;
+    err->file[0] = '\0';
+    return rc;
+}
+
+void venv_error_at(venv_error *err, const char *file, uint32_t line, uint32_t column)
+{
+    if (!err)
+        return;
+    if (file) {
+        size_t size = strlen(file);
+        if (size >= sizeof err->file)
+            size = sizeof err->file - 1;
+        memcpy(err->file, file, size);
+        err->file[size] = '\0';
+        clean(err->file);
+    }
+    err->line = line;
+    err->column = column;
+}
+
+venv_rc venv_error_prefix(venv_error *err, const char *format, ...)
+{
+    if (!err)
+        return VENV_EINTERNAL;
+    char text[VENV_ERROR_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (size > 0) {
+        size_t used = (size_t)size < sizeof text ? (size_t)size : sizeof text - 1;
+        size_t old = strlen(err->text);
+        size_t wanted = used + 2 + old;
+        if (used + 2 < sizeof text) {
+            size_t kept = wanted < sizeof text ? old : sizeof text - 1 - used - 2;
+            memmove(err->text + used + 2, err->text, kept);
+            memcpy(err->text, text, used);
+            memcpy(err->text + used, ": ", 2);
+            err->text[used + 2 + kept] = '\0';
+        } else {
+            memcpy(err->text, text, used + 1);
+        }
+        cut(err->text, sizeof err->text, wanted);
+        clean(err->text);
+    }
+    return err->rc;
+}
+
+const char *venv_error_format(const venv_error *err, char *buffer, size_t size)
+{
+    char place[32] = "";
+    if (err->line && err->column)
+        snprintf(place, sizeof place, "%u:%u: ", err->line, err->column);
+    else if (err->line)
+        snprintf(place, sizeof place, "%u: ", err->line);
+    const char *colon = !err->file[0] ? "" : err->line ? ":" : ": ";
+    const char *text = err->text[0] ? err->text : venv_rc_name(err->rc);
+    if (size)
+        snprintf(buffer, size, "%s%s%s%s", err->file, colon, place, text);
+    return buffer;
 }

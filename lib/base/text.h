@@ -17,6 +17,9 @@ size_t venv_utf8_decode(const char *text, size_t size, uint32_t *ret_point);
 /* Encode one code point into up to 4 bytes. Returns the length, 0 for a surrogate or > U+10FFFF. */
 size_t venv_utf8_encode(uint32_t point, char ret_bytes[4]);
 
+/* True for what may not reach a terminal or a log as it is: C0, C1, DEL, bidirectional controls, line separators. */
+bool venv_text_is_control(uint32_t point);
+
 /*
  * Append text so that it is safe on a terminal and in a line of a log: C0, C1, DEL, bidirectional
  * controls and invalid bytes become \n, \t, \xNN or \u{N}; at most `max` bytes, then "…".
