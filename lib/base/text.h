@@ -3,11 +3,13 @@
 #define VENV_BASE_TEXT_H
 
 /*
- * Bytes seen as text: UTF-8, escaping for terminals and logs, durations and sizes as people write
- * them, the nearest of a list of words.
+ * Bytes seen as text: UTF-8, escaping for terminals and logs. What programs use as well (durations and
+ * sizes as people write them, the nearest of a list of words) is in venv/text.h.
  */
 
 #include "base/buf.h"
+
+#include <venv/text.h> /* durations, sizes, instants, the nearest word */
 
 /* Length of the longest prefix that is valid UTF-8 (no surrogates, no overlong forms). */
 size_t venv_utf8_valid_prefix(const char *text, size_t size);
@@ -25,19 +27,5 @@ bool venv_text_is_control(uint32_t point);
  * controls and invalid bytes become \n, \t, \xNN or \u{N}; at most `max` bytes, then "…".
  */
 void venv_text_escape(venv_buf *buf, const char *text, size_t size, size_t max);
-
-/* "250ms", "1.5s", "2m", "1h30m", "7d". False if malformed, negative or beyond 10 years. */
-bool venv_span_parse(venv_str text, venv_span *ret_span);
-/* The shortest such text: "1h30m". Returns `buffer`. */
-const char *venv_span_format(venv_span span, char *buffer, size_t size);
-/* "512MiB", "20GiB", "10GB", "4096" (bytes). False if malformed or beyond INT64_MAX. */
-bool venv_size_parse(venv_str text, uint64_t *ret_bytes);
-
-/* RFC 3339 in UTC with milliseconds: "2026-11-22T18:30:00.000Z". Pure arithmetic, no time zone data. */
-#define VENV_WALL_TEXT_SIZE 32
-const char *venv_wall_format(venv_wall wall, char ret_text[VENV_WALL_TEXT_SIZE]);
-
-/* The word of `words` (NULL-terminated) nearest to `text` by edit distance, NULL if none is near. */
-const char *venv_text_nearest(venv_str text, const char *const *words);
 
 #endif
