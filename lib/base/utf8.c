@@ -137,3 +137,23 @@ void venv_text_escape(venv_buf *buf, const char *text, size_t size, size_t max)
         at += length;
     }
 }
+
+size_t venv_text_safe(venv_str text, char *buffer, size_t size)
+{
+    size_t need = 0, written = 0;
+    bool room = size > 0;
+    for (size_t at = 0; at < text.size;) {
+        char form[16];
+        size_t form_size = 0;
+        at += escape_one(text.data + at, text.size - at, form, &form_size);
+        need += form_size;
+        room = room && need < size;
+        if (room) {
+            memcpy(buffer + written, form, form_size);
+            written = need;
+        }
+    }
+    if (size > 0)
+        buffer[written] = '\0';
+    return need;
+}
