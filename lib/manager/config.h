@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_MANAGER_CONFIG_H
+#define VENV_MANAGER_CONFIG_H
+
+/*
+ * The manager's configuration: manager.yaml and the files that it includes (venv-mgr.yaml(5)).
+ *
+ * It reads no file: the shell asks which further files there are, reads them, and hands over all texts.
+ * Everything is checked here, expressions and environments included, so that what was loaded can run.
+ */
+
+#include <venv/common.h>
+#include <venv/value.h>
+
+#define VENV_MANAGER_LISTEN_MAX   16u
+#define VENV_MANAGER_SOURCES_MAX  256u
+#define VENV_MANAGER_INCLUDES_MAX 64u
+
+/* One configuration file as the shell read it. Both borrowed for the call. */
+typedef struct venv_manager_source {
+    const char *file; /* for messages */
+    venv_str text;
+} venv_manager_source;
+
+/* The parts are read directly by the shell and by the core; they never change after loading. */
+struct venv_manager_config {
+    char *name;             /* of the manager; its certificate is for `venv://CLUSTER/manager/NAME` */
+    char **listen;          /* "ADDRESS:PORT" */
+    size_t listen_count;
+    char *state;            /* place of the store: a folder, in which is manager.db; or "memory:" */
+    char *tls_ca, *tls_certificate, *tls_key;
+    venv_span tick;         /* unit of `every` */
+    venv_span heartbeat;    /* a peer that is silent for this long is asked */
+    venv_span suspect;      /* silent for this long: suspect */
+    venv_span lost;         /* silent for this long: the session is closed */
+    venv_span action_timeout; /* an action that has no result by then is unknown */
+    venv_span retention;    /* ended actions, instances and answers to requests are kept this long */
+    uint64_t events_max;    /* entries of the log of events that are kept */
+    uint64_t send_rate;     /* frames a second to agents, 0 = as fast as they go (requirement A14) */
+    uint64_t send_burst;
+    venv_value environments; /* name → definition, checked by lib/environment */
+    venv_value triggers;     /* name → definition, checked by lib/trigger */
+};
+typedef struct venv_manager_config venv_manager_config;
+
+/* The patterns under `include` of the main file, as written: a list of strings. The shell expands them relative to
+ * the file's folder, sorted. */
+venv_rc venv_manager_config_includes(const venv_manager_source *source, venv_value *ret_patterns, venv_error *err);
+
+/* All sources make one configuration; the first one is the main file. A name given twice (environment, trigger) is an error. */
+venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count,
+                                venv_manager_config **ret_config, venv_error *err);
+void venv_manager_config_free(venv_manager_config *config);
+
+#endif
