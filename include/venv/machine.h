@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_MACHINE_H
+#define VENV_MACHINE_H
+
+/**
+ * @file venv/machine.h
+ * @brief Machines: start, stop, destroy and watch virtual machines on one hypervisor, without any daemon of venv.
+ *
+ *      venv_hypervisor_open("qemu:///system")
+ *             │
+ *      venv_machine_start(xml) ──► running ──venv_machine_stop()──► gone
+ *             │                       │
+ *      venv_hypervisor_list()    venv_hypervisor_wait(): something changed, list again
+ *
+ * Two drivers: libvirt (any URI of it) and `fake:`, which keeps machines in memory, for tests.
+ *
+ * @par Only ours
+ *      A domain is ours if its metadata carry our mark (venv/environment.h) with the cluster that the
+ *      hypervisor was opened for.  Every function that would change a domain looks at the mark right
+ *      before, and refuses with VENV_EDENIED where it is missing.  Others are only counted.
+ *
+ * @par Doing twice
+ *      Start of a machine that runs, stop and destroy of one that is gone, succeed and change nothing: the
+ *      answer of a call that was lost can be had by calling again.
+ *
+ * @par When the hypervisor goes away
+ *      Calls fail with VENV_EUNREACHABLE (nothing was done) or VENV_EUNKNOWN (it may have been done).  The
+ *      machines run on.  Close, open again, list: what was running is there.  "Could not be asked" is never
+ *      reported as "there is none".
+ *
+ * @par Example
+ * @code
+ *      venv_hypervisor *hypervisor = NULL;
+ *      venv_hypervisor_options options = VENV_HYPERVISOR_OPTIONS_INIT;
+ *      options.cluster = "lab";
+ *      if (venv_hypervisor_open("qemu:///system", &options, &hypervisor, &err) != VENV_OK ||
+ *          venv_machine_start(hypervisor, mark.id, xml, &err) != VENV_OK ||
+ *          venv_machine_stop(hypervisor, mark.id, (venv_span){ 30 * VENV_NS_PER_S }, &err) != VENV_OK)
+ *          return report(&err);
+ *      venv_hypervisor_close(hypervisor);
+ * @endcode
+ *
+ * @par Threads
+ *      Calls block (a start for about a second).  A hypervisor belongs to one thread at a time; only
+ *      venv_hypervisor_cancel() may be called from another.  With the libvirt driver the process has one
+ *      more thread while any hypervisor is open: it runs libvirt's event loop, which a process has
+ *      once.  A program that has registered an event loop of its own with libvirt must keep running it.
+ */
+
+#include <venv/common.h>
+
+VENV_BEGIN_DECLS
+
+#define VENV_MACHINES_MAX            4096u /**< Machines and foreign domains on one hypervisor. */
+#define VENV_MACHINE_REASON_MAX      128u  /**< Bytes of a reason, with the terminating NUL. */
+#define VENV_MACHINE_PATH_MAX        1024u /**< Bytes of a path, with the terminating NUL. */
+#define VENV_HYPERVISOR_EVENTS_MAX   256u  /**< Events kept for venv_hypervisor_wait(); past it: one VENV_HYPERVISOR_GAP. */
+
+/** A connection to a hypervisor. */
+typedef struct venv_hypervisor venv_hypervisor;
+
+/** @name Hypervisor @{ */
+
+/** How to open.  Start from VENV_HYPERVISOR_OPTIONS_INIT. */
+typedef struct venv_hypervisor_options {
+    size_t size;               /**< sizeof(venv_hypervisor_options). */
+    const char *cluster;       /**< Whose machines are ours; `"default"` if NULL. As venv_name_is_valid(). */
+    venv_span keepalive;       /**< Time between probes of the connection; three lost ones close it.  0 for 5 s. */
+} venv_hypervisor_options;
+
+#define VENV_HYPERVISOR_OPTIONS_INIT { sizeof(venv_hypervisor_options), NULL, { 0 } }
+
+/**
+ * Connect.
+ *
+ * @param uri      `fake:`, or a URI of libvirt: `qemu:///system`, `qemu:///system?socket=/run/…`, `test:///default`.
+ * @param options  May be NULL for the defaults.
+ * @param ret_hypervisor  Owned: release with venv_hypervisor_close().
+ * @retval VENV_OK
+ * @retval VENV_EINVAL       Malformed URI or cluster.
+ * @retval VENV_EUNREACHABLE The daemon does not answer.
+ * @retval VENV_EDENIED      It does not let us in.
+ * @retval VENV_EUNSUPPORTED There is no driver for the URI.
+ * @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_hypervisor_open(const char *uri,
+                                                    const venv_hypervisor_options *options,
+                                                    venv_hypervisor **ret_hypervisor, venv_error *err);
+
+/** Disconnect.  Machines run on.  Accepts NULL. */
+VENV_API void venv_hypervisor_close(venv_hypervisor *hypervisor);
+
+/** What a node has. */
+typedef struct venv_hypervisor_info {
+    uint32_t cpus;                /**< Logical processors. */
+    uint64_t memory_bytes;        /**< Of the node. */
+    uint64_t memory_free_bytes;   /**< Free now; 0 if the driver cannot say. */
+    uint32_t kinds;               /**< Set of `1u << venv_hypervisor_kind` (venv/environment.h) that can be started. */
+    char cpu_model[64];           /**< As libvirt names it: `"x86_64"`, `"Skylake-Client"`. */
+    char driver[16];              /**< `"QEMU"`, `"Test"`, `"fake"`. */
+    char version[32];             /**< Of the hypervisor: `"7.2.22"`; may be empty. */
+    char hostname[256];
+} venv_hypervisor_info;
+
+/** Ask for what the node has.  @retval VENV_EUNREACHABLE  @retval VENV_EIO */
+VENV_API VENV_MUST_USE venv_rc venv_hypervisor_info_get(venv_hypervisor *hypervisor,
+                                                        venv_hypervisor_info *ret_info,
+                                                        venv_error *err);
+
+/** What a machine does, as the hypervisor sees it. */
+typedef enum venv_machine_state {
+    VENV_MACHINE_UNKNOWN = 0, /**< The hypervisor does not say. */
+    VENV_MACHINE_RUNNING,
+    VENV_MACHINE_PAUSED,
+    VENV_MACHINE_STOPPING,    /**< The guest is shutting down. */
+    VENV_MACHINE_STOPPED,     /**< Defined, not running: it ended in order, or was never started. */
+    VENV_MACHINE_FAILED,      /**< Defined, not running: the guest or its process crashed. */
+    VENV_MACHINE_STATE__COUNT
+} venv_machine_state;
+
+/** `"unknown"`, `"running"`, `"paused"`, `"stopping"`, `"stopped"`, `"failed"`: words of instance states. */
+VENV_API const char *venv_machine_state_name(venv_machine_state state);
+
+/** One machine of ours. */
+typedef struct venv_machine_info {
+    venv_id id;
+    char instance[VENV_NAME_MAX + 1];
+    char environment[VENV_NAME_MAX + 1];
+    uint64_t epoch;
+    venv_machine_state state;
+    uint32_t vcpus;
+    uint64_t memory_bytes;
+    char reason[VENV_MACHINE_REASON_MAX]; /**< Why it is in its state: `"shut down"`, `"crashed"`, … */
+    char console[VENV_MACHINE_PATH_MAX];  /**< File with its console's output; empty if there is none. */
+} venv_machine_info;
+
+/** All there is on a hypervisor, at one moment. */
+typedef struct venv_machine_list {
+    venv_machine_info *items;       /**< Ours, ordered by id. */
+    size_t count;
+    uint32_t foreign_count;         /**< Running domains that are not ours… */
+    uint32_t foreign_vcpus;         /**< …their vCPUs… */
+    uint64_t foreign_memory_bytes;  /**< …and memory. */
+} venv_machine_list;
+
+/**
+ * List ours and count the others.
+ *
+ * @param ret_list  Owned: release with venv_machine_list_fini().
+ * @retval VENV_OK            It is complete.
+ * @retval VENV_EUNREACHABLE  Nothing is known.  @retval VENV_ELIMIT  More than VENV_MACHINES_MAX.
+ * @retval VENV_EIO  @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_hypervisor_list(venv_hypervisor *hypervisor,
+                                                    venv_machine_list *ret_list, venv_error *err);
+
+/** Release what a list holds.  Accepts a zeroed one. */
+VENV_API void venv_machine_list_fini(venv_machine_list *list);
+
+/** What venv_hypervisor_wait() tells. */
+typedef enum venv_hypervisor_event_kind {
+    VENV_HYPERVISOR_CHANGED, /**< The domain `id` changed its state, came or went.  It may be a foreign one. */
+    VENV_HYPERVISOR_GAP,     /**< Events were lost: list again. */
+} venv_hypervisor_event_kind;
+
+typedef struct venv_hypervisor_event {
+    venv_hypervisor_event_kind kind;
+    venv_id id;                /**< VENV_HYPERVISOR_CHANGED */
+    venv_machine_state state;  /**< What it became; VENV_MACHINE_UNKNOWN if it is gone or was only defined. */
+} venv_hypervisor_event;
+
+/**
+ * Wait for the next event.
+ *
+ * Events say that something changed; what is true is what venv_hypervisor_list() says.  List after
+ * opening, too: events from before are not told.
+ *
+ * @param timeout  0 looks and returns.  Waits no longer than an hour.
+ * @retval VENV_OK             `*ret_event` is set.
+ * @retval VENV_ETIMEDOUT      Nothing happened.
+ * @retval VENV_ECANCELED      venv_hypervisor_cancel() was called.
+ * @retval VENV_EUNREACHABLE   The connection is gone.
+ */
+VENV_API VENV_MUST_USE venv_rc venv_hypervisor_wait(venv_hypervisor *hypervisor, venv_span timeout,
+                                                    venv_hypervisor_event *ret_event, venv_error *err);
+
+/**
+ * Make the venv_hypervisor_wait() or venv_machine_stop() that runs, or else the next one, return VENV_ECANCELED.
+ * May be called from any thread.
+ */
+VENV_API void venv_hypervisor_cancel(venv_hypervisor *hypervisor);
+/** @} */
+
+/** @name Machines @{ */
+
+/** Look at one machine of ours.  @retval VENV_ENOENT  @retval VENV_EDENIED It is not ours.  @retval VENV_EUNREACHABLE */
+VENV_API VENV_MUST_USE venv_rc venv_machine_get(venv_hypervisor *hypervisor, venv_id id,
+                                                venv_machine_info *ret_info, venv_error *err);
+
+/**
+ * Define and start a machine.
+ *
+ * One that runs (or is paused) already is left alone: success.  One that is defined and does not run is
+ * defined anew and started.
+ *
+ * @param id   Of the machine; the XML says the same.
+ * @param xml  Of venv_environment_domain_xml(), with the mark of the cluster that was opened for.
+ * @retval VENV_OK            It runs.
+ * @retval VENV_EINVAL        The XML is malformed, has no mark, or another id; or the hypervisor does not take it.
+ * @retval VENV_EDENIED       A domain with this id is there and is not ours.
+ * @retval VENV_EEXIST        Another domain has its name.
+ * @retval VENV_ECONFLICT     The machine is there under a later epoch.
+ * @retval VENV_EUNSUPPORTED  The hypervisor has no such kind of machine.
+ * @retval VENV_EUNREACHABLE  Nothing was done.
+ * @retval VENV_EUNKNOWN      The connection went away in between: it may run or not.
+ * @retval VENV_EIO           It did not start (file missing, no memory, …); nothing is left behind.
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_start(venv_hypervisor *hypervisor, venv_id id,
+                                                  const char *xml, venv_error *err);
+
+/**
+ * Ask the guest to shut down (its power button), and return at once.
+ *
+ * Whether it does is the guest's affair: wait, look, ask again, and in the end venv_machine_destroy().
+ * A machine that does not run is a success.
+ *
+ * @retval VENV_OK  @retval VENV_ENOENT  There is none.  @retval VENV_EDENIED Not ours.
+ * @retval VENV_EUNREACHABLE  @retval VENV_EUNKNOWN  @retval VENV_EIO
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_shutdown(venv_hypervisor *hypervisor, venv_id id,
+                                                     venv_error *err);
+
+/**
+ * Stop a machine and remove its definition: ask the guest to shut down, again each two seconds (a guest
+ * that is still booting does not hear the first), power it off when `grace` is over.
+ *
+ * Blocks for up to `grace`.  A program that serves others meanwhile uses venv_machine_shutdown(),
+ * venv_hypervisor_wait() and venv_machine_destroy() itself.
+ *
+ * @param grace  0: power off at once.  At most an hour.
+ * @retval VENV_OK            It is gone, or was not there.
+ * @retval VENV_EDENIED       It is not ours.
+ * @retval VENV_ECANCELED     venv_hypervisor_cancel(); the guest was asked and may still shut down.
+ * @retval VENV_EUNREACHABLE  @retval VENV_EUNKNOWN  @retval VENV_EIO
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_stop(venv_hypervisor *hypervisor, venv_id id,
+                                                 venv_span grace, venv_error *err);
+
+/**
+ * Power off now and remove the definition.
+ *
+ * @retval VENV_OK            It is gone, or was not there.
+ * @retval VENV_EDENIED       It is not ours.
+ * @retval VENV_EUNREACHABLE  @retval VENV_EUNKNOWN  @retval VENV_EIO
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_destroy(venv_hypervisor *hypervisor, venv_id id,
+                                                    venv_error *err);
+/** @} */
+
+VENV_END_DECLS
+#endif /* VENV_MACHINE_H */

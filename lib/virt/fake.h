@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_VIRT_FAKE_H
+#define VENV_VIRT_FAKE_H
+
+/*
+ * A hypervisor in memory, for tests and the simulator: no thread, no clock, no file. It does at once what it is
+ * told, deterministically, and fails where a test says so.
+ *
+ * The *world* is the machines; it outlives the connections to it as guests outlive libvirtd. `fake:` in
+ * venv_hypervisor_open() makes a world of its own for that one connection.
+ *
+ * A world and its connections belong to one thread at a time.
+ */
+
+#include <venv/machine.h>
+
+typedef struct venv_fake_world venv_fake_world;
+
+/* What can be made to fail. */
+typedef enum venv_fake_call {
+    VENV_FAKE_OPEN = 0,
+    VENV_FAKE_INFO,
+    VENV_FAKE_LIST,
+    VENV_FAKE_GET,
+    VENV_FAKE_START,
+    VENV_FAKE_SHUTDOWN,
+    VENV_FAKE_DESTROY,
+    VENV_FAKE_CALL__COUNT
+} venv_fake_call;
+
+/* When in the call it fails: before anything was done, or after it was done and only the answer is lost. */
+typedef enum venv_fake_when {
+    VENV_FAKE_BEFORE = 0,
+    VENV_FAKE_AFTER,
+} venv_fake_when;
+
+venv_rc venv_fake_world_new(uint32_t cpus, uint64_t memory_bytes, venv_fake_world **ret_world, venv_error *err);
+/* After its last connection was closed. Accepts NULL. */
+void venv_fake_world_free(venv_fake_world *world);
+venv_rc venv_fake_world_open(venv_fake_world *world, const char *cluster, venv_hypervisor **ret_hypervisor, venv_error *err);
+
+/* The next `count` calls of this kind fail with `rc`. */
+void venv_fake_world_fail(venv_fake_world *world, venv_fake_call call, venv_fake_when when, venv_rc rc, uint32_t count);
+/* As libvirtd killed: open connections are dead for good, new ones are refused until it is reachable again. */
+void venv_fake_world_reachable(venv_fake_world *world, bool reachable);
+/* Guests hear the power button (the default) or not. */
+void venv_fake_world_obedient(venv_fake_world *world, bool obedient);
+/* A domain that is not ours. */
+venv_rc venv_fake_world_add_foreign(venv_fake_world *world, venv_id id, const char *name, uint32_t vcpus,
+                                    uint64_t memory_bytes, venv_error *err);
+/* The guest ends by itself: in order, or by a crash. False if it does not run. */
+bool venv_fake_world_end_guest(venv_fake_world *world, venv_id id, bool crashed);
+/* How often a guest was started in this world, and how many run now, foreign ones included. */
+uint64_t venv_fake_world_start_count(const venv_fake_world *world);
+uint32_t venv_fake_world_running_count(const venv_fake_world *world);
+
+#endif
