@@ -161,6 +161,20 @@ VENV_API bool venv_name_is_valid(venv_str name);
 /** Like venv_name_is_valid() with VENV_GROUP_NAME_MAX; upper case letters are accepted too. */
 VENV_API bool venv_group_name_is_valid(venv_str name);
 
+/** Who a peer is: from its certificate, never from a message. */
+typedef enum venv_role {
+    VENV_ROLE_NONE = 0,
+    VENV_ROLE_MANAGER,
+    VENV_ROLE_AGENT,
+    VENV_ROLE_USER,
+} venv_role;
+
+/** `"manager"`, `"agent"`, `"user"`; `"none"` for anything else. */
+VENV_API const char *venv_role_name(venv_role role);
+
+/** Read what venv_role_name() writes.  @return VENV_ROLE_NONE if it is none of the three. */
+VENV_API venv_role venv_role_parse(venv_str name);
+
 /** `"0.1.0"`. */
 VENV_API const char *venv_version(void);
 

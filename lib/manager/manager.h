@@ -21,14 +21,6 @@
 typedef struct venv_manager venv_manager;
 typedef struct venv_manager_config venv_manager_config; /* manager/config.h */
 
-/* Who is on a connection: from the certificate, never from a message. */
-typedef enum venv_role {
-    VENV_ROLE_NONE = 0,
-    VENV_ROLE_MANAGER,
-    VENV_ROLE_AGENT,
-    VENV_ROLE_USER,
-} venv_role;
-
 typedef enum venv_manager_event_kind {
     VENV_MANAGER_EVENT_TIME = 0,
     VENV_MANAGER_EVENT_PEER_UP,   /* peer, role, text = name from the certificate */

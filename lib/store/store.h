@@ -14,6 +14,8 @@
 
 #define VENV_STORE_KEY_MAX 256
 #define VENV_STORE_ROW_MAX (4u << 20)
+#define VENV_STORE_COLLECTION_MAX 255
+#define VENV_STORE_OP_COUNT_MAX 65536 /* operations in one transaction */
 
 typedef struct venv_store venv_store;
 
@@ -30,13 +32,25 @@ typedef struct venv_store_op {
     venv_str key, row; /* borrowed for the call */
 } venv_store_op;
 
+/*
+ * Limits: keys 1..VENV_STORE_KEY_MAX bytes, rows up to VENV_STORE_ROW_MAX, collections 0..VENV_STORE_COLLECTION_MAX,
+ * revisions 1..INT64_MAX.
+ */
+
 /* "memory:", or the path of an SQLite file ("sqlite:PATH" or a plain path).
  * VENV_ECONFLICT: another process holds the store (its lock file names the process).
- * VENV_EUNSUPPORTED: a newer program wrote it. VENV_EIO, VENV_ENOSPACE: with the driver's own text. */
+ * The directories and files that it makes have mode 0700 and 0600.
+ * VENV_EUNSUPPORTED: a newer program wrote it. VENV_EINVAL: the file is not a store of ours. VENV_EIO, VENV_ENOSPACE: with the driver's own text. */
 venv_rc venv_store_open(const char *location, venv_store **ret_store, venv_error *err);
 void venv_store_close(venv_store *store);
 
-/* All of them or none; durable when it returns VENV_OK. VENV_EUNKNOWN if commit itself failed in a way that leaves it open. */
+/*
+ * All of them or none; durable when it returns VENV_OK.
+ * VENV_EINVAL: a key or row beyond its limit, an empty key, a revision of 0. VENV_ECONFLICT: a revision that is not
+ * higher than all before it. VENV_ENOSPACE: nothing was written; reads go on, and writes when there is
+ * room again. VENV_EUNKNOWN: commit itself failed in a way that leaves it open. VENV_EIO. After EUNKNOWN and EIO
+ * the store refuses to write: close it, open it, and read what is there.
+ */
 venv_rc venv_store_apply(venv_store *store, const venv_store_op *ops, size_t count, venv_error *err);
 
 /* Every row of a collection in key order. The callback returns false to stop. */
@@ -46,7 +60,7 @@ venv_rc venv_store_each(venv_store *store, int collection,
 /* Log entries with a revision > since, ascending, at most `limit`. */
 venv_rc venv_store_log(venv_store *store, uint64_t since, uint32_t limit,
                        bool (*entry)(void *user, uint64_t revision, venv_str row), void *user, venv_error *err);
-/* 0 when the log is empty. */
+/* The highest revision that was ever appended, also if it was trimmed; 0 if there was none. */
 venv_rc venv_store_revision(venv_store *store, uint64_t *ret_revision, venv_error *err);
 /* Drop log entries with revision <= upto (retention). */
 venv_rc venv_store_trim(venv_store *store, uint64_t upto, venv_error *err);
