@@ -3,7 +3,7 @@
 #   venv_folder(NAME SOURCES a.c b.c [PACKAGES libxml-2.0 …])
 #
 # PACKAGES are pkg-config names. Naming a foreign library in a second folder breaks the rule that
-# each appears in one; tests/layers finds that.
+# each appears in one; tests/house finds that.
 
 set_property(GLOBAL PROPERTY VENV_FOLDERS "")
 set_property(GLOBAL PROPERTY VENV_PACKAGES "")

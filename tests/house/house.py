@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""The rules of the house, kept by a test.
+
+    house.py includes            an include goes only down the list of folders; each foreign library in one
+    house.py pure DIR            objects of the pure folders below DIR link to nothing impure, keep no state
+    house.py symbols LIB         what LIB exports = what include/venv declares = what the symbol map lists
+    house.py map                 write the symbol map from include/venv
+    house.py hardening FILE...   position independent, full RELRO, no executable stack, no text relocations
+    house.py words               no unfinished work by its own words, no banned functions
+
+Every command prints what it looked at, and fails where it looked at nothing.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+
+# Folders whose code is a pure function of its arguments (ARCHITECTURE.md).
+PURE = "base value codec expr group property message trigger environment manager agent".split()
+# Neither of the two cores knows the other.
+APART = {("manager", "agent"), ("agent", "manager")}
+
+# The folder that implements each public header.
+OWNER = {
+    "common": "base", "text": "base", "value": "value", "codec": "codec", "config": "codec", "expr": "expr",
+    "group": "group", "property": "property", "message": "message", "trigger": "trigger",
+    "environment": "environment", "machine": "virt", "identity": "identity", "daemon": "runtime",
+    "client": "client",
+}
+
+# Foreign headers, and the one folder that may see them.
+FOREIGN = [
+    (r"libvirt/", "virt"), (r"yaml\.h", "codec"), (r"jansson\.h", "codec"), (r"json-c/", "codec"),
+    (r"pcre2\.h", "expr"), (r"libxml/", "environment"), (r"sqlite3\.h", "store"),
+    (r"openssl/", "identity"), (r"uv\.h", "runtime"), (r"curl/", "storage"), (r"zstd\.h", "image"),
+]
+
+# What a pure folder may link to: memory, text, arithmetic, and the libraries it wraps.
+PURE_SYMBOLS = re.compile(
+    r"""^(venv_\w+
+    |malloc|calloc|realloc|free|reallocarray|qsort(_r)?|bsearch|abort|__assert_fail|__stack_chk_fail
+    |(__)?mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)(_chk)?|explicit_bzero
+    |str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|spn|cspn|pbrk|dup|ndup|toll?|toull?|tod|tol|toul)(_chk)?
+    |__strtof?d?_internal|stpcpy|__isoc99_sscanf
+    |(__)?v?s(n)?printf(_chk)?|__fprintf_chk
+    |__ctype_b_loc|__ctype_tolower_loc|__ctype_toupper_loc|tolower|toupper
+    |u?abs|llabs|l?div|ll?round|round|floor|ceil|trunc|fabs|fmod|modf|pow|exp\w*|log\w*|sqrt|rint|nearbyint|ldexp|frexp
+    |isnan|isinf|signbit|__isnan|__isinf|__signbit|__fpclassify|__finite|copysign|nextafter|fma
+    |newlocale|uselocale|freelocale|strtod_l|strtod
+    |yaml_\w+|json_\w+|json(p)?_\w+|pcre2_\w+
+    |xml(New|Add|Set|Free|Doc|Buf|Node|Get|Has|Str|Char|Unlink|Encode|First|Next|Prev|Last|Child|Parse(Char)?|BufferCreate|Search|CopyNode|IsBlank|Check|Ctxt)\w*
+    |xmlReadMemory|xmlFree\w*|xmlMalloc\w*|xmlCtxtReadMemory|xmlStructuredErrorFunc|xmlSetStructuredErrorFunc|xmlResetError
+    |_GLOBAL_OFFSET_TABLE_|__udivti3|__umodti3|__divti3|__modti3|__popcountdi2|__muloti4|__udivmodti4
+    |_Unwind_Resume|__gcc_personality_v0|__errno_location
+    |__(asan|ubsan|tsan|sanitizer)_\w+|__odr_asan\w*
+    )$""", re.X)
+# Never, whatever the pattern above would let through.
+IMPURE = re.compile(
+    r"^(time|clock|clock_gettime|gettimeofday|localtime\w*|gmtime\w*|mktime|getenv|secure_getenv|setenv|open\w*|fopen\w*"
+    r"|read|write|socket|connect|getrandom|rand\w*|random\w*|pthread_\w+|thrd_\w+|mtx_\w+|fork|exec\w*|system|popen|sleep|usleep"
+    r"|nanosleep|printf|puts|perror|fprintf|setlocale|json_load_file\w*|json_dump_file\w*|xmlReadFile|xmlParseFile|xmlSaveFile\w*)$")
+
+BANNED = "strcpy strcat sprintf vsprintf gets strtok atoi atol system popen tmpnam mktemp alloca".split()
+
+
+def fail(lines, looked):
+    for line in lines:
+        print(line)
+    print(f"{looked}; {len(lines)} broken")
+    sys.exit(1 if lines or looked.startswith("0 ") else 0)
+
+
+def layers():
+    text = (TOP / "lib/CMakeLists.txt").read_text()
+    return re.search(r"set\(VENV_LAYERS\s+([^)]*)\)", text).group(1).split()
+
+
+def sources(*folders):
+    for folder in folders:
+        for path in sorted((TOP / folder).rglob("*")):
+            if path.suffix in (".c", ".h", ".def") and path.is_file():
+                yield path
+
+
+def includes(path):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = re.match(r'\s*#\s*include\s+([<"])([^>"]+)[>"]', line)
+        if match:
+            yield number, match.group(1) == "<", match.group(2)
+
+
+def check_includes():
+    order = {name: index for index, name in enumerate(layers())}
+    broken, arrows = [], 0
+    for path in sources("lib"):
+        folder = path.relative_to(TOP / "lib").parts[0]
+        where = path.relative_to(TOP)
+        if folder not in order:
+            broken.append(f"{where}: folder {folder} is not in VENV_LAYERS of lib/CMakeLists.txt")
+            continue
+        for number, angle, name in includes(path):
+            target = None
+            if angle and name.startswith("venv/"):
+                target = OWNER.get(name[5:].removesuffix(".h"))
+                if target is None:
+                    broken.append(f"{where}:{number}: <{name}> has no owner in tests/house/house.py")
+                    continue
+            elif not angle and "/" in name:
+                target = name.split("/")[0]
+            elif not angle:
+                broken.append(f'{where}:{number}: write "{folder}/{name}", not "{name}"')
+            for pattern, home in FOREIGN:
+                if angle and re.match(pattern, name):
+                    arrows += 1
+                    if folder != home:
+                        broken.append(f"{where}:{number}: <{name}> belongs to lib/{home} alone")
+            if target is None:
+                continue
+            arrows += 1
+            if target not in order:
+                broken.append(f"{where}:{number}: {name}: no such folder")
+            elif order[target] > order[folder] or (folder, target) in APART:
+                broken.append(f"{where}:{number}: lib/{folder} may not use lib/{target}")
+    for path in sources("include"):
+        for number, angle, name in includes(path):
+            arrows += 1
+            if not (angle and (name.startswith("venv/") or re.fullmatch(r"std\w+\.h", name))):
+                broken.append(f"{path.relative_to(TOP)}:{number}: a public header may include only <venv/…> and <std….h>")
+            if name.startswith("venv/"):
+                me, it = OWNER.get(path.stem), OWNER.get(name[5:-2])
+                if me is None or it is None or order[it] > order[me]:
+                    broken.append(f"{path.relative_to(TOP)}:{number}: <{name}> points up")
+    for path in sources("tools", "bindings"):
+        own = path.relative_to(TOP).parts[1]
+        for number, angle, name in includes(path):
+            arrows += 1
+            if angle and any(re.match(pattern, name) for pattern, _ in FOREIGN):
+                broken.append(f"{path.relative_to(TOP)}:{number}: a tool uses libvenv, not <{name}>")
+            if not angle and not (path.parent / name).exists() and not (TOP / "tools" / own / name).exists():
+                broken.append(f'{path.relative_to(TOP)}:{number}: a tool includes public headers only, not "{name}"')
+    fail(broken, f"{arrows} includes looked at")
+
+
+def check_pure(directory):
+    broken, seen = [], 0
+    for folder in PURE:
+        for path in sorted(pathlib.Path(directory).glob(f"{folder}/CMakeFiles/venv_{folder}.dir/**/*.o")):
+            seen += 1
+            output = subprocess.run(["nm", "-u", path], check=True, capture_output=True, text=True).stdout
+            for symbol in sorted({line.split()[-1].split("@")[0] for line in output.splitlines() if line.strip()}):
+                if IMPURE.match(symbol) or not PURE_SYMBOLS.match(symbol):
+                    broken.append(f"lib/{folder}/{path.stem}: links to {symbol}")
+            output = subprocess.run(["readelf", "-SW", path], check=True, capture_output=True, text=True).stdout
+            for name, size in re.findall(r"\]\s+(\.(?:data|bss|tdata|tbss)(?:\.(?!rel\.ro)\S+)?)\s+\S+\s+\S+\s+\S+\s+([0-9a-f]+)", output):
+                if int(size, 16):
+                    broken.append(f"lib/{folder}/{path.stem}: keeps state in {name} ({int(size, 16)} bytes)")
+    fail(broken, f"{seen} objects of {len(PURE)} pure folders looked at")
+
+
+def declared():
+    names = set()
+    for path in sources("include"):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+        names |= set(re.findall(r"VENV_API[^;{]*?\b(venv_\w+)\s*\(", text))
+        names |= set(re.findall(r"VENV_API\s+extern[^;]*?\b(venv_\w+)\s*(?:\[[^]]*\])?\s*;", text))
+    return names
+
+
+def check_symbols(library):
+    output = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
+    exported = {line.split()[-1].split("@")[0] for line in output.splitlines() if line.split()[-2] in "TDBRW"}
+    mapped = set(re.findall(r"^\s*(venv_\w+);", (TOP / "lib/libvenv.map").read_text(), re.M))
+    public = declared()
+    broken = [f"{name}: exported, not declared in include/venv" for name in sorted(exported - public)]
+    broken += [f"{name}: declared, not exported" for name in sorted(public - exported)]
+    broken += [f"{name}: declared, not in lib/libvenv.map" for name in sorted(public - mapped)]
+    broken += [f"{name}: in lib/libvenv.map, not declared" for name in sorted(mapped - public)]
+    fail(broken, f"{len(exported)} exported symbols looked at")
+
+
+def write_map():
+    lines = ["# Every exported symbol, by name; written by tests/house/house.py map, kept by house.py symbols.", "VENV_0 {", "  global:"]
+    lines += [f"    {name};" for name in sorted(declared())]
+    lines += ["  local:", "    *;", "};", ""]
+    (TOP / "lib/libvenv.map").write_text("\n".join(lines))
+
+
+def check_hardening(files):
+    broken = []
+    for name in files:
+        def read(*options):
+            return subprocess.run(["readelf", "-W", *options, name], check=True, capture_output=True, text=True).stdout
+        header, segments, dynamic = read("-h"), read("-l"), read("-d")
+        if not re.search(r"Type:\s+DYN", header):
+            broken.append(f"{name}: not position independent")
+        if not re.search(r"BIND_NOW|Flags:.*\bNOW\b", dynamic):
+            broken.append(f"{name}: symbols are not bound at start (-z now)")
+        if "GNU_RELRO" not in segments:
+            broken.append(f"{name}: no RELRO")
+        if re.search(r"GNU_STACK\s+\S+\s+\S+\s+\S+\s+\S+\s+\S+\s+RWE", segments):
+            broken.append(f"{name}: executable stack")
+        if "TEXTREL" in dynamic:
+            broken.append(f"{name}: text relocations")
+        if "__stack_chk_fail" not in read("--dyn-syms") and "libvenv" in name:
+            broken.append(f"{name}: no stack protector")
+    fail(broken, f"{len(files)} files looked at")
+
+
+def check_words():
+    broken, seen = [], 0
+    for path in sources("lib", "include", "tools", "bindings", "tests", "examples"):
+        seen += 1
+        text = path.read_text()
+        where = path.relative_to(TOP)
+        for number, line in enumerate(text.splitlines(), 1):
+            if where.parts[0] in ("lib", "include", "tools", "bindings") and \
+                    re.search(r"\b(TODO|FIXME|XXX)\b|not (yet )?implemented", line, re.I):
+                broken.append(f"{where}:{number}: unfinished by its own words")
+            code = re.sub(r'"(\\.|[^"\\])*"', '""', re.sub(r"/\*.*?\*/|//.*", "", line))
+            for match in re.finditer(r"(?<![\w.>])(\w+)\s*\(", code):
+                if match.group(1) in BANNED and not code.lstrip().startswith("*"):
+                    broken.append(f"{where}:{number}: {match.group(1)}() is banned")
+        if where.parts[0] in ("lib", "tools", "include") and "SPDX-License-Identifier: Apache-2.0" not in text:
+            broken.append(f"{where}: no licence line")
+    # No switch may turn verification off.
+    for path in sources("lib", "tools"):
+        if "SSL_VERIFY_NONE" in path.read_text():
+            broken.append(f"{path.relative_to(TOP)}: SSL_VERIFY_NONE")
+    fail(broken, f"{seen} files looked at")
+
+
+def main():
+    commands = {"includes": (check_includes, 0), "pure": (check_pure, 1), "symbols": (check_symbols, 1),
+                "map": (write_map, 0), "words": (check_words, 0)}
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["hardening"] and len(arguments) > 1:
+        return check_hardening(arguments[1:])
+    if not arguments or arguments[0] not in commands or len(arguments) - 1 != commands[arguments[0]][1]:
+        sys.exit(__doc__)
+    commands[arguments[0]][0](*arguments[1:])
+
+
+main()
