@@ -17,8 +17,8 @@
  * "there is no machine".
  */
 
-#include "property/property.h"
-
+#include <venv/message.h>
+#include <venv/property.h>
 #include <venv/value.h>
 
 typedef struct venv_agent venv_agent;
@@ -32,7 +32,8 @@ typedef enum venv_agent_event_kind {
     VENV_AGENT_EVENT_SAMPLED,    /* a built-in property: token, rc, value or text */
     VENV_AGENT_EVENT_RAN,        /* a command ended: token, run */
     VENV_AGENT_EVENT_MACHINE_DONE, /* a machine action ended: token, rc, text */
-    VENV_AGENT_EVENT_MACHINES,   /* a whole list of machines from the driver, or (rc != OK) that it cannot be had */
+    VENV_AGENT_EVENT_MACHINES,   /* a whole list of machines from the driver, or (rc != OK) that it cannot be had: text */
+    VENV_AGENT_EVENT_COMMANDS,   /* the allowed commands: token, rc, value = [{name, path}] */
 } venv_agent_event_kind;
 
 /* How a command ended (lib/runner makes it; declared here because the core reads it). */
@@ -52,21 +53,24 @@ typedef struct venv_agent_event {
     uint64_t token;           /* of the action that this answers */
     int16_t type;             /* FRAME */
     uint64_t request;         /* FRAME */
-    const venv_value *value;  /* FRAME body, SAMPLED value, MACHINES list as in message MACHINES; borrowed for the step */
+    const venv_value *value;  /* FRAME body, SAMPLED value, COMMANDS list; borrowed for the step. MACHINES:
+                               * {node: {…}, foreign: int, machines: [as in message MACHINES]} */
+    bool known;               /* FRAME: venv_frame.known */
     venv_rc rc;
     const char *text;         /* reason; may be NULL */
     const venv_run_outcome *run; /* RAN */
 } venv_agent_event;
 
 typedef enum venv_agent_action_kind {
-    VENV_AGENT_ACT_CONNECT = 0,  /* dial the manager of the configuration */
+    VENV_AGENT_ACT_CONNECT = 0,  /* dial `name` ("host:port", one of the configuration's managers) */
     VENV_AGENT_ACT_CLOSE,        /* drop the connection; DISCONNECTED follows */
     VENV_AGENT_ACT_SEND,         /* type, request, value (owned by the action) */
-    VENV_AGENT_ACT_SAMPLE,       /* read built-in property `name`; SAMPLED(token) follows */
-    VENV_AGENT_ACT_RUN,          /* run command `name` with `args`, `timeout`; RAN(token) follows */
+    VENV_AGENT_ACT_SAMPLE,       /* read built-in property `name` (agent/builtin.h) with the arguments `value`; SAMPLED(token) follows */
+    VENV_AGENT_ACT_RUN,          /* run command `name` with `value`, `timeout`, output limits; RAN(token) follows in every case */
     VENV_AGENT_ACT_KILL,         /* end the run `token` early; RAN(token) still follows */
     VENV_AGENT_ACT_MACHINE,      /* verb, machine, xml, grace; MACHINE_DONE(token) follows */
     VENV_AGENT_ACT_MACHINES,     /* ask the driver for a whole list now; MACHINES follows */
+    VENV_AGENT_ACT_COMMANDS,     /* read the directories of commands again; COMMANDS(token) follows */
     VENV_AGENT_ACT_LOG,          /* level, text */
     VENV_AGENT_ACT_EXIT,         /* a CONTROL stop: end the process in an orderly way */
 } venv_agent_action_kind;
@@ -82,9 +86,10 @@ typedef struct venv_agent_action {
     uint64_t token;
     int16_t type;
     uint64_t request;
-    venv_value value;      /* SEND body; RUN arguments (list of strings) */
-    char *name;            /* SAMPLE, RUN: owned */
+    venv_value value;      /* SEND body; RUN and SAMPLE arguments (list of strings, or null) */
+    char *name;            /* CONNECT, SAMPLE, RUN, MACHINE START (the instance): owned */
     venv_span timeout;     /* RUN; MACHINE STOP: grace */
+    size_t out_max, err_max; /* RUN: how much of stdout and stderr is kept */
     venv_machine_verb verb;
     venv_id machine;
     char *xml;             /* MACHINE START: domain XML, owned */

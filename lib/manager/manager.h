@@ -16,6 +16,7 @@
  * learns from each agent's MACHINES what is there. It starts nothing that might be there already.
  */
 
+#include <venv/message.h>
 #include <venv/value.h>
 
 typedef struct venv_manager venv_manager;
@@ -32,11 +33,12 @@ typedef enum venv_manager_event_kind {
 typedef struct venv_manager_event {
     venv_manager_event_kind kind;
     uint64_t peer;            /* number of the connection, never used twice */
-    venv_role role;
+    venv_role role;           /* from the certificate, never from a message */
     const char *text;
     const char *address;      /* PEER_UP: "192.0.2.7:40112", for logs only */
     int16_t type;
     uint64_t request;
+    bool known;               /* FRAME: venv_frame.known */
     uint64_t token;
     const venv_value *value;  /* borrowed for the step */
 } venv_manager_event;

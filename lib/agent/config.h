@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_AGENT_CONFIG_H
+#define VENV_AGENT_CONFIG_H
+
+/*
+ * An agent's configuration: the file agent.yaml (venv-agent.yaml(5)) as a struct.
+ *
+ * It reads no files: the shell reads agent.yaml and the files that `include` names, and hands the
+ * documents over with their marks. The first document holds `agent`, `include` and `properties`; a further one holds `properties` only.
+ */
+
+#include <venv/property.h>
+
+struct venv_yaml_marks; /* codec/yaml.h */
+
+enum {
+    VENV_AGENT_MANAGERS_MAX = 16,
+    VENV_AGENT_GROUPS_MAX = 64,
+    VENV_AGENT_DIRS_MAX = 32,
+    VENV_AGENT_INCLUDES_MAX = 256,
+};
+
+/* Texts end with NUL and are owned by the configuration. */
+typedef struct venv_agent_config {
+    char *name;                                /* "" : the shell takes it from the certificate */
+    char *managers[VENV_AGENT_MANAGERS_MAX];   /* "host:port", tried in this order */
+    size_t manager_count;
+    char *groups[VENV_AGENT_GROUPS_MAX];
+    size_t group_count;
+    char *command_dirs[VENV_AGENT_DIRS_MAX];   /* absolute */
+    size_t command_dir_count;
+    char *paths[VENV_AGENT_DIRS_MAX];          /* directories that environments may take files from, absolute */
+    size_t path_count;
+    char *hypervisor;                          /* libvirt URI; "none": no hypervisor node; "fake": in memory, for tests */
+    char *state_dir;
+    char *tls_ca, *tls_certificate, *tls_key;
+
+    venv_span tick;                            /* sample_every */
+    venv_span heartbeat, timeout, first_frame; /* as venv_session_options; the manager's WELCOME may set the first */
+    venv_span reconnect_first, reconnect_max;  /* back-off */
+    venv_span push_every;                      /* shortest time between two PUSH */
+    venv_span refresh;                         /* an unchanged value is pushed again after this */
+    venv_span machines_every;                  /* the driver is asked for its list at least this often */
+    venv_span command_timeout;                 /* of EXECUTE without a time-out, and the largest that it may ask for: */
+    venv_span command_timeout_max;
+    uint32_t runs_max;                         /* commands that run at once for properties; as many again for EXECUTE */
+
+    venv_value includes;                       /* list of patterns, as written; the shell expands them */
+    venv_property_set *properties;             /* definitions only; the agent makes its own set from them */
+} venv_agent_config;
+
+/* One document and where it came from. `file` and `marks` outlive the call only. */
+typedef struct venv_config_document {
+    const char *file;
+    const venv_value *value;
+    const struct venv_yaml_marks *marks;
+} venv_config_document;
+
+/*
+ * Read the patterns under `include` of the main document (absolute ones; a relative one is relative to the file), for the
+ * shell to expand before venv_agent_config_new(). VENV_EINVAL with file, line and column.
+ */
+venv_rc venv_agent_config_includes(const venv_config_document *main, venv_value *ret_patterns, venv_error *err);
+
+/*
+ * Documents to a configuration. Defaults are filled in, built-in properties are added where the documents do not define
+ * their labels. VENV_EINVAL, VENV_EKIND, VENV_ERANGE, VENV_EEXIST, each with file, line and column and what is expected; VENV_ENOMEM.
+ */
+venv_rc venv_agent_config_new(const venv_config_document *documents, size_t count,
+                              venv_agent_config **ret_config, venv_error *err);
+void venv_agent_config_free(venv_agent_config *config);
+
+/* One row per key of the section `agent`, for the manual page and `venv-agent --print-config`. NULL past the end. */
+typedef struct venv_agent_config_row {
+    const char *key;      /* "agent.sample_every" */
+    const char *type;     /* "duration" */
+    const char *fallback; /* "1s"; "" : must be given, or empty */
+    const char *help;
+} venv_agent_config_row;
+const venv_agent_config_row *venv_agent_config_describe(size_t index, venv_agent_config_row *ret_row);
+
+#endif
