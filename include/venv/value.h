@@ -64,7 +64,8 @@ typedef enum venv_kind {
 VENV_API const char *venv_kind_name(venv_kind kind);
 
 #define VENV_VALUE_INLINE_MAX 13          /**< Bytes of text that need no allocation. */
-#define VENV_VALUE_SIZE_MAX   0xffffffffu /**< Bytes of one string, items of one list. */
+#define VENV_VALUE_SIZE_MAX   0x7fffffffu /**< Bytes of one string, items of one list. */
+#define VENV_VALUE_DEPTH_MAX  128         /**< Lists and maps in each other; a flat list is depth 1. */
 
 struct venv_object;
 
@@ -249,7 +250,12 @@ VENV_API bool venv_value_get_id(const venv_value *map, const char *key, venv_id 
 /** Equality by CEL's rules: numbers across kinds by value, NaN unequal to itself, containers deep. */
 VENV_API bool venv_value_equal(const venv_value *a, const venv_value *b);
 
-/** A total order over all values (NaN first among numbers).  @return <0, 0, >0. */
+/**
+ * A total order over all values: by kind in the order of venv_kind, but numbers of all three kinds by
+ * value (NaN first), strings and bytes by bytes, lists by items, maps by count, then keys and values.
+ * 0 where venv_value_equal() is true, and for a NaN with a NaN.
+ * @return <0, 0, >0.
+ */
 VENV_API int venv_value_compare(const venv_value *a, const venv_value *b);
 
 /** Hash that agrees with venv_value_equal().  `seed` defends a table against chosen keys. */
@@ -273,7 +279,9 @@ VENV_API void venv_list_init(venv_list_builder *list);
 VENV_API void venv_list_add(venv_list_builder *list, venv_value value);
 /** venv_list_add() of a copied NUL-terminated text. */
 VENV_API void venv_list_add_text(venv_list_builder *list, const char *text);
-/** Finish: `*ret_list` is set, the builder is empty.  On failure (the error that stuck) it is empty too. */
+/** Finish: `*ret_list` is set, the builder is empty.  On failure (the error that stuck) it is empty too.
+ *  @retval VENV_ENOMEM  @retval VENV_ELIMIT too many items, or deeper than VENV_VALUE_DEPTH_MAX.
+ *  @retval VENV_EINVAL a text that was added is not UTF-8. */
 VENV_API VENV_MUST_USE venv_rc venv_list_take(venv_list_builder *list, venv_value *ret_list,
                                               venv_error *err);
 /** Throw away.  Accepts a builder that was taken. */
@@ -293,7 +301,8 @@ VENV_API void venv_map_put_z(venv_map_builder *map, const char *key, const char 
 VENV_API void venv_map_put_id(venv_map_builder *map, const char *key, venv_id id);
 /** Add under any key (bool, int, uint, string); both are taken over. */
 VENV_API void venv_map_put_value(venv_map_builder *map, venv_value key, venv_value value);
-/** Finish, sorted.  @retval VENV_EEXIST a key twice.  @retval VENV_EKIND a key of another kind.  @retval VENV_ENOMEM */
+/** Finish, sorted.  @retval VENV_EEXIST a key twice.  @retval VENV_EKIND a key of another kind.
+ *  @retval VENV_EINVAL a key is not UTF-8.  @retval VENV_ELIMIT as venv_list_take().  @retval VENV_ENOMEM */
 VENV_API VENV_MUST_USE venv_rc venv_map_take(venv_map_builder *map, venv_value *ret_map,
                                              venv_error *err);
 VENV_API void venv_map_fini(venv_map_builder *map);

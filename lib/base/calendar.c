@@ -161,3 +161,19 @@ bool venv_rfc3339_parse(venv_str text, int64_t *ret_seconds, uint32_t *ret_nanos
     *ret_nanos = nanos;
     return true;
 }
+
+const char *venv_duration_format(int64_t seconds, int32_t nanos, char ret_text[VENV_DURATION_TEXT_SIZE])
+{
+    bool negative = seconds < 0 || nanos < 0;
+    uint64_t whole = seconds < 0 ? 0 - (uint64_t)seconds : (uint64_t)seconds;
+    uint32_t part = nanos < 0 ? (uint32_t)-nanos : (uint32_t)nanos;
+    size_t at = (size_t)snprintf(ret_text, VENV_DURATION_TEXT_SIZE, "%s%" PRIu64, negative ? "-" : "", whole);
+    if (part) {
+        at += (size_t)snprintf(ret_text + at, VENV_DURATION_TEXT_SIZE - at, ".%09u", part);
+        while (ret_text[at - 1] == '0')
+            at--;
+    }
+    ret_text[at] = 's';
+    ret_text[at + 1] = '\0';
+    return ret_text;
+}

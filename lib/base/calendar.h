@@ -24,4 +24,9 @@ const char *venv_rfc3339_format(int64_t seconds, uint32_t nanos, char ret_text[V
 /* Any RFC 3339 time with offset, years 0001..9999 in UTC, at most nine digits of fraction, no leap second. */
 bool venv_rfc3339_parse(venv_str text, int64_t *ret_seconds, uint32_t *ret_nanos);
 
+#define VENV_DURATION_TEXT_SIZE 48
+
+/* Seconds with as many digits of fraction as needed: "90s", "-1.5s". Both parts have one sign. Returns `ret_text`. */
+const char *venv_duration_format(int64_t seconds, int32_t nanos, char ret_text[VENV_DURATION_TEXT_SIZE]);
+
 #endif
