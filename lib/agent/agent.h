@@ -54,7 +54,7 @@ typedef struct venv_agent_event {
     int16_t type;             /* FRAME */
     uint64_t request;         /* FRAME */
     const venv_value *value;  /* FRAME body, SAMPLED value, COMMANDS list; borrowed for the step. MACHINES:
-                               * {node: {…}, foreign: int, machines: [as in message MACHINES]} */
+                               * {node: {…}, foreign: {…}, machines: […]}, as in message MACHINES */
     bool known;               /* FRAME: venv_frame.known */
     venv_rc rc;
     const char *text;         /* reason; may be NULL */

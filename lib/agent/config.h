@@ -22,7 +22,7 @@ enum {
 
 /* Texts end with NUL and are owned by the configuration. */
 typedef struct venv_agent_config {
-    char *name;                                /* "" : the shell takes it from the certificate */
+    char *name, *cluster;                      /* "" until venv_agent_config_identify() */
     char *managers[VENV_AGENT_MANAGERS_MAX];   /* "host:port", tried in this order */
     size_t manager_count;
     char *groups[VENV_AGENT_GROUPS_MAX];
@@ -32,7 +32,7 @@ typedef struct venv_agent_config {
     char *paths[VENV_AGENT_DIRS_MAX];          /* directories that environments may take files from, absolute */
     size_t path_count;
     char *hypervisor;                          /* libvirt URI; "none": no hypervisor node; "fake": in memory, for tests */
-    char *state_dir;
+    char *state_dir, *console_dir;             /* guests' consoles are written to CONSOLE_DIR/INSTANCE.log */
     char *tls_ca, *tls_certificate, *tls_key;
 
     venv_span tick;                            /* sample_every */
@@ -69,6 +69,12 @@ venv_rc venv_agent_config_includes(const venv_config_document *main, venv_value 
 venv_rc venv_agent_config_new(const venv_config_document *documents, size_t count,
                               venv_agent_config **ret_config, venv_error *err);
 void venv_agent_config_free(venv_agent_config *config);
+
+/*
+ * The certificate says who we are. VENV_EINVAL if the configuration says otherwise (the text names both). Needed before
+ * venv_agent_new().
+ */
+venv_rc venv_agent_config_identify(venv_agent_config *config, const char *cluster, const char *name, venv_error *err);
 
 /* One row per key of the section `agent`, for the manual page and `venv-agent --print-config`. NULL past the end. */
 typedef struct venv_agent_config_row {
