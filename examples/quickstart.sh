@@ -120,7 +120,8 @@ if virsh -c qemu:///system version >/dev/null 2>&1; then
     echo "the libvirtd that runs is used: $uri"
 else
     libvirtd=1
-    uri=$(sh "$top/tests/support/libvirtd.sh" start "$dir/libvirtd" "$top/build/cache/libvirt") ||
+    mkdir -p "$top/build/cache/libvirt"
+    uri=$(VENV_LIBVIRT_CACHE=$top/build/cache/libvirt sh "$top/tests/support/libvirtd.sh" start "$dir/libvirtd") ||
         fail "libvirtd did not start"
     echo "none runs: one of our own, at $uri"
 fi
