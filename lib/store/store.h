@@ -33,14 +33,18 @@ typedef struct venv_store_op {
 } venv_store_op;
 
 /*
- * Limits: keys 1..VENV_STORE_KEY_MAX bytes, rows up to VENV_STORE_ROW_MAX, collections 0..VENV_STORE_COLLECTION_MAX,
- * revisions 1..INT64_MAX.
+ * Limits: keys 1..VENV_STORE_KEY_MAX bytes, rows up to VENV_STORE_ROW_MAX, collections
+ * 0..VENV_STORE_COLLECTION_MAX, revisions 1..INT64_MAX.
  */
 
-/* "memory:", or the path of an SQLite file ("sqlite:PATH" or a plain path).
- * VENV_ECONFLICT: another process holds the store (its lock file names the process).
- * The directories and files that it makes have mode 0700 and 0600.
- * VENV_EUNSUPPORTED: a newer program wrote it. VENV_EINVAL: the file is not a store of ours. VENV_EIO, VENV_ENOSPACE: with the driver's own text. */
+/*
+ * "memory:", or the path of an SQLite file ("sqlite:PATH" or a plain path). The directories and files that it
+ * makes have mode 0700 and 0600; beside the file is PATH.lock.
+ *
+ * VENV_ECONFLICT: another process holds the store; the text names it. VENV_EUNSUPPORTED: a newer program wrote
+ * it. VENV_EINVAL: the file is not a store of ours (it is left as it is). VENV_EIO: also for a damaged file.
+ * VENV_ENOSPACE, VENV_EDENIED, VENV_ENOENT, VENV_ENOMEM. The texts name the file and the system's reason.
+ */
 venv_rc venv_store_open(const char *location, venv_store **ret_store, venv_error *err);
 void venv_store_close(venv_store *store);
 
