@@ -52,21 +52,6 @@ VENV_BEGIN_DECLS
 #define VENV_FRAME_UNKNOWN_MAX  65536 /**< Largest body of a type that is not known: it is skipped, not kept. */
 #define VENV_PROTOCOL_PORT      7420  /**< Where a manager listens if nothing else is said. */
 
-/** Who somebody is: from the certificate, never from a message. */
-typedef enum venv_role {
-    VENV_ROLE_NONE = 0,
-    VENV_ROLE_MANAGER,
-    VENV_ROLE_AGENT,
-    VENV_ROLE_USER,
-    VENV_ROLE__COUNT
-} venv_role;
-
-/** `"none"`, `"manager"`, `"agent"`, `"user"`. */
-VENV_API const char *venv_role_name(venv_role role);
-
-/** Read the name of a role other than none.  @return false if it is none. */
-VENV_API bool venv_role_parse(venv_str text, venv_role *ret_role);
-
 /** Numbers of the types of messages: VENV_MSG_NOOP, VENV_MSG_GETPROP, … */
 typedef enum venv_message_type {
 #define VENV_MESSAGE(number, name, text, from, size_max, summary) VENV_MSG_##name = (number),
@@ -91,10 +76,10 @@ typedef struct venv_message_info {
     const char *summary; /**< One sentence. */
 } venv_message_info;
 
-/** The row of a type, in O(log n); NULL if it is not known. */
+/** The row of a type, at once; NULL if it is not known. */
 VENV_API const venv_message_info *venv_message_find(int16_t type);
 
-/** Row `index`, in order of numbers; NULL past the end. */
+/** Row `index`, in the order of venv/message.def; NULL past the end. */
 VENV_API const venv_message_info *venv_message_at(size_t index);
 
 /** Name of a type for logs; `"unknown"` if it is not known. */
@@ -141,8 +126,7 @@ typedef struct venv_frame {
 } venv_frame;
 
 /**
- * Decode a frame's body. An empty body counts as the empty map. Long texts in the result may borrow
- * nothing: it lives on its own.
+ * Decode a frame's body. An empty body counts as the empty map. The result owns all of its memory.
  * @retval VENV_EPROTO  It is not CBOR in the deterministic profile, not a map, or a key is not text.
  * @retval VENV_ENOMEM
  */

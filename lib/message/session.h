@@ -50,6 +50,7 @@ typedef struct venv_session {
     uint64_t watch;           /* the frame whose confirmation is waited for; 0: none */
     venv_instant watch_since; /* since when */
     venv_instant opened, heard, exchanged; /* connection began; last frame in; last PING either way */
+    venv_instant called;      /* last time that this machine was asked anything: finds out that *we* slept */
 } venv_session;
 
 /* What is to be done with a frame. */
