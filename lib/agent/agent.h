@@ -63,22 +63,23 @@ typedef struct venv_agent_event {
 
 typedef enum venv_agent_action_kind {
     VENV_AGENT_ACT_CONNECT = 0,  /* dial `name` ("host:port", one of the configuration's managers) */
-    VENV_AGENT_ACT_CLOSE,        /* drop the connection; DISCONNECTED follows */
+    VENV_AGENT_ACT_CLOSE,        /* drop the connection, or the attempt, after what was sent; text = reason; DISCONNECTED follows */
     VENV_AGENT_ACT_SEND,         /* type, request, value (owned by the action) */
     VENV_AGENT_ACT_SAMPLE,       /* read built-in property `name` (agent/builtin.h) with the arguments `value`; SAMPLED(token) follows */
     VENV_AGENT_ACT_RUN,          /* run command `name` with `value`, `timeout`, output limits; RAN(token) follows in every case */
     VENV_AGENT_ACT_KILL,         /* end the run `token` early; RAN(token) still follows */
-    VENV_AGENT_ACT_MACHINE,      /* verb, machine, xml, grace; MACHINE_DONE(token) follows */
+    VENV_AGENT_ACT_MACHINE,      /* verb, machine, xml, name; MACHINE_DONE(token) follows in every case */
     VENV_AGENT_ACT_MACHINES,     /* ask the driver for a whole list now; MACHINES follows */
     VENV_AGENT_ACT_COMMANDS,     /* read the directories of commands again; COMMANDS(token) follows */
     VENV_AGENT_ACT_LOG,          /* level, text */
     VENV_AGENT_ACT_EXIT,         /* a CONTROL stop: end the process in an orderly way */
 } venv_agent_action_kind;
 
+/* What to do with a machine: each is one short call of the driver (venv/machine.h). The grace time of a stop is the core's. */
 typedef enum venv_machine_verb {
-    VENV_MACHINE_START = 0, /* define and start; doing it for a machine that runs is a success that changes nothing */
-    VENV_MACHINE_STOP,      /* ask the guest; power off after `grace`; for a machine that is gone: success */
-    VENV_MACHINE_DESTROY,   /* power off and undefine */
+    VENV_MACHINE_START = 0, /* venv_machine_start(): define and start; one that runs already is a success that changes nothing */
+    VENV_MACHINE_SHUTDOWN,  /* venv_machine_shutdown(): ask the guest, and return; one that is gone (ENOENT) is a success */
+    VENV_MACHINE_DESTROY,   /* venv_machine_destroy(): power off now and undefine; one that is gone is a success */
 } venv_machine_verb;
 
 typedef struct venv_agent_action {
@@ -88,13 +89,13 @@ typedef struct venv_agent_action {
     uint64_t request;
     venv_value value;      /* SEND body; RUN and SAMPLE arguments (list of strings, or null) */
     char *name;            /* CONNECT, SAMPLE, RUN, MACHINE START (the instance): owned */
-    venv_span timeout;     /* RUN; MACHINE STOP: grace */
+    venv_span timeout;     /* RUN */
     size_t out_max, err_max; /* RUN: how much of stdout and stderr is kept */
     venv_machine_verb verb;
     venv_id machine;
     char *xml;             /* MACHINE START: domain XML, owned */
     int level;             /* LOG: a venv_log_level */
-    char *text;            /* LOG: owned */
+    char *text;            /* LOG, CLOSE: owned */
 } venv_agent_action;
 
 /* The actions of one step, in the order in which they are to be done. */
@@ -112,7 +113,10 @@ venv_rc venv_agent_new(const venv_agent_config *config, venv_id boot, uint64_t s
                        venv_agent **ret_agent, venv_error *err);
 void venv_agent_free(venv_agent *agent);
 
-/* Take one event. Actions are appended. Fails only for VENV_ENOMEM (the agent then is as it was, the shell ends it). */
+/*
+ * Take one event. Actions are appended, in the order in which they are to be done. Fails only for VENV_ENOMEM: the agent is
+ * then to be freed and what was appended not to be done; the shell ends the process and starts anew.
+ */
 venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event *event,
                         venv_agent_actions *actions, venv_error *err);
 

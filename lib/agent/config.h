@@ -6,18 +6,17 @@
  * An agent's configuration: the file agent.yaml (venv-agent.yaml(5)) as a struct.
  *
  * It reads no files: the shell reads agent.yaml and the files that `include` names, and hands the
- * documents over with their marks. The first document holds `agent`, `include` and `properties`; a further one holds `properties` only.
+ * documents over with their marks. The first document holds `agent`, `include` and `properties`; a further one
+ * holds `properties` only.
  */
 
+#include <venv/codec.h>
 #include <venv/property.h>
-
-struct venv_yaml_marks; /* codec/yaml.h */
 
 enum {
     VENV_AGENT_MANAGERS_MAX = 16,
     VENV_AGENT_GROUPS_MAX = 64,
     VENV_AGENT_DIRS_MAX = 32,
-    VENV_AGENT_INCLUDES_MAX = 256,
 };
 
 /* Texts end with NUL and are owned by the configuration. */
@@ -31,6 +30,7 @@ typedef struct venv_agent_config {
     size_t command_dir_count;
     char *paths[VENV_AGENT_DIRS_MAX];          /* directories that environments may take files from, absolute */
     size_t path_count;
+    venv_id machine;                           /* of the node: the shell sets it from /etc/machine-id; none if it cannot */
     char *hypervisor;                          /* libvirt URI; "none": no hypervisor node; "fake": in memory, for tests */
     char *state_dir, *console_dir;             /* guests' consoles are written to CONSOLE_DIR/INSTANCE.log */
     char *tls_ca, *tls_certificate, *tls_key;
@@ -45,7 +45,6 @@ typedef struct venv_agent_config {
     venv_span command_timeout_max;
     uint32_t runs_max;                         /* commands that run at once for properties; as many again for EXECUTE */
 
-    venv_value includes;                       /* list of patterns, as written; the shell expands them */
     venv_property_set *properties;             /* definitions only; the agent makes its own set from them */
 } venv_agent_config;
 
@@ -53,14 +52,8 @@ typedef struct venv_agent_config {
 typedef struct venv_config_document {
     const char *file;
     const venv_value *value;
-    const struct venv_yaml_marks *marks;
+    const venv_yaml_marks *marks;
 } venv_config_document;
-
-/*
- * Read the patterns under `include` of the main document (absolute ones; a relative one is relative to the file), for the
- * shell to expand before venv_agent_config_new(). VENV_EINVAL with file, line and column.
- */
-venv_rc venv_agent_config_includes(const venv_config_document *main, venv_value *ret_patterns, venv_error *err);
 
 /*
  * Documents to a configuration. Defaults are filled in, built-in properties are added where the documents do not define
