@@ -67,7 +67,7 @@ VENV_BEGIN_DECLS
 #define VENV_CLIENT_MANAGERS_MAX     16   /**< Managers in one configuration. */
 #define VENV_CLIENT_ADDRESS_MAX      256  /**< Bytes of one `HOST:PORT`. */
 #define VENV_CLIENT_PORT             7420 /**< Port of an address that names none. */
-#define VENV_CLIENT_EVENTS_MAX       4096 /**< Events kept that were not yet asked for; then the socket is left unread. */
+#define VENV_CLIENT_EVENTS_MAX       4096 /**< Events kept while other requests are made; later ones are asked for again. */
 #define VENV_CLIENT_CONNECT_TIMEOUT  ((venv_span){ 10 * VENV_NS_PER_S }) /**< For each manager. */
 #define VENV_CLIENT_REQUEST_TIMEOUT  ((venv_span){ 30 * VENV_NS_PER_S }) /**< For a request. */
 
@@ -128,9 +128,19 @@ VENV_API VENV_MUST_USE venv_rc venv_client_config_set_tls(venv_client_config *co
                                                           const char *certificate_file,
                                                           const char *key_file, venv_error *err);
 
-/** Name the directory that holds them as `ca.pem`, `cert.pem` and `key.pem`.  Fails as venv_client_config_set_tls(). */
+/**
+ * Take the identity from a directory that `venvctl cert issue` filled: `ca.crt`, `user-NAME.crt` and `user-NAME.key`.
+ *
+ * @param user  NAME; NULL if there is only one user's certificate in the directory.
+ * @retval VENV_OK
+ * @retval VENV_ENOENT  There is no such directory, or no such certificate in it.
+ * @retval VENV_EINVAL  There are several, and `user` is NULL; the text names them.
+ * @retval VENV_EIO     It could not be read.
+ * @retval VENV_ENOMEM
+ */
 VENV_API VENV_MUST_USE venv_rc venv_client_config_set_tls_dir(venv_client_config *config,
-                                                              const char *directory, venv_error *err);
+                                                              const char *directory, const char *user,
+                                                              venv_error *err);
 
 /** Set how long one manager may take to answer a connect.  VENV_CLIENT_CONNECT_TIMEOUT if not set. */
 VENV_API void venv_client_config_set_connect_timeout(venv_client_config *config, venv_span timeout);
