@@ -23,6 +23,11 @@
  *      venv_daemon_free(daemon);
  * @endcode
  *
+ * @par Files
+ *      `include:` in the main file is a list of further files.  A relative name is relative to the main
+ *      file; a pattern (`*.yaml`) stands for those that match, sorted, and may match none; a plain name
+ *      must be there.  Each file is read once.  Included files include no others.
+ *
  * @par What ends and what stays
  *      An agent that ends, in whatever way, leaves the machines on its node running: it finds them again
  *      when it starts.  The manager's state is on disk before anybody is told about it.
@@ -39,9 +44,8 @@
 
 VENV_BEGIN_DECLS
 
-#define VENV_CONFIG_FILE_SIZE_MAX  (1u << 20) /**< Bytes of one configuration file. */
-#define VENV_CONFIG_FILES_MAX      256u       /**< Files of one configuration, the main one included. */
-#define VENV_CONFIG_INCLUDE_MAX    8u         /**< Depth of `include:`; the main file is at depth 0. */
+#define VENV_CONFIG_FILE_SIZE_MAX (1u << 20) /**< Bytes of one configuration file. */
+#define VENV_CONFIG_FILES_MAX     256u       /**< Files of one configuration, the main one included. */
 
 typedef enum venv_daemon_kind {
     VENV_DAEMON_AGENT = 0,
