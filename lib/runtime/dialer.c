@@ -39,7 +39,7 @@ struct venv_dialer {
     struct sockaddr_storage addresses[VENV_DIALER_ADDRESSES_MAX];
     size_t address_count, address_next;
     char target[VENV_HOST_MAX + VENV_PORT_TEXT_MAX];
-    char reason[VENV_WIRE_REASON_MAX];
+    char reason[512];
 };
 
 static void try_next(venv_dialer *dialer);
