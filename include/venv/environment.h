@@ -11,7 +11,7 @@
  *      venv_value ──venv_environment_from_value()──► venv_environment ──► domain XML
  *         ▲                                              │                   │ our mark is in its metadata
  *         └────────venv_environment_to_value()───────────┘                   ▼
- *                                               venv_mark_parse() ◄── libvirt's metadata
+ *                                               venv_machine_mark_parse() ◄── libvirt's metadata
  *
  * A definition is checked when it is made and never changes.  It travels as a value from the manager
  * to the agent, and is checked there again.
@@ -21,16 +21,16 @@
  *      see venv-environment(5).  A key that is not known is an error, as a misspelt one would be.
  *
  * @par The mark
- *      Each domain that venv makes carries an element of the namespace VENV_MARK_NAMESPACE in its
+ *      Each domain that venv makes carries an element of the namespace VENV_MACHINE_MARK_NAMESPACE in its
  *      metadata.  A domain without it is counted for capacity and never touched.
  *
  * @par Example
  * @code
  *      venv_environment *environment = NULL;
  *      char *xml = NULL;
- *      if (venv_environment_from_value("class2", &value, NULL, &environment, &err) != VENV_OK)
+ *      if (venv_environment_from_value("class2", &value, NULL, NULL, &environment, &err) != VENV_OK)
  *          return report(&err);
- *      venv_mark mark = { .epoch = 1 };
+ *      venv_machine_mark mark = { .epoch = 1 };
  *      …                                     // mark.id, mark.cluster, mark.instance, mark.console
  *      if (venv_environment_domain_xml(environment, &mark, &xml, &err) != VENV_OK)
  *          return report(&err);
@@ -44,6 +44,7 @@
  *      A definition belongs to one thread at a time (its reference count is not atomic).
  */
 
+#include <venv/codec.h>
 #include <venv/common.h>
 #include <venv/expr.h>
 #include <venv/value.h>
@@ -82,6 +83,7 @@ typedef struct venv_environment venv_environment;
  *
  * @param name         As venv_name_is_valid().
  * @param value        A map with the keys above.  Not consumed.
+ * @param mark         Where the value stands in its file (venv/codec.h), for errors.  NULL if it is from no file.
  * @param expressions  Compile `where` and `prefer` against it; it has a variable `node`.
  *                     NULL: they are kept as text, unchecked (an agent does not evaluate them).
  * @param ret_environment  Owned: release with venv_environment_unref().
@@ -94,6 +96,7 @@ typedef struct venv_environment venv_environment;
  * @retval VENV_ENOMEM
  */
 VENV_API VENV_MUST_USE venv_rc venv_environment_from_value(const char *name, const venv_value *value,
+                                                           const venv_mark *mark,
                                                            venv_expr_env *expressions,
                                                            venv_environment **ret_environment,
                                                            venv_error *err);
@@ -149,19 +152,19 @@ VENV_API const char *venv_environment_file(const venv_environment *environment, 
 
 /** @name The mark and the domain @{ */
 
-#define VENV_MARK_NAMESPACE "urn:venv:machine:1" /**< XML namespace of our element in a domain's metadata. */
-#define VENV_MARK_PREFIX    "venv"               /**< Its prefix; only the namespace counts when reading. */
+#define VENV_MACHINE_MARK_NAMESPACE "urn:venv:machine:1" /**< XML namespace of our element in a domain's metadata. */
+#define VENV_MACHINE_MARK_PREFIX    "venv"               /**< Its prefix; only the namespace counts when reading. */
 #define VENV_DOMAIN_PREFIX  "venv-"              /**< A domain is named `venv-INSTANCE`. */
 
 /** Who a domain is. */
-typedef struct venv_mark {
+typedef struct venv_machine_mark {
     venv_id id;                          /**< Of the machine: the UUID of the domain. */
     char cluster[VENV_NAME_MAX + 1];     /**< Whose it is: another cluster's machines are foreign. */
     char instance[VENV_NAME_MAX + 1];
     char environment[VENV_NAME_MAX + 1]; /**< Filled from the definition when XML is made. */
     uint64_t epoch;                      /**< Of its placement: grows with each one. */
     char console[VENV_ENVIRONMENT_PATH_MAX]; /**< File that gets the serial console's output; empty for none. */
-} venv_mark;
+} venv_machine_mark;
 
 /**
  * Make libvirt's domain XML.
@@ -176,7 +179,7 @@ typedef struct venv_mark {
  * @retval VENV_ENOMEM
  */
 VENV_API VENV_MUST_USE venv_rc venv_environment_domain_xml(const venv_environment *environment,
-                                                           const venv_mark *mark, char **ret_xml,
+                                                           const venv_machine_mark *mark, char **ret_xml,
                                                            venv_error *err);
 
 /**
@@ -190,7 +193,7 @@ VENV_API VENV_MUST_USE venv_rc venv_environment_domain_xml(const venv_environmen
  * @retval VENV_ELIMIT  Longer than VENV_ENVIRONMENT_XML_MAX.
  * @retval VENV_ENOMEM
  */
-VENV_API VENV_MUST_USE venv_rc venv_mark_parse(const char *xml, size_t size, venv_mark *ret_mark,
+VENV_API VENV_MUST_USE venv_rc venv_machine_mark_parse(const char *xml, size_t size, venv_machine_mark *ret_mark,
                                                venv_error *err);
 /** @} */
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_ENVIRONMENT_DOMAIN_H
+#define VENV_ENVIRONMENT_DOMAIN_H
+
+/*
+ * What a driver has to know of domain XML before it hands it to its hypervisor. Drivers do not read XML themselves.
+ */
+
+#include <venv/environment.h>
+
+#define VENV_DOMAIN_NAME_MAX 255u /* bytes of the name of any domain that we read */
+
+typedef struct venv_domain_summary {
+    char name[VENV_DOMAIN_NAME_MAX + 1];
+    uint32_t vcpus;
+    uint64_t memory_bytes;
+    venv_machine_mark mark; /* with the id */
+} venv_domain_summary;
+
+/* Read domain XML that carries our mark. As venv_machine_mark_parse(); VENV_EINVAL also if name, vCPUs or memory (in KiB) are missing. */
+venv_rc venv_domain_summary_parse(const char *xml, size_t size, venv_domain_summary *ret_summary, venv_error *err);
+
+#endif

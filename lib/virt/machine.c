@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting and ending machines, over the steps of any driver: what is ours, what is a success, what is
+ * left behind. It knows nothing of libvirt.
+ */
+#include "environment/domain.h"
+#include "virt/driver.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PRESS_AGAIN_NS (2 * VENV_NS_PER_S)     /* between two presses of the power button */
+#define LOOK_AGAIN_NS (VENV_NS_PER_S / 4)      /* at most between two looks at a machine that stops */
+
+static venv_rc not_ours(venv_error *err, venv_id id)
+{
+    char text[VENV_ID_TEXT_SIZE];
+    return venv_error_set(err, VENV_EDENIED,
+                          "the domain %s does not carry the mark of venv for this cluster: it is left alone",
+                          venv_id_format(id, text));
+}
+
+/* Find a machine of ours: VENV_OK, VENV_ENOENT, VENV_EDENIED, or what the driver says. Released unless VENV_OK. */
+static venv_rc find_ours(venv_hypervisor *hypervisor, venv_id id, venv_virt_domain *ret_domain,
+                         venv_error *err)
+{
+    venv_virt_domain domain = { .handle = NULL };
+    venv_rc rc = hypervisor->driver->find(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (!domain.ours) {
+        hypervisor->driver->release(hypervisor, &domain);
+        return not_ours(err, id);
+    }
+    *ret_domain = domain;
+    return VENV_OK;
+}
+
+venv_rc venv_machine_get(venv_hypervisor *hypervisor, venv_id id, venv_machine_info *ret_info,
+                         venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    *ret_info = domain.info;
+    hypervisor->driver->release(hypervisor, &domain);
+    return VENV_OK;
+}
+
+/* A definition is in the way: same id under another name, or the same name under another id. */
+static venv_rc remove_leftover(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
+{
+    venv_rc rc = hypervisor->driver->undefine(hypervisor, domain, err);
+    return rc == VENV_ENOENT ? VENV_OK : rc;
+}
+
+/* Make sure that no other domain has the name. */
+static venv_rc clear_name(venv_hypervisor *hypervisor, const venv_domain_summary *summary, venv_error *err)
+{
+    venv_virt_domain other = { .handle = NULL };
+    venv_rc rc = hypervisor->driver->find_name(hypervisor, summary->name, &other, err);
+    if (rc == VENV_ENOENT)
+        return VENV_OK;
+    if (rc != VENV_OK)
+        return rc;
+    if (venv_id_equal(other.info.id, summary->mark.id))
+        rc = VENV_OK;
+    else if (other.ours && !other.active)
+        rc = remove_leftover(hypervisor, &other, err);
+    else
+        rc = venv_error_set(err, VENV_EEXIST, "another domain is named '%s'%s", summary->name,
+                            other.ours ? " and runs" : " and is not ours");
+    hypervisor->driver->release(hypervisor, &other);
+    return rc;
+}
+
+/* What is there under the id already. `*ret_done`: it runs, there is nothing to do. */
+static venv_rc look_before_start(venv_hypervisor *hypervisor, const venv_domain_summary *summary,
+                                 bool *ret_done, venv_error *err)
+{
+    *ret_done = false;
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, summary->mark.id, &domain, err);
+    if (rc == VENV_ENOENT)
+        return VENV_OK;
+    if (rc != VENV_OK)
+        return rc;
+    if (domain.info.epoch > summary->mark.epoch)
+        rc = venv_error_set(err, VENV_ECONFLICT,
+                            "instance %s is here under epoch %llu, later than the asked %llu",
+                            domain.info.instance, (unsigned long long)domain.info.epoch,
+                            (unsigned long long)summary->mark.epoch);
+    else if (domain.info.state == VENV_MACHINE_STOPPING)
+        rc = venv_error_set(err, VENV_ECONFLICT, "instance %s is shutting down", domain.info.instance);
+    else if (domain.active)
+        *ret_done = true;
+    else if (strcmp(domain.info.instance, summary->mark.instance) != 0)
+        rc = remove_leftover(hypervisor, &domain, err); /* defining it anew cannot change its name */
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+static venv_rc define_and_boot(venv_hypervisor *hypervisor, const char *xml, venv_error *err)
+{
+    const venv_virt_driver *driver = hypervisor->driver;
+    venv_virt_domain domain = { .handle = NULL };
+    venv_rc rc = driver->define(hypervisor, xml, &domain, err);
+    if (rc == VENV_EUNKNOWN)
+        return venv_error_set(err, VENV_EUNREACHABLE, "the connection to the hypervisor was lost before the "
+                                                      "machine was started");
+    if (rc != VENV_OK)
+        return rc;
+    rc = driver->boot(hypervisor, &domain, err);
+    if (rc == VENV_ECONFLICT) { /* somebody else started it in between: look at what it is now */
+        venv_virt_domain now = { .handle = NULL };
+        if (driver->find(hypervisor, domain.info.id, &now, NULL) == VENV_OK) {
+            if (now.ours && now.active)
+                rc = VENV_OK;
+            driver->release(hypervisor, &now);
+        }
+    }
+    if (rc != VENV_OK && rc != VENV_EUNREACHABLE && rc != VENV_EUNKNOWN)
+        (void)driver->undefine(hypervisor, &domain, NULL); /* the first failure is the one to tell */
+    driver->release(hypervisor, &domain);
+    return rc;
+}
+
+venv_rc venv_machine_start(venv_hypervisor *hypervisor, venv_id id, const char *xml, venv_error *err)
+{
+    venv_domain_summary summary;
+    venv_rc rc = venv_domain_summary_parse(xml, strlen(xml), &summary, err);
+    if (rc != VENV_OK)
+        return rc == VENV_ENOENT ? venv_error_set(err, VENV_EINVAL, "the domain XML has no mark of venv") : rc;
+    if (!venv_id_equal(summary.mark.id, id))
+        return venv_error_set(err, VENV_EINVAL, "the domain XML is of another machine than the one asked for");
+    if (strcmp(summary.mark.cluster, hypervisor->cluster) != 0)
+        return venv_error_set(err, VENV_EINVAL, "the domain XML is for cluster %s, this is cluster %s",
+                              summary.mark.cluster, hypervisor->cluster);
+    bool done;
+    rc = look_before_start(hypervisor, &summary, &done, err);
+    if (rc != VENV_OK || done)
+        return rc;
+    rc = clear_name(hypervisor, &summary, err);
+    return rc == VENV_OK ? define_and_boot(hypervisor, xml, err) : rc;
+}
+
+venv_rc venv_machine_shutdown(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (domain.active) {
+        rc = hypervisor->driver->press(hypervisor, &domain, err);
+        if (rc == VENV_ECONFLICT || rc == VENV_ENOENT)
+            rc = VENV_OK; /* it ended in between */
+    }
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+venv_rc venv_machine_destroy(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc == VENV_ENOENT ? VENV_OK : rc;
+    if (domain.active)
+        rc = hypervisor->driver->power_off(hypervisor, &domain, err);
+    if (rc == VENV_ECONFLICT || rc == VENV_ENOENT)
+        rc = VENV_OK; /* it ended in between */
+    if (rc == VENV_OK) {
+        rc = hypervisor->driver->undefine(hypervisor, &domain, err);
+        if (rc == VENV_ENOENT)
+            rc = VENV_OK;
+    }
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+/* Press and look until it does not run: VENV_OK; VENV_ETIMEDOUT after `grace`; or what went wrong. */
+static venv_rc wait_for_end(venv_hypervisor *hypervisor, venv_id id, venv_span grace, venv_error *err)
+{
+    const venv_virt_driver *driver = hypervisor->driver;
+    int64_t begin = driver->now(hypervisor).ns;
+    int64_t pressed = INT64_MIN;
+    for (;;) {
+        int64_t now = driver->now(hypervisor).ns;
+        int64_t left = grace.ns - (now - begin);
+        if (left <= 0)
+            return VENV_ETIMEDOUT;
+        venv_virt_domain domain;
+        venv_rc rc = find_ours(hypervisor, id, &domain, err);
+        if (rc != VENV_OK)
+            return rc;
+        bool active = domain.active;
+        if (active && (pressed == INT64_MIN || now - pressed >= PRESS_AGAIN_NS)) {
+            rc = driver->press(hypervisor, &domain, err);
+            pressed = now;
+        }
+        driver->release(hypervisor, &domain);
+        if (!active || rc == VENV_ECONFLICT || rc == VENV_ENOENT)
+            return VENV_OK;
+        /* A hypervisor that has no power button: the grace is for nothing. */
+        if (rc == VENV_EUNSUPPORTED)
+            return VENV_ETIMEDOUT;
+        if (rc != VENV_OK)
+            return rc;
+        rc = driver->pause(hypervisor, (venv_span){ left < LOOK_AGAIN_NS ? left : LOOK_AGAIN_NS }, err);
+        if (rc != VENV_OK)
+            return rc;
+    }
+}
+
+venv_rc venv_machine_stop(venv_hypervisor *hypervisor, venv_id id, venv_span grace, venv_error *err)
+{
+    if (grace.ns < 0 || grace.ns > VENV_HYPERVISOR_WAIT_MAX_NS)
+        return venv_error_set(err, VENV_EINVAL, "the grace of a stop must be from 0 to 1h");
+    venv_rc rc = grace.ns == 0 ? VENV_ETIMEDOUT : wait_for_end(hypervisor, id, grace, err);
+    if (rc == VENV_ENOENT)
+        return VENV_OK;
+    if (rc != VENV_OK && rc != VENV_ETIMEDOUT)
+        return rc;
+    return venv_machine_destroy(hypervisor, id, err);
+}
