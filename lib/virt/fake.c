@@ -260,7 +260,7 @@ static venv_rc fake_info(venv_hypervisor *hypervisor, venv_hypervisor_info *ret_
 
 static void fill(const venv_hypervisor *hypervisor, const fake_domain *domain, venv_virt_domain *ret_domain)
 {
-    const venv_mark *mark = &domain->summary.mark;
+    const venv_machine_mark *mark = &domain->summary.mark;
     venv_machine_info *info = &ret_domain->info;
     *ret_domain = (venv_virt_domain){
         .active = is_active(domain),

@@ -37,10 +37,10 @@ venv_rc venv_virt_init(venv_hypervisor *hypervisor, const venv_virt_driver *driv
 venv_rc venv_virt_classify(const venv_hypervisor *hypervisor, const char *metadata, size_t size,
                            venv_virt_domain *domain, venv_error *err)
 {
-    venv_mark mark;
+    venv_machine_mark mark;
     venv_error reason = { .rc = VENV_OK };
     domain->ours = false;
-    venv_rc rc = venv_mark_parse(metadata, size, &mark, &reason);
+    venv_rc rc = venv_machine_mark_parse(metadata, size, &mark, &reason);
     if (rc == VENV_ENOMEM)
         return venv_error_set(err, rc, "%s", reason.text);
     if (rc != VENV_OK || strcmp(mark.cluster, hypervisor->cluster) != 0)

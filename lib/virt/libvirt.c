@@ -240,7 +240,7 @@ static venv_rc look(libvirt_hypervisor *self, virDomainPtr handle, venv_virt_dom
     domain.info.memory_bytes = (uint64_t)info.maxMem << 10;
     describe_state(state, reason, &domain);
     VENV_AUTO_FREE char *metadata =
-        virDomainGetMetadata(handle, VIR_DOMAIN_METADATA_ELEMENT, VENV_MARK_NAMESPACE, VIR_DOMAIN_AFFECT_CURRENT);
+        virDomainGetMetadata(handle, VIR_DOMAIN_METADATA_ELEMENT, VENV_MACHINE_MARK_NAMESPACE, VIR_DOMAIN_AFFECT_CURRENT);
     if (metadata) {
         venv_rc rc = venv_virt_classify(&self->base, metadata, strlen(metadata), &domain, err);
         if (rc != VENV_OK)
