@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The requests that most programs make, as functions: bodies in, the interesting part of the answer out. */
+#include "client/client.h"
+
+static venv_rc finish(venv_client *client, venv_client_verb verb, venv_map_builder *map, venv_value *ret_answer,
+                      venv_error *err)
+{
+    venv_value body = venv_value_null();
+    venv_rc rc = venv_map_take(map, &body, err);
+    if (rc != VENV_OK)
+        return rc;
+    rc = venv_client_request(client, verb, &body, ret_answer, err);
+    venv_value_unref(&body);
+    return rc;
+}
+
+/* One key of an answer, of a kind that it must be. */
+static venv_rc take_part(venv_value *answer, const char *key, venv_kind kind, venv_value *ret_part, venv_error *err)
+{
+    const venv_value *part = venv_value_get(answer, key);
+    venv_rc rc = VENV_OK;
+    if (part && venv_value_kind(part) == kind)
+        *ret_part = venv_value_ref(part);
+    else
+        rc = venv_error_set(err, VENV_EPROTO, "the manager's answer has no \"%s\"", key);
+    venv_value_unref(answer);
+    return rc;
+}
+
+venv_rc venv_client_status(venv_client *client, venv_value *ret_status, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    return finish(client, VENV_CLIENT_STATUS, &map, ret_status, err);
+}
+
+venv_rc venv_client_list(venv_client *client, const char *what, venv_value *ret_items, venv_error *err)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    venv_map_init(&map);
+    venv_map_put_z(&map, "what", what);
+    venv_rc rc = finish(client, VENV_CLIENT_LIST, &map, &answer, err);
+    return rc == VENV_OK ? take_part(&answer, "items", VENV_LIST, ret_items, err) : rc;
+}
+
+venv_rc venv_client_show(venv_client *client, const char *kind, const char *name, venv_value *ret_item, venv_error *err)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    venv_map_init(&map);
+    venv_map_put_z(&map, "what", kind);
+    venv_map_put_z(&map, "name", name);
+    venv_rc rc = finish(client, VENV_CLIENT_SHOW, &map, &answer, err);
+    return rc == VENV_OK ? take_part(&answer, "item", VENV_MAP, ret_item, err) : rc;
+}
+
+/* What START and STOP have in common. */
+static void put_common(venv_map_builder *map, venv_id id, int64_t count, const char *wait, venv_span timeout, bool dry_run)
+{
+    if (!venv_id_is_none(id))
+        venv_map_put_id(map, "id", id);
+    if (count != 0)
+        venv_map_put(map, "count", venv_value_int(count));
+    if (wait)
+        venv_map_put_z(map, "wait", wait);
+    if (timeout.ns > 0)
+        venv_map_put(map, "timeout", venv_value_from_span(timeout));
+    if (dry_run)
+        venv_map_put(map, "dry_run", venv_value_bool(true));
+}
+
+venv_rc venv_client_start(venv_client *client, const char *environment, const venv_client_start_options *options,
+                          venv_value *ret_answer, venv_error *err)
+{
+    static const venv_client_start_options none;
+    venv_map_builder map;
+    options = options ? options : &none;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "environment", environment);
+    if (options->node)
+        venv_map_put_z(&map, "node", options->node);
+    put_common(&map, options->id, options->count, options->wait, options->timeout, options->dry_run);
+    return finish(client, VENV_CLIENT_START, &map, ret_answer, err);
+}
+
+venv_rc venv_client_stop(venv_client *client, const venv_client_stop_options *options, venv_value *ret_answer, venv_error *err)
+{
+    venv_map_builder map;
+    if (!options->instance == !options->environment)
+        return venv_error_set(err, VENV_EINVAL, "either an instance or an environment is to be stopped");
+    venv_map_init(&map);
+    if (options->instance)
+        venv_map_put_z(&map, "instance", options->instance);
+    if (options->environment)
+        venv_map_put_z(&map, "environment", options->environment);
+    if (options->force)
+        venv_map_put(&map, "force", venv_value_bool(true));
+    if (options->has_grace)
+        venv_map_put(&map, "grace", venv_value_from_span(options->grace));
+    put_common(&map, options->id, options->count, options->wait, options->timeout, options->dry_run);
+    return finish(client, VENV_CLIENT_STOP, &map, ret_answer, err);
+}

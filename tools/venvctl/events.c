@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verb events: the log, one event a line, and what happens from now on. */
+#include "venvctl.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t mono_now(void)
+{
+    struct timespec now = { 0 };
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * VENV_NS_PER_S + now.tv_nsec;
+}
+
+/* 18:30:00.123 on the same day is not enough for a log: the whole instant, then what happened to what. */
+static void print_event(venvctl *app, const venv_value *event)
+{
+    venv_wall time;
+    char when[VENV_WALL_TEXT_SIZE] = "-";
+    const venv_value *stamp = venv_value_get(event, "time");
+    if (stamp && venv_value_to_wall(stamp, &time))
+        (void)venv_wall_format(time, when);
+    fprintf(app->out, "%6" PRId64 "  %s  ", venv_value_get_int(event, "revision", 0), when);
+    print_safe(app->out, venv_value_get_text(event, "kind"));
+    venv_str subject = venv_value_get_text(event, "subject"), text = venv_value_get_text(event, "text");
+    if (subject.size > 0) {
+        fputs("  ", app->out);
+        print_safe(app->out, subject);
+    }
+    if (text.size > 0) {
+        fputs(subject.size > 0 ? ": " : "  ", app->out);
+        print_safe(app->out, text);
+    }
+    fputc('\n', app->out);
+}
+
+/* The revision after which the last N events come. */
+static int revision_before(venvctl *app, int64_t last, uint64_t *ret_since)
+{
+    venv_error err = { 0 };
+    venv_value status = venv_value_null();
+    if (venv_client_status(app->client, &status, &err) != VENV_OK)
+        return app_fail(app, &err);
+    int64_t revision = venv_value_get_int(&status, "revision", 0);
+    venv_value_unref(&status);
+    *ret_since = revision > last ? (uint64_t)(revision - last) : 0;
+    return EXIT_DONE;
+}
+
+static int follow(venvctl *app, bool forever)
+{
+    int64_t deadline = app->has_timeout ? mono_now() + app->timeout.ns : INT64_MAX;
+    for (;;) {
+        venv_error err = { 0 };
+        venv_value event = venv_value_null();
+        venv_span left = { -1 };
+        if (app->has_timeout || !forever) {
+            left.ns = app->has_timeout ? deadline - mono_now() : VENV_CLIENT_REQUEST_TIMEOUT.ns;
+            left.ns = left.ns > 0 ? left.ns : 0;
+        }
+        venv_rc rc = venv_client_next_event(app->client, left, &event, &err);
+        if (rc == VENV_ENOENT)
+            return EXIT_DONE;
+        if (rc == VENV_ETIMEDOUT && forever && app->has_timeout)
+            return EXIT_DONE; /* that is what was asked for */
+        if (rc != VENV_OK)
+            return app_fail(app, &err);
+        if (app_has(app, OPTION_JSON))
+            (void)print_json_line(app, &event);
+        else
+            print_event(app, &event);
+        venv_value_unref(&event);
+        if (forever && fflush(app->out) != 0)
+            return EXIT_FAILED; /* nobody reads any more */
+    }
+}
+
+int run_events(venvctl *app)
+{
+    int64_t since = 0, last = -1;
+    int code = app_number(app, OPTION_SINCE, 0, INT64_MAX, &since);
+    if (code == EXIT_DONE)
+        code = app_number(app, OPTION_LAST, 0, INT32_MAX, &last);
+    if (code == EXIT_DONE && app_has(app, OPTION_SINCE) && app_has(app, OPTION_LAST))
+        return app_usage(app, "--since and --last: one of them");
+    if (code == EXIT_DONE)
+        code = app_connect(app);
+    uint64_t from = (uint64_t)since;
+    if (code == EXIT_DONE && last >= 0)
+        code = revision_before(app, last, &from);
+    if (code != EXIT_DONE)
+        return code;
+    venv_error err = { 0 };
+    bool forever = app_has(app, OPTION_FOLLOW);
+    if (venv_client_events(app->client, from, 0, forever, &err) != VENV_OK)
+        return app_fail(app, &err);
+    return follow(app, forever);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verbs that change instances: start, stop. */
+#include "venvctl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_TIMEOUT_NS   (300 * VENV_NS_PER_S) /* with --wait and no --timeout */
+#define ANSWER_MARGIN_NS  (10 * VENV_NS_PER_S)  /* the manager's word that the time is over takes a moment, too */
+#define COUNT_MAX         10000
+
+/* What both verbs read from the options. */
+typedef struct wish {
+    venv_id id;
+    int64_t count;
+    const char *wait;
+    venv_span timeout;
+    bool dry_run;
+} wish;
+
+static int read_change(venvctl *app, const char *state, wish *ret_change)
+{
+    wish read = { .dry_run = app_has(app, OPTION_DRY_RUN) };
+    int code = app_number(app, OPTION_COUNT, 1, COUNT_MAX, &read.count);
+    if (code == EXIT_DONE)
+        code = app_id(app, OPTION_ID, &read.id);
+    if (code != EXIT_DONE)
+        return code;
+    const char *wait = app->value[OPTION_WAIT];
+    if (wait) {
+        read.wait = wait[0] ? wait : state;
+        read.timeout.ns = app->has_timeout ? app->timeout.ns : WAIT_TIMEOUT_NS;
+    }
+    *ret_change = read;
+    return EXIT_DONE;
+}
+
+/* Connect, with time enough for what is waited for; make the id here, so that it can be shown. */
+static int begin(venvctl *app, wish *change)
+{
+    venv_error err = { 0 };
+    if (venv_id_is_none(change->id) && venv_client_make_id(&change->id, &err) != VENV_OK)
+        return app_fail(app, &err);
+    int code = app_connect(app);
+    if (code == EXIT_DONE && change->wait)
+        venv_client_set_timeout(app->client, (venv_span){ change->timeout.ns + ANSWER_MARGIN_NS });
+    return code;
+}
+
+static int print_answer(venvctl *app, const wish *change, const venv_value *answer, const char *did)
+{
+    if (app_has(app, OPTION_JSON)) {
+        venv_error err = { 0 };
+        venv_value whole = venv_value_null();
+        venv_map_builder map;
+        const venv_value *key, *value;
+        venv_map_init(&map);
+        for (size_t i = 0; venv_value_entry(answer, i, &key, &value); i++)
+            if (!venv_value_is_text(key, "id") && !venv_value_is_text(key, "dry_run"))
+                venv_map_put_value(&map, venv_value_ref(key), venv_value_ref(value));
+        venv_map_put_id(&map, "id", change->id);
+        if (change->dry_run)
+            venv_map_put(&map, "dry_run", venv_value_bool(true));
+        if (venv_map_take(&map, &whole, &err) != VENV_OK)
+            return app_fail(app, &err);
+        int code = print_json(app, &whole);
+        venv_value_unref(&whole);
+        return code;
+    }
+    if (app_has(app, OPTION_QUIET))
+        return EXIT_DONE;
+    const venv_value *items = venv_value_get(answer, "instances");
+    if (!items || venv_value_count(items) == 0) {
+        fprintf(app->out, "nothing to %s\n", did);
+        return EXIT_DONE;
+    }
+    if (change->dry_run)
+        fprintf(app->out, "would %s:\n", did);
+    return print_instances(app, items);
+}
+
+/* A time-out of --wait is no failure of the change: it goes on. */
+static int report(venvctl *app, const wish *change, const char *did, const venv_error *err)
+{
+    int code = app_fail(app, err);
+    if (err->rc == VENV_ETIMEDOUT && change->wait) {
+        app_say(app, "the %s goes on; \"venvctl list instances\" shows how far it is", did);
+    }
+    const venv_value *detail = venv_client_detail(app->client);
+    if (detail && !app_has(app, OPTION_QUIET) && (venv_value_kind(detail) == VENV_MAP || venv_value_kind(detail) == VENV_LIST)) {
+        FILE *out = app->out;
+        const char *json = app->value[OPTION_JSON];
+        app->out = app->err; /* why each node was refused, for example */
+        app->value[OPTION_JSON] = NULL;
+        (void)print_value(app, detail);
+        app->out = out;
+        app->value[OPTION_JSON] = json;
+    }
+    return code;
+}
+
+int run_start(venvctl *app)
+{
+    wish change;
+    int code = read_change(app, "running", &change);
+    if (code == EXIT_DONE)
+        code = begin(app, &change);
+    if (code != EXIT_DONE)
+        return code;
+    venv_client_start_options options = {
+        .id = change.id, .count = change.count, .node = app->value[OPTION_NODE],
+        .wait = change.wait, .timeout = change.timeout, .dry_run = change.dry_run,
+    };
+    venv_error err = { 0 };
+    venv_value answer = venv_value_null();
+    if (venv_client_start(app->client, app->arguments[0], &options, &answer, &err) != VENV_OK)
+        return report(app, &change, "start", &err);
+    code = print_answer(app, &change, &answer, "start");
+    venv_value_unref(&answer);
+    return code;
+}
+
+int run_stop(venvctl *app)
+{
+    wish change;
+    const char *environment = app->value[OPTION_ENVIRONMENT];
+    if ((app->argument_count == 1) == (environment != NULL))
+        return app_usage(app, "name an instance, or an environment with --environment: one of them");
+    if (app->argument_count == 1 && app_has(app, OPTION_COUNT))
+        return app_usage(app, "--count goes with --environment");
+    if (app_has(app, OPTION_FORCE) && app_has(app, OPTION_GRACE))
+        return app_usage(app, "--force gives no time, --grace does: one of them");
+    int code = read_change(app, "stopped", &change);
+    venv_client_stop_options options = {
+        .instance = app->argument_count == 1 ? app->arguments[0] : NULL, .environment = environment,
+        .force = app_has(app, OPTION_FORCE), .has_grace = app_has(app, OPTION_GRACE),
+    };
+    if (code == EXIT_DONE)
+        code = app_span(app, OPTION_GRACE, &options.grace);
+    if (code == EXIT_DONE)
+        code = begin(app, &change);
+    if (code != EXIT_DONE)
+        return code;
+    options.id = change.id;
+    options.count = change.count;
+    options.wait = change.wait;
+    options.timeout = change.timeout;
+    options.dry_run = change.dry_run;
+    venv_error err = { 0 };
+    venv_value answer = venv_value_null();
+    if (venv_client_stop(app->client, &options, &answer, &err) != VENV_OK)
+        return report(app, &change, "stop", &err);
+    code = print_answer(app, &change, &answer, "stop");
+    venv_value_unref(&answer);
+    return code;
+}

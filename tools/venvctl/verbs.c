@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two tables of venvctl: its options, and its verbs. Help, completion and the lists of venvctl(1)
+ * are made from them; nothing here runs.
+ */
+#include "venvctl.h"
+
+#include <string.h>
+
+const option_row option_rows[OPTION__END] = {
+    [OPTION_CONFIG] = { "config", 0, "FILE", false, false, WORDS_FILE,
+        "Read this instead of ~/.config/venv/client.yaml or /etc/venv/client.yaml." },
+    [OPTION_MANAGER] = { "manager", 0, "HOST:PORT", false, true, WORDS_NONE,
+        "Ask this manager instead of those in the configuration; may be given again, they are tried in turn." },
+    [OPTION_TLS] = { "tls", 0, "DIR", false, false, WORDS_DIRECTORY,
+        "Take ca.crt, user-NAME.crt and user-NAME.key from this directory." },
+    [OPTION_USER] = { "user", 0, "NAME", false, false, WORDS_NONE, "With --tls: this user, where the directory has several." },
+    [OPTION_JSON] = { "json", 0, NULL, false, false, WORDS_NONE, "Print JSON, with the keys that venvctl(1) lists." },
+    [OPTION_QUIET] = { "quiet", 'q', NULL, false, false, WORDS_NONE,
+        "Print less: only names in lists, nothing where something was done." },
+    [OPTION_TIMEOUT] = { "timeout", 0, "TIME", false, false, WORDS_NONE,
+        "Give up after this time, as 30s or 5m (30s; with --wait 5m)." },
+    [OPTION_HELP] = { "help", 'h', NULL, false, false, WORDS_NONE, "Print help, for the verb if there is one." },
+    [OPTION_VERSION] = { "version", 0, NULL, false, false, WORDS_NONE, "Print the version." },
+    [OPTION_COUNT] = { "count", 'n', "N", false, false, WORDS_NONE, "So many instances." },
+    [OPTION_NODE] = { "node", 0, "NODE", false, false, WORDS_AGENT, "On this node and no other." },
+    [OPTION_WAIT] = { "wait", 0, "STATE", true, false, WORDS_STATE,
+        "Wait until every instance is in this state (running after start, stopped after stop)." },
+    [OPTION_DRY_RUN] = { "dry-run", 0, NULL, false, false, WORDS_NONE, "Only say what would be done." },
+    [OPTION_ID] = { "id", 0, "UUID", false, false, WORDS_NONE,
+        "Ask under this id: asking twice under the same id does the thing once." },
+    [OPTION_ENVIRONMENT] = { "environment", 'e', "ENV", false, false, WORDS_ENVIRONMENT, "Instances of this environment." },
+    [OPTION_FORCE] = { "force", 0, NULL, false, false, WORDS_NONE, "Power off at once, without asking the guest." },
+    [OPTION_GRACE] = { "grace", 0, "TIME", false, false, WORDS_NONE, "Time that the guest has to shut down." },
+    [OPTION_FOLLOW] = { "follow", 'f', NULL, false, false, WORDS_NONE, "Go on with what happens from now on." },
+    [OPTION_SINCE] = { "since", 0, "REV", false, false, WORDS_NONE, "Only events after this revision." },
+    [OPTION_LAST] = { "last", 0, "N", false, false, WORDS_NONE, "Only the last N events of the past." },
+    [OPTION_CLUSTER] = { "cluster", 0, "NAME", false, false, WORDS_NONE, "Name of the cluster, part of every identity." },
+    [OPTION_DIR] = { "dir", 0, "DIR", false, false, WORDS_DIRECTORY, "Directory of the CA (the current one)." },
+    [OPTION_OUT] = { "out", 0, "DIR", false, false, WORDS_DIRECTORY,
+        "Directory for the certificate and its key, and a copy of ca.crt (that of the CA)." },
+    [OPTION_DAYS] = { "days", 0, "N", false, false, WORDS_NONE, "Days that the certificate is valid (365; of a CA ten years)." },
+    [OPTION_KEY] = { "key", 0, "KIND", false, false, WORDS_KEY, "p256 (what there is if nothing is said) or ed25519." },
+    [OPTION_REPLACE] = { "replace", 0, NULL, false, false, WORDS_NONE, "Overwrite what is there." },
+    [OPTION_VARS] = { "vars", 0, "FILE", false, false, WORDS_FILE, "A YAML map of the variables." },
+    [OPTION_CHECK] = { "check", 0, NULL, false, false, WORDS_NONE, "Only parse and check; print the type." },
+    [OPTION_AST] = { "ast", 0, NULL, false, false, WORDS_NONE, "Print the syntax tree." },
+    [OPTION_COST] = { "cost", 0, NULL, false, false, WORDS_NONE, "Print the estimated cost and, if it runs, what it took." },
+};
+
+const verb_row verb_rows[] = {
+    { .name = "status", .arguments = "", .summary = "Show the state of the whole, in short.",
+      .json = "An object: `manager` (`name`, `cluster`, `version`, `boot`, `since`, `wall`), `agents` (`connected`, `known`), "
+              "`groups`, `environments`, `instances` (`total`, and the number in each state), `triggers` (`total`, "
+              "`firing`, `failing`), `actions` (`open`), `revision` of the log of events.",
+      .example = "venvctl status", .run = run_status },
+    { .name = "list", .arguments = "KIND", .summary = "List the agents, groups, environments, instances, triggers or actions.",
+      .text = "KIND is one of agents, groups, environments, instances, triggers and actions. There is always a line of "
+              "titles, also in a pipe; with --quiet there is none, and only the names are printed, one a line.",
+      .json = "An array of objects, sorted by name.\n"
+              "agents: `name`, `state` (connected, disconnected), `since`, `heard`, `groups`, `address`, `program`, `properties`, "
+              "`instances`, `hypervisor`, `reachable` (whether the hypervisor could be asked).\n"
+              "groups: `name`, `agents` (their names), `connected`.\n"
+              "environments: `name`, `hypervisor`, `vcpus`, `memory` (bytes), `image`, `instances`, `running`, `breaker`.\n"
+              "instances: `name`, `id`, `environment`, `state`, `since` (in this state), `node`, `reason`, `epoch`, `made`, `by`.\n"
+              "triggers: `name`, `element`, `mode`, `state`, `since`, `fired` (times), `last_fired`, `when`, `error`.\n"
+              "actions: `id`, `kind`, `subject`, `state`, `made`, `by`, `ended`, `rc`, `error`.",
+      .example = "venvctl list instances --json | python3 -m json.tool",
+      .least = 1, .most = 1, .words = { WORDS_PLURAL }, .run = run_list },
+    { .name = "show", .arguments = "KIND NAME", .summary = "Show everything about one thing.",
+      .text = "KIND is one of agent, group, environment, instance, trigger and action. An action is named by its id.",
+      .json = "An object: the keys that list gives, and more.",
+      .example = "venvctl show instance class2-1",
+      .least = 2, .most = 2, .words = { WORDS_SINGULAR, WORDS_NAMED }, .run = run_show },
+    { .name = "start", .arguments = "ENV", .summary = "Start instances of an environment.",
+      .text = "The manager chooses the nodes, unless one is named. Without --wait the answer comes when the "
+              "start is on the manager's disk; it is carried out whatever happens to this program.",
+      .json = "An object: `id` (of the request), `action`, `instances` (as in list), `dry_run` if it was one.",
+      .example = "venvctl start class2 --count 4 --wait --timeout 2m",
+      .least = 1, .most = 1,
+      .options = { OPTION_COUNT, OPTION_NODE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
+      .words = { WORDS_ENVIRONMENT }, .run = run_start },
+    { .name = "stop", .arguments = "INSTANCE | --environment ENV", .summary = "Stop an instance, or those of an environment.",
+      .text = "The guest is asked to shut down, and powered off after the grace time. With --environment all of "
+              "its instances are stopped, or --count of them.",
+      .json = "An object: `id` (of the request), `action`, `instances` (as in list), `dry_run` if it was one.",
+      .example = "venvctl stop class2-1 --wait",
+      .least = 0, .most = 1,
+      .options = { OPTION_ENVIRONMENT, OPTION_COUNT, OPTION_FORCE, OPTION_GRACE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
+      .words = { WORDS_INSTANCE }, .run = run_stop },
+    { .name = "get", .arguments = "TARGET [LABEL]", .summary = "Print the kept values of properties.",
+      .text = "TARGET is an agent, or @ and the name of a group. Without a label: all properties. What could not be sampled "
+              "keeps its last value, and says so: its quality is stale, error or absent, with the reason. With --quiet only the values are printed.",
+      .json = "An array of objects: `agent`, `label`, `type`, `unit`, `value`, `quality` (ok, stale, error, absent), `time`, `reason`; or "
+              "`agent`, `error` and `rc` for an agent that could not be asked.",
+      .example = "venvctl get @hypervisor memfree",
+      .least = 1, .most = 2, .words = { WORDS_TARGET, WORDS_NONE }, .run = run_get },
+    { .name = "fetch", .arguments = "TARGET LABEL", .summary = "Sample a property now and print it.",
+      .text = "As get, but the agents sample the property first. If one of them cannot, the exit code is 1.",
+      .json = "As get.", .example = "venvctl fetch node07 cputemp",
+      .least = 2, .most = 2, .words = { WORDS_TARGET, WORDS_NONE }, .run = run_fetch },
+    { .name = "exec", .arguments = "TARGET [COMMAND [ARG...]]", .summary = "Run an allowed command on agents, or list what is allowed.",
+      .text = "Only commands that the agent's administrator allows can be run, by their names; there is no shell. "
+              "What COMMAND printed is printed, with the agent's name before each line if there is more than one agent. "
+              "Everything after COMMAND belongs to it, dashes or not. The exit code is 1 if the command failed anywhere.",
+      .json = "An array of objects: `agent`, `command`, `args`, `started`, `took`, `exit` or `signal`, `timed_out`, `stdout`, `stderr`, `truncated`, "
+              "`error` (it did not start). Output that is no UTF-8 is under `stdout_base64` and `stderr_base64`, beside a readable form. "
+              "Without a command: `agent`, `commands` (`name`, `path`).",
+      .example = "venvctl exec @batch slurm-drain node07",
+      .least = 1, .most = 255, .rest_after = 2, .options = { OPTION_ID },
+      .words = { WORDS_TARGET, WORDS_NONE }, .run = run_exec },
+    { .name = "events", .arguments = "", .summary = "Print the log of events.",
+      .text = "Each event has a revision, one higher than the one before. With --follow it goes on until it is interrupted, "
+              "reconnects where the connection breaks, and leaves nothing out; --timeout ends it after that time.",
+      .json = "One object a line (not an array, so that it can be followed): `revision`, `time`, `kind`, `subject`, `text`, `cause`, `detail`.",
+      .example = "venvctl events --follow",
+      .options = { OPTION_FOLLOW, OPTION_SINCE, OPTION_LAST }, .run = run_events },
+    { .name = "control", .arguments = "TARGET stop|rcon|rjoin [GROUP...]", .summary = "Steer agents: stop, reconnect, join groups again.",
+      .text = "stop ends the agent; its instances keep running. rcon has it reconnect. rjoin has it join the groups, or those of "
+              "its configuration if none is named.",
+      .json = "An array of objects: `agent`, `reply`; or `agent`, `error` and `rc`.",
+      .example = "venvctl control node07 rjoin default 8-core",
+      .least = 2, .most = 255, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
+    { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
+      .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is overwritten "
+              "without --replace. Whoever has ca.key can make identities: keep it on one machine, offline if you can.",
+      .json = "An object: `cluster`, `certificate`, `key`, `expires`.",
+      .example = "venvctl cert init --cluster physics --dir /root/venv-ca",
+      .options = { OPTION_CLUSTER, OPTION_DIR, OPTION_DAYS, OPTION_KEY, OPTION_REPLACE }, .run = run_cert_init },
+    { .name = "cert issue", .arguments = "ROLE NAME", .summary = "Make a key and a certificate for a manager, an agent or a user.",
+      .text = "ROLE is manager, agent or user. The identity is venv://CLUSTER/ROLE/NAME, and NAME is what an agent is called "
+              "from then on. Makes ROLE-NAME.crt and ROLE-NAME.key, the key readable by its owner only; the directory of --out gets a "
+              "copy of ca.crt, too, and is then all that a daemon or `--tls DIR` needs. Nothing is overwritten without --replace.",
+      .json = "An object: `identity`, `ca`, `certificate`, `key`, `expires`.",
+      .example = "venvctl cert issue agent node07 --dir /root/venv-ca --out node07",
+      .least = 2, .most = 2, .options = { OPTION_DIR, OPTION_OUT, OPTION_DAYS, OPTION_KEY, OPTION_REPLACE },
+      .words = { WORDS_ROLE, WORDS_NONE }, .run = run_cert_issue },
+    { .name = "cert show", .arguments = "FILE", .summary = "Show whose certificate it is, and until when.",
+      .json = "An object: `identity`, `cluster`, `role`, `name`, `ca` (whether it is one), `from`, `expires`, `valid` (now), `serial`, `fingerprint`, `key`, `hosts`.",
+      .example = "venvctl cert show /etc/venv/tls/agent-node07.crt",
+      .least = 1, .most = 1, .words = { WORDS_FILE }, .run = run_cert_show },
+    { .name = "eval", .arguments = "EXPR", .summary = "Evaluate an expression here, without a manager.",
+      .text = "The expression is compiled by the code that the manager uses, and printed in the expression language's own way. "
+              "With --vars the variables have the types of their values; a name that is not there is an error. An error shows the line and a "
+              "caret under the place; the exit code is 2 if the expression does not compile, 1 if it fails when it runs.",
+      .json = "An object: `type`, `outcome` (value, unknown), `value`; `cost` (`used`, `least`, `most`) and `tree` if asked for.",
+      .example = "venvctl eval '[1, 2, 3].exists(x, x > 2)'",
+      .least = 1, .most = 1, .options = { OPTION_VARS, OPTION_CHECK, OPTION_AST, OPTION_COST },
+      .run = run_eval },
+    { .name = "help", .arguments = "[VERB]", .summary = "Print help, for a verb if one is named.",
+      .example = "venvctl help start", .least = 0, .most = 2, .words = { WORDS_VERB }, .run = run_help },
+    /* For the shell's completion and the manual page: not shown. */
+    { .name = "complete", .arguments = "[WORD...]", .least = 0, .most = 255, .rest_after = 1, .run = run_complete },
+};
+const size_t verb_count = sizeof verb_rows / sizeof verb_rows[0];
+
+const verb_row *verb_find(char *const *words, size_t count, size_t *ret_words)
+{
+    for (size_t i = 0; i < verb_count; i++) {
+        const char *name = verb_rows[i].name;
+        const char *space = strchr(name, ' ');
+        size_t first = space ? (size_t)(space - name) : strlen(name);
+        if (count == 0 || strlen(words[0]) != first || memcmp(words[0], name, first) != 0)
+            continue;
+        if (space && (count < 2 || strcmp(words[1], space + 1) != 0))
+            continue;
+        *ret_words = space ? 2 : 1;
+        return &verb_rows[i];
+    }
+    return NULL;
+}
+
+bool verb_takes(const verb_row *verb, option_id option)
+{
+    if (option < OPTION_GLOBAL_END)
+        return true;
+    for (size_t i = 0; i < VERB_OPTIONS_MAX && verb->options[i] >= OPTION_GLOBAL_END; i++)
+        if (verb->options[i] == option)
+            return true;
+    return false;
+}
