@@ -17,7 +17,7 @@
  * to the agent, and is checked there again.
  *
  * @par Keys
- *      `hypervisor vcpus memory kernel initrd cmdline disks networks where prefer ready priority`,
+ *      `name hypervisor vcpus memory kernel initrd cmdline disks networks where prefer ready priority`,
  *      see venv-environment(5).  A key that is not known is an error, as a misspelt one would be.
  *
  * @par The mark
@@ -81,7 +81,7 @@ typedef struct venv_environment venv_environment;
 /**
  * Make a definition.
  *
- * @param name         As venv_name_is_valid().
+ * @param name         As venv_name_is_valid().  NULL: the value has it under `name`.
  * @param value        A map with the keys above.  Not consumed.
  * @param mark         Where the value stands in its file (venv/codec.h), for errors.  NULL if it is from no file.
  * @param expressions  Compile `where` and `prefer` against it; it has a variable `node`.
