@@ -45,7 +45,7 @@ VENV_BEGIN_DECLS
 
 #define VENV_IDENTITY_URI_MAX 160 /**< Bytes of an identity as a URI, with the terminating NUL. */
 #define VENV_CERT_HOST_COUNT_MAX 16 /**< Host names and addresses in one certificate. */
-#define VENV_CERT_DAYS_MAX 3650 /**< Longest life of a certificate. */
+#define VENV_CERT_DAYS_MAX 3652 /**< Longest life of a certificate: ten years. */
 #define VENV_CERT_DAYS_DEFAULT 365 /**< Life of a certificate when nothing is said. */
 #define VENV_CERT_PATH_MAX 4096 /**< Bytes of a path, with the terminating NUL. */
 
@@ -85,7 +85,7 @@ typedef enum venv_key_kind {
 /** How to make a CA or a certificate.  Zeroed fields mean the default. */
 typedef struct venv_cert_options {
     venv_key_kind key;
-    uint32_t days;            /**< Life; 0: VENV_CERT_DAYS_DEFAULT, ten years for a CA. */
+    uint32_t days;            /**< Life; 0: ten years for a CA, else VENV_CERT_DAYS_DEFAULT but not beyond the CA's end. */
     const char *const *hosts; /**< DNS names and addresses to add, for tools that look at them; managers only. */
     size_t host_count;
     bool replace;             /**< Overwrite what is there. */
@@ -174,7 +174,7 @@ typedef struct venv_tls_context venv_tls_context;
  *
  * @param[out] ret_context  Owned: release with venv_tls_context_free().
  * @retval VENV_ENOENT   A file is missing.
- * @retval VENV_EDENIED  The key's file is readable by others than its owner, or not by us.
+ * @retval VENV_EDENIED  The key's file can be read by others (mode 0600 is right; 0640 if root owns it), or not by us.
  * @retval VENV_EINVAL   A file is not what it should be, or they do not fit together.
  * @retval VENV_EIO  @retval VENV_ENOMEM
  */
@@ -202,6 +202,7 @@ typedef enum venv_tls_fault {
     VENV_TLS_FAULT_CERTIFICATE,    /**< Any other fault of the peer's certificate. */
     VENV_TLS_FAULT_VERSION,        /**< The peer does not speak TLS 1.3, or none of our algorithms. */
     VENV_TLS_FAULT_NOT_TLS,        /**< What it sent is not TLS. */
+    VENV_TLS_FAULT_PROTOCOL,       /**< It was TLS, and then broke the protocol. */
     VENV_TLS_FAULT_REFUSED,        /**< The peer refused *us*, with an alert. */
     VENV_TLS_FAULT_CUT,            /**< The connection ended without a farewell. */
     VENV_TLS_FAULT_LIMIT,          /**< Too many bytes before it was known, or too many waiting. */
@@ -229,8 +230,8 @@ typedef struct venv_tls venv_tls;
  * @param address  For error texts, for example `"192.0.2.7:40112"`; copied; may be NULL.
  * @retval VENV_ENOMEM
  */
-VENV_API VENV_MUST_USE venv_rc venv_tls_new(const venv_tls_context *context, venv_wall now, const char *address,
-                                            venv_tls **ret_tls, venv_error *err);
+VENV_API VENV_MUST_USE venv_rc venv_tls_new(venv_tls_context *context, venv_wall now,
+                                            const char *address, venv_tls **ret_tls, venv_error *err);
 
 /** Release.  Accepts NULL. */
 VENV_API void venv_tls_free(venv_tls *tls);
