@@ -230,7 +230,7 @@ typedef struct venv_tls venv_tls;
  * @param address  For error texts, for example `"192.0.2.7:40112"`; copied; may be NULL.
  * @retval VENV_ENOMEM
  */
-VENV_API VENV_MUST_USE venv_rc venv_tls_new(venv_tls_context *context, venv_wall now,
+VENV_API VENV_MUST_USE venv_rc venv_tls_new(const venv_tls_context *context, venv_wall now,
                                             const char *address, venv_tls **ret_tls, venv_error *err);
 
 /** Release.  Accepts NULL. */

@@ -140,7 +140,7 @@ static venv_rc conclude(venv_tls *tls, venv_error *err)
     return tls->error.rc;
 }
 
-venv_rc venv_tls_new(venv_tls_context *context, venv_wall now, const char *address, venv_tls **ret_tls,
+venv_rc venv_tls_new(const venv_tls_context *context, venv_wall now, const char *address, venv_tls **ret_tls,
                      venv_error *err)
 {
     venv_tls *tls = calloc(1, sizeof *tls);
@@ -154,7 +154,7 @@ venv_rc venv_tls_new(venv_tls_context *context, venv_wall now, const char *addre
         ERR_clear_error();
         return venv_error_set(err, VENV_ENOMEM, "out of memory for a connection");
     }
-    tls->context = venv_tls_context_ref(context);
+    tls->context = venv_tls_context_ref((venv_tls_context *)(uintptr_t)context);
     tls->ssl = ssl;
     tls->now = now;
     snprintf(tls->address, sizeof tls->address, "%s", address && address[0] ? address : "the peer");
