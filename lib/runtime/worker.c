@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 typedef struct job_list {
     venv_job *head, **tail;
@@ -23,7 +24,6 @@ struct venv_worker {
     pthread_cond_t wake;
     /* under the lock */
     job_list queue, results;
-    venv_instant busy_since;
     bool stopping;  /* no more submissions: end when the queue is empty */
     bool abandoned; /* the loop has let go */
     bool ended;     /* the thread has let go */
@@ -88,6 +88,26 @@ static void publish(venv_worker *worker, venv_job *batch)
         (void)uv_async_send(worker->async);
 }
 
+/* Under the lock, which is released while it waits. */
+static void wait_for_work(venv_worker *worker)
+{
+    if (!worker->options.idle) {
+        (void)pthread_cond_wait(&worker->wake, &worker->lock);
+        return;
+    }
+    (void)pthread_mutex_unlock(&worker->lock);
+    worker->options.idle(worker->options.context);
+    (void)pthread_mutex_lock(&worker->lock);
+}
+
+/* Make the thread look at its queue and its flags. */
+static void wake_thread(venv_worker *worker)
+{
+    (void)pthread_cond_signal(&worker->wake);
+    if (worker->options.wake)
+        worker->options.wake(worker->options.context);
+}
+
 static void *thread_main(void *argument)
 {
     venv_worker *worker = argument;
@@ -97,14 +117,12 @@ static void *thread_main(void *argument)
         if (!batch) {
             if (worker->stopping)
                 break;
-            (void)pthread_cond_wait(&worker->wake, &worker->lock);
+            wait_for_work(worker);
             continue;
         }
-        worker->busy_since = venv_clock_read().mono;
         (void)pthread_mutex_unlock(&worker->lock);
         worker->options.work(worker->options.context, batch);
         (void)pthread_mutex_lock(&worker->lock);
-        worker->busy_since = VENV_INSTANT_NEVER;
         publish(worker, batch);
     }
     (void)pthread_mutex_unlock(&worker->lock);
@@ -170,12 +188,13 @@ venv_rc venv_worker_start(uv_loop_t *loop, const venv_worker_options *options, v
     }
     worker->options = *options;
     worker->async = async;
-    worker->busy_since = VENV_INSTANT_NEVER;
     list_init(&worker->queue);
     list_init(&worker->results);
     (void)pthread_mutex_init(&worker->lock, NULL);
     (void)pthread_cond_init(&worker->wake, NULL);
     async->data = worker;
+    if (options->self)
+        *options->self = worker;
     if (start_thread(worker) != 0) {
         async->data = NULL;
         uv_close((uv_handle_t *)async, free_async);
@@ -194,7 +213,7 @@ venv_rc venv_worker_submit(venv_worker *worker, venv_job *job, venv_error *err)
     worker->pending++;
     (void)pthread_mutex_lock(&worker->lock);
     list_add(&worker->queue, job);
-    (void)pthread_cond_signal(&worker->wake);
+    wake_thread(worker);
     (void)pthread_mutex_unlock(&worker->lock);
     return VENV_OK;
 }
@@ -202,14 +221,6 @@ venv_rc venv_worker_submit(venv_worker *worker, venv_job *job, venv_error *err)
 size_t venv_worker_pending(const venv_worker *worker)
 {
     return worker->pending;
-}
-
-venv_instant venv_worker_busy_since(venv_worker *worker)
-{
-    (void)pthread_mutex_lock(&worker->lock);
-    venv_instant since = worker->busy_since;
-    (void)pthread_mutex_unlock(&worker->lock);
-    return since;
 }
 
 void venv_worker_post(venv_worker *worker, venv_job *job)
@@ -221,19 +232,44 @@ void venv_worker_post(venv_worker *worker, venv_job *job)
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
-void venv_worker_stop(venv_worker *worker)
+static void ask_to_stop(venv_worker *worker)
 {
-    if (!worker)
-        return;
     (void)pthread_mutex_lock(&worker->lock);
     worker->stopping = true;
-    (void)pthread_cond_signal(&worker->wake);
+    wake_thread(worker);
     (void)pthread_mutex_unlock(&worker->lock);
-    (void)pthread_join(worker->thread, NULL);
+}
+
+static void release_stopped(venv_worker *worker)
+{
     deliver(worker);
     worker->async->data = NULL;
     uv_close((uv_handle_t *)worker->async, free_async);
     worker_free(worker);
+}
+
+void venv_worker_stop(venv_worker *worker)
+{
+    if (!worker)
+        return;
+    ask_to_stop(worker);
+    (void)pthread_join(worker->thread, NULL);
+    release_stopped(worker);
+}
+
+void venv_worker_stop_within(venv_worker *worker, uint32_t ms)
+{
+    struct timespec until;
+    if (!worker)
+        return;
+    ask_to_stop(worker);
+    int64_t ns = venv_clock_read().mono.ns + (int64_t)ms * 1000000;
+    until.tv_sec = ns / VENV_NS_PER_S;
+    until.tv_nsec = ns % VENV_NS_PER_S;
+    if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        release_stopped(worker);
+    else
+        venv_worker_abandon(worker);
 }
 
 void venv_worker_abandon(venv_worker *worker)
@@ -247,6 +283,6 @@ void venv_worker_abandon(venv_worker *worker)
     worker->abandoned = true;
     drop_all(worker, &worker->queue);
     drop_all(worker, &worker->results);
-    (void)pthread_cond_signal(&worker->wake);
+    wake_thread(worker);
     (void)pthread_mutex_unlock(&worker->lock); /* from here on the thread may free it */
 }

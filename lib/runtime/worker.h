@@ -29,7 +29,10 @@ typedef struct venv_worker_options {
     size_t queue_max; /* jobs that wait or are worked on */
     size_t batch_max; /* jobs given to `work` at a time */
     void *context;    /* belongs to the thread while it runs */
+    venv_worker **self; /* where the thread finds its worker, for venv_worker_post(); may be NULL */
     void (*work)(void *context, venv_job *batch);    /* thread: a list in order */
+    void (*idle)(void *context);                     /* thread: nothing to do; returns when woken. NULL: sleep */
+    void (*wake)(void *context);                     /* loop: make `idle`, or else the next one, return; with `idle` */
     void (*finish)(void *context);                   /* thread, last: release the context; may be NULL */
     void (*done)(void *user, venv_job *job);         /* loop: takes the job over */
     void (*drop)(venv_job *job);                     /* any thread: release a job that nobody waits for */
@@ -47,11 +50,11 @@ size_t venv_worker_pending(const venv_worker *worker);
 /* Post something to the loop from within the thread, unasked (an event). It arrives at `done` in order. */
 void venv_worker_post(venv_worker *worker, venv_job *job);
 
-/* When the batch that is worked on now was begun; NEVER if the thread is idle. For watching over its time. */
-venv_instant venv_worker_busy_since(venv_worker *worker);
-
 /* Finish all that is queued, deliver it, and end. Blocks until then; accepts NULL. */
 void venv_worker_stop(venv_worker *worker);
+
+/* The same, but abandon it if that takes longer than `ms`. */
+void venv_worker_stop_within(venv_worker *worker, uint32_t ms);
 
 /* Forget it, at once: queued jobs are dropped, the one that is worked on when the thread comes back. Accepts NULL. */
 void venv_worker_abandon(venv_worker *worker);
