@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -154,27 +153,6 @@ static venv_rc read_cpu_used(venv_samples *samples, venv_value *ret_value, venv_
     return VENV_OK;
 }
 
-static venv_rc read_disk(bool total, const venv_value *args, venv_value *ret_value, venv_error *err)
-{
-    char path[PATH_MAX] = "/";
-    const venv_value *first = args ? venv_value_at(args, 0) : NULL;
-    struct statvfs st;
-    if (first && venv_value_kind(first) == VENV_STRING) {
-        venv_str text = venv_value_peek_text(first);
-        if (text.size >= sizeof path || memchr(text.data, '\0', text.size))
-            return venv_error_set(err, VENV_EINVAL, "the path is malformed");
-        (void)snprintf(path, sizeof path, "%.*s", (int)text.size, text.data);
-    }
-    if (statvfs(path, &st) != 0)
-        return venv_error_set(err, VENV_EIO, "cannot look at the file system of %s: %s", path, strerror(errno));
-    uint64_t blocks = total ? st.f_blocks : st.f_bavail;
-    uint64_t bytes;
-    if (__builtin_mul_overflow(blocks, (uint64_t)st.f_frsize, &bytes))
-        return venv_error_set(err, VENV_ERANGE, "the file system of %s is too large", path);
-    *ret_value = venv_value_int((int64_t)(bytes / 1024));
-    return VENV_OK;
-}
-
 static venv_rc read_uname(bool kernel, venv_value *ret_value, venv_error *err)
 {
     struct utsname name;
@@ -183,8 +161,7 @@ static venv_rc read_uname(bool kernel, venv_value *ret_value, venv_error *err)
     return venv_value_string_z(kernel ? name.release : name.machine, ret_value, err);
 }
 
-venv_rc venv_samples_read(venv_samples *samples, venv_builtin_id id, const venv_value *args, venv_value *ret_value,
-                          venv_error *err)
+venv_rc venv_samples_read(venv_samples *samples, venv_builtin_id id, venv_value *ret_value, venv_error *err)
 {
     switch (id) {
     case VENV_BUILTIN_LOAD1: return read_load(samples, 0, ret_value, err);
@@ -196,12 +173,12 @@ venv_rc venv_samples_read(venv_samples *samples, venv_builtin_id id, const venv_
     case VENV_BUILTIN_MEMFREE: return read_memory(samples, "MemAvailable:", ret_value, err);
     case VENV_BUILTIN_SWAPTOTAL: return read_memory(samples, "SwapTotal:", ret_value, err);
     case VENV_BUILTIN_SWAPFREE: return read_memory(samples, "SwapFree:", ret_value, err);
-    case VENV_BUILTIN_DISKTOTAL: return read_disk(true, args, ret_value, err);
-    case VENV_BUILTIN_DISKFREE: return read_disk(false, args, ret_value, err);
     case VENV_BUILTIN_UPTIME: return read_uptime(samples, ret_value, err);
     case VENV_BUILTIN_PROCESSES: return read_processes(samples, ret_value, err);
     case VENV_BUILTIN_KERNEL: return read_uname(true, ret_value, err);
     case VENV_BUILTIN_ARCH: return read_uname(false, ret_value, err);
+    case VENV_BUILTIN_DISKTOTAL:
+    case VENV_BUILTIN_DISKFREE:
     case VENV_BUILTIN_HYPERVISOR:
     case VENV_BUILTIN__COUNT: break;
     }

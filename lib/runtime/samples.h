@@ -3,7 +3,7 @@
 #define VENV_RUNTIME_SAMPLES_H
 
 /*
- * The built-in properties (agent/builtin.def), measured: /proc, statvfs(3), uname(2). Each reading is a few system calls on
+ * The built-in properties (agent/builtin.def), measured: /proc and uname(2); disks are in disk_samples.h. Each reading is a few system calls on
  * files that the kernel makes, so it is done on the loop. What cannot be told is an error, never a zero.
  */
 
@@ -18,10 +18,8 @@ typedef struct venv_samples {
 } venv_samples;
 
 /*
- * `args` is null or a list of texts (the path of diskfree).
  * VENV_EUNSUPPORTED: not one of those that are measured here. VENV_EIO: the system does not tell, with its reason.
  */
-venv_rc venv_samples_read(venv_samples *samples, venv_builtin_id id, const venv_value *args, venv_value *ret_value,
-                          venv_error *err);
+venv_rc venv_samples_read(venv_samples *samples, venv_builtin_id id, venv_value *ret_value, venv_error *err);
 
 #endif

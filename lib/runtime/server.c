@@ -101,6 +101,12 @@ static void on_frame(void *user, venv_wire *wire, const venv_frame *frame, const
     server->calls.frame(server->calls.user, from->number, frame, body);
 }
 
+static void tell_empty(venv_server *server)
+{
+    if (server->count == 0)
+        server->calls.empty(server->calls.user);
+}
+
 static void on_end(void *user, venv_wire *wire, const venv_wire_end *end)
 {
     venv_server *server = user;
@@ -111,6 +117,7 @@ static void on_end(void *user, venv_wire *wire, const venv_wire_end *end)
         remove_stranger(server, ended);
         refuse(server, ended->source, venv_wire_address(wire), end->reason);
         free(ended);
+        tell_empty(server);
         return;
     }
     /* A known peer that broke the protocol is a refusal, too: it must be seen which one it was. */
@@ -119,6 +126,7 @@ static void on_end(void *user, venv_wire *wire, const venv_wire_end *end)
     (void)venv_table_remove(server->peers, &number, sizeof number);
     free(ended);
     server->calls.down(server->calls.user, number, end->reason);
+    tell_empty(server);
 }
 
 /* Throw an incoming connection away: it must be accepted to be closed. */
@@ -271,6 +279,19 @@ void venv_server_close_peer(venv_server *server, uint64_t number, const char *re
     peer *to = find_peer(server, number);
     if (to)
         venv_wire_close(to->wire, VENV_OK, reason);
+}
+
+void venv_server_close_all(venv_server *server, const char *reason)
+{
+    size_t cursor = 0;
+    void *each = NULL;
+    while (venv_table_next(server->peers, &cursor, NULL, &each))
+        venv_wire_close(((peer *)each)->wire, VENV_OK, reason);
+}
+
+bool venv_server_has_peers(const venv_server *server)
+{
+    return server->count > 0;
 }
 
 void venv_server_durable(venv_server *server, uint64_t write)

@@ -25,6 +25,7 @@ typedef struct venv_server_calls {
     void (*up)(void *user, uint64_t peer, const venv_identity *identity, const char *address);
     void (*frame)(void *user, uint64_t peer, const venv_frame *frame, const venv_value *body);
     void (*down)(void *user, uint64_t peer, const char *reason); /* only for those that were up */
+    void (*empty)(void *user);                                   /* the last connection has ended */
     void *user;
 } venv_server_calls;
 
@@ -44,6 +45,10 @@ venv_rc venv_server_send(venv_server *server, uint64_t peer, int16_t type, uint6
 /* After what was sent to it. `down` follows. */
 void venv_server_close_peer(venv_server *server, uint64_t peer, const char *reason);
 void venv_server_durable(venv_server *server, uint64_t write);
+
+/* All peers, each after what was sent to it. */
+void venv_server_close_all(venv_server *server, const char *reason);
+bool venv_server_has_peers(const venv_server *server);
 
 /* Stop listening; nobody new comes in. */
 void venv_server_stop_listening(venv_server *server);

@@ -83,15 +83,6 @@ venv_transaction *venv_transaction_new(uint64_t write)
     return transaction;
 }
 
-bool venv_store_key(const venv_value *key, venv_str *ret_bytes)
-{
-    venv_kind kind = venv_value_kind(key);
-    if (kind != VENV_STRING && kind != VENV_BYTES)
-        return false;
-    *ret_bytes = venv_value_peek_text(key);
-    return ret_bytes->size > 0 && ret_bytes->size <= VENV_STORE_KEY_MAX;
-}
-
 static void stick(venv_transaction *t, venv_rc rc, const char *text)
 {
     if (t->rc == VENV_OK)
@@ -117,34 +108,23 @@ static stored_op *add_op(venv_transaction *t, venv_store_op_kind kind)
     return op;
 }
 
-static void add_key(venv_transaction *t, stored_op *op, const venv_value *key)
-{
-    venv_str bytes;
-    if (!venv_store_key(key, &bytes)) {
-        stick(t, VENV_EINTERNAL, "a row has a key that is neither text nor bytes, or is too long");
-        return;
-    }
-    op->key = t->bytes.size;
-    op->key_size = bytes.size;
-    venv_buf_append(&t->bytes, bytes.data, bytes.size);
-}
-
-static void add_row(venv_transaction *t, stored_op *op, const venv_value *row)
+/* Append a value as CBOR; false (and it sticks) on failure. */
+static bool add_bytes(venv_transaction *t, const venv_value *value, size_t *ret_at, size_t *ret_size)
 {
     venv_cbor_options options = VENV_CBOR_OPTIONS_INIT;
     VENV_AUTO_FREE uint8_t *data = NULL;
-    size_t size = 0;
     options.item_count_max = VENV_CBOR_ITEMS_MAX;
     options.depth_max = VENV_CBOR_DEPTH_MAX;
-    if (venv_cbor_encode(row, &options, &data, &size, &t->err) != VENV_OK) {
-        t->rc = t->err.rc;
-        return;
-    }
-    op->row = t->bytes.size;
-    op->row_size = size;
-    venv_buf_append(&t->bytes, data, size);
+    if (t->rc != VENV_OK)
+        return false;
+    t->rc = venv_cbor_encode(value, &options, &data, ret_size, &t->err);
+    if (t->rc != VENV_OK)
+        return false;
+    *ret_at = t->bytes.size;
+    venv_buf_append(&t->bytes, data, *ret_size);
     if (t->bytes.rc != VENV_OK)
         stick(t, t->bytes.rc, "a step's rows are too large to be stored at once");
+    return t->rc == VENV_OK;
 }
 
 void venv_transaction_put(venv_transaction *transaction, int collection, const venv_value *key, const venv_value *row)
@@ -153,8 +133,8 @@ void venv_transaction_put(venv_transaction *transaction, int collection, const v
     if (!op)
         return;
     op->collection = collection;
-    add_key(transaction, op, key);
-    add_row(transaction, op, row);
+    if (add_bytes(transaction, key, &op->key, &op->key_size))
+        (void)add_bytes(transaction, row, &op->row, &op->row_size);
 }
 
 void venv_transaction_delete(venv_transaction *transaction, int collection, const venv_value *key)
@@ -163,7 +143,7 @@ void venv_transaction_delete(venv_transaction *transaction, int collection, cons
     if (!op)
         return;
     op->collection = collection;
-    add_key(transaction, op, key);
+    (void)add_bytes(transaction, key, &op->key, &op->key_size);
 }
 
 void venv_transaction_append(venv_transaction *transaction, uint64_t revision, const venv_value *body)
@@ -172,7 +152,7 @@ void venv_transaction_append(venv_transaction *transaction, uint64_t revision, c
     if (!op)
         return;
     op->revision = revision;
-    add_row(transaction, op, body);
+    (void)add_bytes(transaction, body, &op->row, &op->row_size);
 }
 
 /* --- on the thread --------------------------------------------------------------------------- */

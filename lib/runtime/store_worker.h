@@ -38,7 +38,7 @@ typedef struct venv_store_calls {
 venv_rc venv_store_worker_start(uv_loop_t *loop, venv_store *store, const venv_store_calls *calls,
                                 venv_store_worker **ret_worker, venv_error *err);
 
-/* One step's rows. A failure sticks and is returned when it is submitted. */
+/* One step's rows. Keys are stored as CBOR, too: text and ids stay apart. A failure sticks and is returned when it is submitted. */
 venv_transaction *venv_transaction_new(uint64_t write);
 void venv_transaction_put(venv_transaction *transaction, int collection, const venv_value *key, const venv_value *row);
 void venv_transaction_delete(venv_transaction *transaction, int collection, const venv_value *key);
@@ -53,8 +53,5 @@ venv_rc venv_store_worker_trim(venv_store_worker *worker, uint64_t upto, venv_er
 
 /* Write what waits, close the store, end the thread. Calls `durable` for what was written. Accepts NULL. */
 void venv_store_worker_stop(venv_store_worker *worker);
-
-/* A key as bytes: text and ids as they are. False for what cannot be a key. */
-bool venv_store_key(const venv_value *key, venv_str *ret_bytes);
 
 #endif

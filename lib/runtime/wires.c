@@ -403,8 +403,10 @@ static void tell_ended(venv_wires *all)
         venv_wire *wire = all->ended;
         all->ended = wire->next_ended;
         venv_wire_end end = { .rc = wire->rc, .was_open = wire->was_open, .reason = wire->reason };
+        wire->handles++; /* it stays while it is told of, also if the user ends everything */
         if (!all->ending)
             all->calls.end(all->calls.user, wire, &end);
+        wire->handles--;
         wire->told = true;
         free_if_over(wire);
     }

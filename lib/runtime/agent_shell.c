@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's shell: turns what happens into events for the core, and does what its actions say. It decides nothing.
+ *
+ * Some actions are answered at once (a sample of /proc, a command that cannot start). Their events wait until the actions of
+ * the step that caused them are all done: the core is never entered from within itself.
+ */
+#include "runtime/daemon.h"
+
+#include "agent/agent.h"
+#include "base/cleanup.h"
+#include "base/table.h"
+#include "runtime/clock.h"
+#include "runtime/dialer.h"
+#include "runtime/disk_samples.h"
+#include "runtime/loop.h"
+#include "runtime/machine_worker.h"
+#include "runtime/notify.h"
+#include "runtime/run_pool.h"
+#include "runtime/samples.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 16384 /* that one step's actions can cause at once */
+
+/* An event with what it points to. */
+typedef struct owned_event {
+    venv_agent_event event;
+    venv_run_outcome run;
+    venv_value value;
+    char text[VENV_ERROR_TEXT_MAX];
+} owned_event;
+
+typedef struct agent_shell {
+    const venv_shell_host *host;
+    const venv_log *log;
+    venv_agent_config *config;
+    venv_loop loop;
+    venv_tls_context *tls;
+    venv_agent *core;
+    venv_dialer *dialer;
+    venv_run_pool *pool;
+    venv_machine_worker *machines;
+    venv_disk_samples *disks;
+    venv_samples samples;
+    owned_event *events; /* that wait for the end of the step */
+    size_t event_count, event_capacity;
+    bool stepping, stopping;
+    venv_rc rc;          /* why it ends, if not as asked */
+    venv_error *err;
+} agent_shell;
+
+static void stop(agent_shell *shell, const char *reason);
+
+static void fail(agent_shell *shell, const venv_error *why)
+{
+    if (shell->rc == VENV_OK) {
+        shell->rc = why->rc;
+        if (shell->err)
+            *shell->err = *why;
+    }
+    stop(shell, "it cannot go on");
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+static void keep_event(agent_shell *shell, const venv_agent_event *event)
+{
+    venv_error err = { 0 };
+    if (shell->event_count == shell->event_capacity) {
+        size_t capacity = shell->event_capacity ? shell->event_capacity * 2 : 32;
+        owned_event *events = capacity <= EVENTS_MAX ? reallocarray(shell->events, capacity, sizeof *events) : NULL;
+        if (!events) {
+            (void)venv_error_set(&err, VENV_ENOMEM, "out of memory for events");
+            fail(shell, &err);
+            return;
+        }
+        shell->events = events;
+        shell->event_capacity = capacity;
+    }
+    owned_event *kept = &shell->events[shell->event_count++];
+    *kept = (owned_event){ .event = *event, .value = venv_value_null() };
+    if (event->value && venv_value_dup(event->value, &kept->value, &err) != VENV_OK) {
+        shell->event_count--;
+        fail(shell, &err);
+        return;
+    }
+    if (event->text)
+        (void)snprintf(kept->text, sizeof kept->text, "%s", event->text);
+    if (event->run) { /* one that did not start: it has a reason and no output */
+        kept->run = *event->run;
+        (void)snprintf(kept->text, sizeof kept->text, "%s", event->run->error ? event->run->error : "");
+    }
+}
+
+/* Point the event at what is kept with it: the array may have moved since. */
+static const venv_agent_event *settle_event(owned_event *kept)
+{
+    if (kept->event.value)
+        kept->event.value = &kept->value;
+    if (kept->event.text)
+        kept->event.text = kept->text;
+    if (kept->event.run) {
+        kept->run.error = kept->text;
+        kept->event.run = &kept->run;
+    }
+    return &kept->event;
+}
+
+static void do_actions(agent_shell *shell, const venv_agent_actions *actions);
+
+static void step_once(agent_shell *shell, const venv_agent_event *event)
+{
+    venv_agent_actions actions;
+    venv_error err = { 0 };
+    venv_agent_actions_init(&actions);
+    if (venv_agent_step(shell->core, venv_clock_read(), event, &actions, &err) != VENV_OK)
+        fail(shell, &err);
+    else
+        do_actions(shell, &actions);
+    venv_agent_actions_fini(&actions);
+}
+
+/* Hand an event to the core, now or after the step that is under way. */
+static void deliver(agent_shell *shell, const venv_agent_event *event)
+{
+    if (shell->stopping)
+        return;
+    if (shell->stepping) {
+        keep_event(shell, event);
+        return;
+    }
+    shell->stepping = true;
+    step_once(shell, event);
+    for (size_t i = 0; i < shell->event_count; i++) {
+        owned_event kept = shell->events[i];
+        if (!shell->stopping)
+            step_once(shell, settle_event(&kept));
+        venv_value_unref(&kept.value);
+    }
+    shell->event_count = 0;
+    shell->stepping = false;
+    if (!shell->stopping)
+        venv_loop_set_deadline(&shell->loop, venv_agent_deadline(shell->core));
+}
+
+static void finish(agent_shell *shell);
+
+static void on_deadline(void *user)
+{
+    agent_shell *shell = user;
+    if (shell->stopping)
+        finish(shell);
+    else
+        deliver(shell, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_TIME });
+}
+
+static void on_up(void *user, const venv_identity *manager)
+{
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_CONNECTED, .text = manager->name });
+}
+
+static void on_frame(void *user, const venv_frame *frame, const venv_value *body)
+{
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_FRAME, .type = frame->type, .request = frame->request,
+                                       .known = frame->known, .value = body });
+}
+
+static void finish_soon(agent_shell *shell);
+
+static void on_down(void *user, const char *reason)
+{
+    agent_shell *shell = user;
+    if (shell->stopping)
+        finish_soon(shell);
+    else
+        deliver(shell, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_DISCONNECTED, .text = reason });
+}
+
+static void on_ran(void *user, uint64_t token, const venv_run_outcome *outcome)
+{
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_RAN, .token = token, .run = outcome });
+}
+
+static void on_machine_done(void *user, uint64_t token, venv_rc rc, const char *text)
+{
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_MACHINE_DONE, .token = token, .rc = rc, .text = text });
+}
+
+static void on_machines(void *user, venv_rc rc, const venv_value *list, const char *text)
+{
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_MACHINES, .rc = rc, .value = list, .text = text });
+}
+
+static void on_sampled(void *user, uint64_t token, venv_rc rc, const venv_value *value, const char *text)
+{
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_SAMPLED, .token = token, .rc = rc, .value = value,
+                                       .text = rc == VENV_OK ? NULL : text });
+}
+
+/* --- actions --------------------------------------------------------------------------------- */
+
+static void sample(agent_shell *shell, const venv_agent_action *action)
+{
+    venv_error err = { 0 };
+    venv_value value = venv_value_null();
+    const venv_builtin *builtin = venv_builtin_find((venv_str){ action->name, strlen(action->name) });
+    if (builtin && (builtin->id == VENV_BUILTIN_DISKTOTAL || builtin->id == VENV_BUILTIN_DISKFREE)) {
+        venv_disk_samples_read(shell->disks, action->token, builtin->id, &action->value);
+        return;
+    }
+    venv_rc rc = builtin ? venv_samples_read(&shell->samples, builtin->id, &value, &err)
+                         : venv_error_set(&err, VENV_ENOENT, "there is no built-in property '%s'", action->name);
+    on_sampled(shell, action->token, rc, rc == VENV_OK ? &value : NULL, err.text);
+    venv_value_unref(&value);
+}
+
+static void list_commands(agent_shell *shell, uint64_t token)
+{
+    venv_error err = { 0 };
+    venv_value commands = venv_value_null();
+    venv_rc rc = venv_run_pool_commands(shell->pool, &commands, &err);
+    deliver(shell, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_COMMANDS, .token = token, .rc = rc,
+                                        .value = rc == VENV_OK ? &commands : NULL, .text = rc == VENV_OK ? NULL : err.text });
+    venv_value_unref(&commands);
+}
+
+static void call_machine(agent_shell *shell, const venv_agent_action *action)
+{
+    static const venv_machine_call calls[] = {
+        [VENV_MACHINE_START] = VENV_MACHINE_CALL_START,
+        [VENV_MACHINE_SHUTDOWN] = VENV_MACHINE_CALL_SHUTDOWN,
+        [VENV_MACHINE_DESTROY] = VENV_MACHINE_CALL_DESTROY,
+    };
+    if (!shell->machines)
+        on_machine_done(shell, action->token, VENV_EUNSUPPORTED, "this agent has no hypervisor");
+    else
+        venv_machine_worker_call(shell->machines, action->token, calls[action->verb], action->machine, action->xml);
+}
+
+static void list_machines(agent_shell *shell)
+{
+    if (!shell->machines)
+        on_machines(shell, VENV_EUNSUPPORTED, NULL, "this agent has no hypervisor");
+    else
+        venv_machine_worker_list(shell->machines);
+}
+
+static void send_frame(agent_shell *shell, const venv_agent_action *action)
+{
+    venv_error err = { 0 };
+    if (venv_dialer_send(shell->dialer, action->type, action->request, &action->value, &err) != VENV_OK)
+        venv_log_print(shell->log, VENV_LOG_ERROR, "a message %s was not sent: %s", venv_message_name(action->type), err.text);
+}
+
+static void do_action(agent_shell *shell, const venv_agent_action *action)
+{
+    switch (action->kind) {
+    case VENV_AGENT_ACT_CONNECT: venv_dialer_dial(shell->dialer, action->name); break;
+    case VENV_AGENT_ACT_CLOSE: venv_dialer_close(shell->dialer, action->text ? action->text : "closed"); break;
+    case VENV_AGENT_ACT_SEND: send_frame(shell, action); break;
+    case VENV_AGENT_ACT_SAMPLE: sample(shell, action); break;
+    case VENV_AGENT_ACT_RUN:
+        venv_run_pool_start(shell->pool, action->token, action->name, &action->value, action->timeout, action->out_max,
+                            action->err_max);
+        break;
+    case VENV_AGENT_ACT_KILL: venv_run_pool_kill(shell->pool, action->token); break;
+    case VENV_AGENT_ACT_MACHINE: call_machine(shell, action); break;
+    case VENV_AGENT_ACT_MACHINES: list_machines(shell); break;
+    case VENV_AGENT_ACT_COMMANDS: list_commands(shell, action->token); break;
+    case VENV_AGENT_ACT_LOG: venv_log_print(shell->log, (venv_log_level)action->level, "%s", action->text); break;
+    case VENV_AGENT_ACT_EXIT: stop(shell, "the manager asked for it"); break;
+    }
+}
+
+static void do_actions(agent_shell *shell, const venv_agent_actions *actions)
+{
+    for (size_t i = 0; i < actions->count; i++)
+        do_action(shell, &actions->items[i]);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+/* Let go of everything; the loop ends when all of it is closed. Machines run on. */
+static void finish(agent_shell *shell)
+{
+    venv_dialer_end(shell->dialer);
+    venv_run_pool_end(shell->pool);
+    venv_machine_worker_end(shell->machines);
+    venv_disk_samples_end(shell->disks);
+    shell->dialer = NULL;
+    shell->pool = NULL;
+    shell->machines = NULL;
+    shell->disks = NULL;
+    venv_loop_close(&shell->loop);
+}
+
+/* From the loop's next turn: whoever calls this may be in the middle of using what finish() releases. */
+static void finish_soon(agent_shell *shell)
+{
+    venv_loop_set_deadline(&shell->loop, venv_clock_read().mono);
+}
+
+/* End in order: what was sent still goes out, then everything is let go of. */
+static void stop(agent_shell *shell, const char *reason)
+{
+    if (shell->stopping)
+        return;
+    shell->stopping = true;
+    venv_notify("STOPPING=1");
+    venv_log_print(shell->log, VENV_LOG_INFO, "ending: %s; machines on this node run on", reason);
+    venv_loop_set_deadline(&shell->loop, VENV_INSTANT_NEVER);
+    if (venv_dialer_is_idle(shell->dialer))
+        finish_soon(shell);
+    else
+        venv_dialer_close(shell->dialer, "the agent ends"); /* on_down() goes on; a wire's end has a deadline */
+}
+
+static void on_stop(void *user, const char *reason)
+{
+    stop(user, reason);
+}
+
+static void on_reload(void *user)
+{
+    agent_shell *shell = user;
+    venv_agent_config *fresh = NULL;
+    venv_error err = { 0 };
+    char text[VENV_ERROR_TEXT_MAX + VENV_ERROR_FILE_MAX + 32];
+    if (venv_agent_config_load(shell->host->config_path, &fresh, &err) == VENV_OK)
+        venv_log_print(shell->log, VENV_LOG_INFO,
+                       "the configuration is correct; restart the agent to use it (machines run on meanwhile)");
+    else
+        venv_log_print(shell->log, VENV_LOG_ERROR, "the configuration was not read anew: %s",
+                       venv_error_format(&err, text, sizeof text));
+    venv_agent_config_free(fresh);
+}
+
+/* --- the beginning --------------------------------------------------------------------------- */
+
+/*
+ * An id of the computer, to tell a copied key from a restarted agent. machine-id(5) asks not to show the id itself to others:
+ * hashes of it.
+ */
+static venv_id read_machine_id(void)
+{
+    char text[33] = "";
+    venv_id id = { { 0 } };
+    int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return id;
+    ssize_t size = read(fd, text, 32);
+    (void)close(fd);
+    if (size != 32)
+        return id;
+    uint64_t halves[2] = { venv_hash_bytes(text, 32, UINT64_C(0x76656e762d6d6163)), venv_hash_bytes(text, 32, UINT64_C(0x68696e652d696431)) };
+    memcpy(id.bytes, halves, sizeof id.bytes);
+    return id;
+}
+
+static venv_rc start_machines(agent_shell *shell, venv_error *err)
+{
+    const venv_agent_config *config = shell->config;
+    if (strcmp(config->hypervisor, "none") == 0)
+        return VENV_OK;
+    if (config->console_dir && config->console_dir[0] && mkdir(config->console_dir, 0755) != 0 && errno != EEXIST)
+        venv_log_print(shell->log, VENV_LOG_WARNING, "cannot make the folder of consoles '%s': %s", config->console_dir,
+                       strerror(errno));
+    const char *uri = strcmp(config->hypervisor, "fake") == 0 ? "fake:" : config->hypervisor;
+    venv_machine_calls calls = { .done = on_machine_done, .listed = on_machines, .user = shell };
+    return venv_machine_worker_start(&shell->loop.uv, uri, venv_tls_context_peek_own(shell->tls)->identity.cluster,
+                                     shell->log, &calls, &shell->machines, err);
+}
+
+static venv_rc start_pool(agent_shell *shell, venv_error *err)
+{
+    const venv_agent_config *config = shell->config;
+    venv_runner_options options = { .directories = (const char *const *)config->command_dirs,
+                                    .directory_count = config->command_dir_count,
+                                    .run_count_max = config->runs_max * 2,
+                                    .log = shell->log };
+    if (options.run_count_max > VENV_RUN_COUNT_MAX)
+        options.run_count_max = VENV_RUN_COUNT_MAX;
+    venv_run_pool_calls calls = { .ran = on_ran, .user = shell };
+    return venv_run_pool_new(&shell->loop.uv, &options, &calls, &shell->pool, err);
+}
+
+static venv_rc start_core(agent_shell *shell, venv_error *err)
+{
+    uint64_t seed = 0;
+    venv_id boot;
+    venv_rc rc = venv_shell_seed(&seed, err);
+    if (rc == VENV_OK)
+        rc = venv_identity_random_id(&boot, err);
+    if (rc == VENV_OK)
+        rc = venv_agent_new(shell->config, boot, seed, venv_clock_read(), &shell->core, err);
+    return rc;
+}
+
+static venv_rc start_all(agent_shell *shell, venv_error *err)
+{
+    venv_dialer_calls dialer_calls = { .up = on_up, .frame = on_frame, .down = on_down, .user = shell };
+    venv_disk_samples_calls disk_calls = { .sampled = on_sampled, .user = shell };
+    venv_rc rc = start_pool(shell, err);
+    if (rc == VENV_OK)
+        rc = venv_dialer_new(&shell->loop.uv, shell->tls, &dialer_calls, &shell->dialer, err);
+    if (rc == VENV_OK)
+        rc = venv_disk_samples_start(&shell->loop.uv, &disk_calls, &shell->disks, err);
+    if (rc == VENV_OK)
+        rc = start_core(shell, err);
+    if (rc == VENV_OK)
+        rc = start_machines(shell, err);
+    if (rc == VENV_OK)
+        rc = venv_pid_file_write(shell->host->pid_file, err);
+    return rc;
+}
+
+static venv_rc prepare(agent_shell *shell, venv_error *err)
+{
+    venv_agent_config *config = shell->config;
+    venv_tls_files files = { .ca = config->tls_ca, .certificate = config->tls_certificate, .key = config->tls_key };
+    venv_rc rc = venv_shell_identity(VENV_ROLE_AGENT, config->name, &files, &shell->tls, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (!config->name[0]) {
+        char *name = strdup(venv_tls_context_peek_own(shell->tls)->identity.name);
+        if (!name)
+            return venv_error_set(err, VENV_ENOMEM, "out of memory");
+        free(config->name);
+        config->name = name;
+    }
+    config->machine = read_machine_id();
+    shell->samples.proc = "/proc";
+    return VENV_OK;
+}
+
+venv_rc venv_agent_shell_run(const venv_shell_host *host, venv_agent_config *config, venv_error *err)
+{
+    agent_shell shell = { .host = host, .log = host->log, .config = config, .err = err };
+    venv_loop_calls calls = { .deadline = on_deadline, .stop = on_stop, .reload = on_reload, .user = &shell };
+    venv_rc rc = prepare(&shell, err);
+    if (rc == VENV_OK)
+        rc = venv_loop_init(&shell.loop, host->stop_fd, &calls, err);
+    if (rc == VENV_OK) {
+        rc = start_all(&shell, err);
+        if (rc == VENV_OK) {
+            venv_log_print(host->log, VENV_LOG_INFO, "venv-agent %s is the agent '%s'", venv_version(), config->name);
+            venv_loop_set_deadline(&shell.loop, venv_agent_deadline(shell.core));
+            venv_notify("READY=1");
+            venv_loop_run(&shell.loop);
+            rc = shell.rc;
+            venv_pid_file_remove(host->pid_file);
+        } else {
+            finish(&shell);
+        }
+        venv_loop_fini(&shell.loop);
+    }
+    venv_agent_free(shell.core);
+    venv_tls_context_free(shell.tls);
+    free(shell.events);
+    return rc;
+}
