@@ -10,7 +10,7 @@
  *      static const venv_config_row disk_rows[] = {
  *          { "size", VENV_CONFIG_SIZE, .required = true, .min = 1 << 20, .help = "Size of the overlay." },
  *          { "bus", VENV_CONFIG_ENUM, .choices = buses, .fallback = "virtio", .help = "How the guest sees it." },
- *          { NULL },
+ *          { .name = NULL },
  *      };
  *      static const venv_config_row disk = { "disk", VENV_CONFIG_TABLE, .of = disk_rows };
  *      static const venv_config_row rows[] = {
@@ -18,7 +18,7 @@
  *          { "vcpus", VENV_CONFIG_INT, .min = 1, .max = 1024, .fallback = "1", .help = "Virtual processors." },
  *          { "memory", VENV_CONFIG_SIZE, .required = true, .min = 1 << 20, .help = "Memory of the guest." },
  *          { "disks", VENV_CONFIG_LIST, .of = &disk, .max = 32, .fallback = "[]", .help = "…" },
- *          { NULL },
+ *          { .name = NULL },
  *      };
  *      venv_config_read(rows, value, mark, "environment class2", &settings, err)
  *          class2.yaml:7:12: environment class2: disks[0].size must be a size such as 512MiB, at least 1MiB, not "lots"
