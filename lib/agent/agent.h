@@ -36,18 +36,6 @@ typedef enum venv_agent_event_kind {
     VENV_AGENT_EVENT_COMMANDS,   /* the allowed commands: token, rc, value = [{name, path}] */
 } venv_agent_event_kind;
 
-/* How a command ended (lib/runner makes it; declared here because the core reads it). */
-typedef struct venv_run_outcome {
-    venv_rc rc;          /* VENV_OK: it ran (whatever its exit status); else it did not start: `error` */
-    int exit_status;     /* valid if exited */
-    int signal;          /* != 0: ended by it */
-    bool timed_out;
-    bool truncated;      /* stdout or stderr was longer than its limit */
-    venv_span took;
-    venv_str out, err;   /* borrowed for the step */
-    const char *error;   /* why it did not start; NULL otherwise */
-} venv_run_outcome;
-
 typedef struct venv_agent_event {
     venv_agent_event_kind kind;
     uint64_t token;           /* of the action that this answers */

@@ -27,7 +27,7 @@
  * threads may exist.
  */
 
-#include "agent/agent.h"
+#include "agent/run_outcome.h"
 #include "base/log.h"
 
 #define VENV_RUNNER_DIRECTORY_COUNT_MAX 32
