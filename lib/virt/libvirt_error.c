@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 typedef struct error_row {
     int code; /* a virErrorNumber */
@@ -51,7 +52,9 @@ venv_rc venv_libvirt_error(virConnectPtr conn, venv_libvirt_inbox *inbox, bool c
                            venv_error *err)
 {
     const virError *error = virGetLastError();
-    const char *text = error && error->message ? error->message : "no reason was given";
+    /* Copied: the next call of libvirt, a harmless one included, forgets it. */
+    char text[VENV_ERROR_TEXT_MAX];
+    snprintf(text, sizeof text, "%s", error && error->message ? error->message : "no reason was given");
     venv_rc rc = error ? look_up(error) : VENV_EIO;
     if (!conn) {
         /* Opening. A socket that is not there, or refuses, is an error of the system in the RPC part. */
