@@ -10,6 +10,8 @@
  * holds `properties` only.
  */
 
+#include "codec/config.h"
+
 #include <venv/codec.h>
 #include <venv/property.h>
 
@@ -63,19 +65,16 @@ venv_rc venv_agent_config_new(const venv_config_document *documents, size_t coun
                               venv_agent_config **ret_config, venv_error *err);
 void venv_agent_config_free(venv_agent_config *config);
 
+/* Is it a hypervisor node? */
+bool venv_agent_config_has_hypervisor(const venv_agent_config *config);
+
 /*
  * The certificate says who we are. VENV_EINVAL if the configuration says otherwise (the text names both). Needed before
  * venv_agent_new().
  */
 venv_rc venv_agent_config_identify(venv_agent_config *config, const char *cluster, const char *name, venv_error *err);
 
-/* One row per key of the section `agent`, for the manual page and `venv-agent --print-config`. NULL past the end. */
-typedef struct venv_agent_config_row {
-    const char *key;      /* "agent.sample_every" */
-    const char *type;     /* "duration" */
-    const char *fallback; /* "1s"; "" : must be given, or empty */
-    const char *help;
-} venv_agent_config_row;
-const venv_agent_config_row *venv_agent_config_describe(size_t index, venv_agent_config_row *ret_row);
+/* The rows of the whole file, for the manual page (venv_config_describe()). */
+const venv_config_row *venv_agent_config_rows(void);
 
 #endif

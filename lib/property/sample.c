@@ -169,6 +169,16 @@ void venv_property_set_pushed(venv_property_set *set, uint32_t slot, venv_instan
     s->pushed = now;
 }
 
+void venv_property_set_touch(venv_property_set *set, uint32_t slot)
+{
+    mark_changed(set, set->slots[slot]);
+}
+
+bool venv_property_set_is_changed(const venv_property_set *set, uint32_t slot)
+{
+    return set->slots[slot]->changed;
+}
+
 bool venv_property_set_has_changed(const venv_property_set *set)
 {
     return set->changed_count > 0;

@@ -37,4 +37,9 @@ venv_instant venv_property_slot_stale_at(const venv_property_set *set, const ven
 /* About how many bytes a row of PUSH with this sample takes. */
 size_t venv_property_set_row_size(const venv_property_set *set, uint32_t slot);
 
+/* Count a slot as changed, whatever it holds: somebody new does not know it. */
+void venv_property_set_touch(venv_property_set *set, uint32_t slot);
+/* Has it changed since it was pushed? */
+bool venv_property_set_is_changed(const venv_property_set *set, uint32_t slot);
+
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent: birth, one step, death. What a step does is in the other files of this folder: link.c (connection), push.c,
+ * sampling.c, execute.c, control.c, machines.c (with the table of states in machine.c).
+ */
+
+#include "agent/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static venv_rc properties_copy(venv_agent *agent, venv_now now, venv_error *err)
+{
+    const venv_agent_config *config = agent->config;
+    venv_rc rc = venv_property_set_new(config->tick, now.mono, &agent->properties, err);
+    for (uint32_t slot = 0; rc == VENV_OK && slot < venv_property_set_count(config->properties); slot++) {
+        uint32_t same = 0;
+        rc = venv_property_set_add(agent->properties, venv_property_set_peek(config->properties, slot), &same, err);
+    }
+    return rc;
+}
+
+static void groups_copy(venv_agent *agent)
+{
+    for (size_t i = 0; i < agent->config->group_count; i++) {
+        size_t same = 0;
+        while (same < agent->group_count && strcmp(agent->groups[same], agent->config->groups[i]) != 0)
+            same++;
+        if (same < agent->group_count)
+            continue;
+        strncpy(agent->groups[agent->group_count++], agent->config->groups[i], VENV_GROUP_NAME_MAX);
+    }
+}
+
+venv_rc venv_agent_new(const venv_agent_config *config, venv_id boot, uint64_t seed, venv_now now,
+                       venv_agent **ret_agent, venv_error *err)
+{
+    if (!config->name[0] || !config->cluster[0] || config->manager_count == 0)
+        return venv_error_set(err, VENV_EINVAL, "the agent has no name, no cluster or no manager");
+    venv_agent *agent = calloc(1, sizeof(*agent));
+    if (!agent)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    agent->config = config;
+    agent->boot = boot;
+    agent->executions.end = &agent->executions.first;
+    venv_random_init(&agent->random, seed);
+    groups_copy(agent);
+    agent_link_start(agent, now);
+    venv_rc rc = properties_copy(agent, now, err);
+    if (rc == VENV_OK)
+        rc = agent_machines_init(agent, venv_random_next(&agent->random), now, err);
+    if (rc) {
+        venv_agent_free(agent);
+        return rc;
+    }
+    *ret_agent = agent;
+    return VENV_OK;
+}
+
+void venv_agent_free(venv_agent *agent)
+{
+    if (!agent)
+        return;
+    agent_execute_fini(agent);
+    agent_machines_fini(agent);
+    venv_property_set_free(agent->properties);
+    free(agent);
+}
+
+static void take_event(agent_step *step, const venv_agent_event *event)
+{
+    switch (event->kind) {
+    case VENV_AGENT_EVENT_TIME:
+        break;
+    case VENV_AGENT_EVENT_CONNECTED:
+        agent_link_connected(step);
+        break;
+    case VENV_AGENT_EVENT_DISCONNECTED:
+        agent_link_disconnected(step, event->text);
+        break;
+    case VENV_AGENT_EVENT_FRAME:
+        agent_link_frame(step, event);
+        break;
+    case VENV_AGENT_EVENT_SAMPLED:
+        agent_sampling_sampled(step, event);
+        break;
+    case VENV_AGENT_EVENT_RAN:
+        if (!agent_sampling_ran(step, event->token, event->run))
+            agent_execute_ran(step, event->token, event->run);
+        break;
+    case VENV_AGENT_EVENT_MACHINE_DONE:
+        agent_machines_done(step, event);
+        break;
+    case VENV_AGENT_EVENT_MACHINES:
+        agent_machines_listed(step, event);
+        break;
+    case VENV_AGENT_EVENT_COMMANDS:
+        agent_execute_listed(step, event);
+        break;
+    }
+}
+
+venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event *event, venv_agent_actions *actions,
+                        venv_error *err)
+{
+    agent_step step = { .agent = agent, .now = now, .actions = actions, .err = err };
+    take_event(&step, event);
+    agent_machines_tick(&step);
+    agent_sampling_tick(&step);
+    agent_link_tick(&step);
+    agent_push_tick(&step);
+    return step.rc;
+}
+
+venv_instant venv_agent_deadline(const venv_agent *agent)
+{
+    venv_instant deadlines[] = { agent_link_deadline(agent), agent_push_deadline(agent),
+                                 agent_sampling_deadline(agent), agent_machines_deadline(agent) };
+    venv_instant first = VENV_INSTANT_NEVER;
+    for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
+        if (deadlines[i].ns < first.ns)
+            first = deadlines[i];
+    return first;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_AGENT_MACHINE_H
+#define VENV_AGENT_MACHINE_H
+
+/*
+ * One machine on the node, as the agent handles it: a state machine with one table (machine.c).
+ *
+ *            START                 DONE                                    (the driver's call that is under way,
+ *     IDLE ─────────► STARTING ──────────► IDLE                             or what is waited for)
+ *       │  STOP                 DONE                 GONE, GRACE
+ *       ├────────► ASKING ───────────► WAITING ───────────────┐
+ *       │            ▲────── AGAIN ────────┘                  ▼       DONE
+ *       └─ DESTROY ──────────────────────────────────► DESTROYING ──────────► IDLE
+ *
+ * A stop asks the guest every two seconds (one that still boots does not hear the first), and powers off when
+ * the guest is down or the grace time is over. It says what is to be done; machines.c does it.
+ * What the *hypervisor* says about the machine is kept beside this, in `seen`.
+ */
+
+#include "agent/agent.h"
+
+#include <venv/machine.h>
+
+enum {
+    AGENT_ASKERS_MAX = 4,      /* actions that wait for one operation */
+    AGENT_STATE_SIZE = 16,     /* the name of a state, with its NUL */
+    AGENT_ASK_EVERY_S = 2,     /* a guest that is to shut down is asked this often */
+};
+
+typedef enum agent_machine_state {
+    MACHINE_IDLE = 0,   /* nothing is being done to it */
+    MACHINE_STARTING,   /* START is under way */
+    MACHINE_ASKING,     /* SHUTDOWN is under way */
+    MACHINE_WAITING,    /* the guest was asked */
+    MACHINE_DESTROYING, /* DESTROY is under way */
+    MACHINE_STATE__COUNT
+} agent_machine_state;
+
+typedef enum agent_machine_event {
+    MACHINE_EVENT_START = 0, /* the manager asks */
+    MACHINE_EVENT_STOP,
+    MACHINE_EVENT_DESTROY,
+    MACHINE_EVENT_DONE,      /* the driver's call succeeded, or its outcome is not known */
+    MACHINE_EVENT_FAILED,    /* it failed: nothing was done */
+    MACHINE_EVENT_GONE,      /* the hypervisor lists it no longer, or as not running */
+    MACHINE_EVENT_AGAIN,     /* time to ask the guest again */
+    MACHINE_EVENT_GRACE,     /* the grace time is over */
+    MACHINE_EVENT__COUNT
+} agent_machine_event;
+
+/* What is to be done on the way to the next state. */
+typedef enum agent_machine_effect {
+    MACHINE_NOTHING = 0,
+    MACHINE_CALL_START,
+    MACHINE_CALL_SHUTDOWN,
+    MACHINE_CALL_DESTROY,
+    MACHINE_JOIN,    /* the same is being done already: answer this asker, too */
+    MACHINE_LATER,   /* remember it; it is done when the state is IDLE again */
+    MACHINE_REFUSE,  /* VENV_ECONFLICT: the opposite is being done */
+    MACHINE_ANSWER,  /* it is over: answer the askers */
+} agent_machine_effect;
+
+typedef struct agent_machine_rule {
+    agent_machine_state next;
+    agent_machine_effect effect;
+} agent_machine_rule;
+
+/* The table. */
+agent_machine_rule agent_machine_rule_of(agent_machine_state state, agent_machine_event event);
+const char *agent_machine_state_name(agent_machine_state state);
+
+/* An action of the manager that waits for its answer. */
+typedef struct agent_asker {
+    venv_id action;
+    uint64_t request, connection; /* of the last time that it was asked */
+} agent_asker;
+
+/* What the hypervisor said last. */
+typedef struct agent_seen {
+    bool listed;
+    char state[AGENT_STATE_SIZE];
+    int64_t vcpus, memory;
+    char reason[VENV_MACHINE_REASON_MAX];
+    char *console; /* owned; NULL: none */
+} agent_seen;
+
+typedef struct agent_machine {
+    venv_id id;
+    char instance[VENV_NAME_MAX + 1], environment[VENV_NAME_MAX + 1];
+    uint64_t epoch;              /* the newest that was seen */
+    bool ended;                  /* a stop was accepted in that epoch: no start in it any more */
+    agent_machine_state state;
+    uint64_t token;              /* of the driver's call; 0: none */
+    agent_asker askers[AGENT_ASKERS_MAX];
+    size_t asker_count;
+    venv_instant grace_end, ask_next; /* WAITING, ASKING */
+    bool later;                  /* a stop that waits for a start to end */
+    bool later_destroy;
+    agent_asker later_asker;
+    venv_span later_grace;
+    agent_seen seen;
+} agent_machine;
+
+/* How the machine is called in messages: "starting" and "stopping" while something is being done, else as it was seen. */
+const char *agent_machine_shown(const agent_machine *machine);
+/* Is it told to the manager at all? */
+bool agent_machine_is_told(const agent_machine *machine);
+/* Nothing is known of it but its epoch. */
+bool agent_machine_is_memory(const agent_machine *machine);
+/* The hypervisor says that it is not running, or not there. */
+bool agent_machine_is_down(const agent_machine *machine);
+
+void agent_machine_free(agent_machine *machine);
+
+#endif

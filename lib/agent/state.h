@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_AGENT_STATE_H
+#define VENV_AGENT_STATE_H
+
+/* The inside of the agent, shared by the files of this folder. Each struct is owned by the file named beside it. */
+
+#include "agent/agent.h"
+#include "agent/config.h"
+#include "agent/machine.h"
+#include "base/random.h"
+#include "base/table.h"
+#include "message/session.h"
+
+enum {
+    AGENT_WAITERS_MAX = 64,       /* FETCHPROP requests that wait for a sampling */
+    AGENT_EXECUTIONS_MAX = 64,    /* EXECUTE requests that wait or run */
+    AGENT_ANSWERS_MAX = 128,      /* finished EXECUTE requests whose answers are kept… */
+    AGENT_ANSWERS_SIZE_MAX = 8 << 20, /* …and their size in all */
+    AGENT_IDS_MAX = 512,          /* ids of EXECUTE requests that are known longer than their answers */
+    AGENT_MACHINES_MAX = 4096,    /* machines that are, or were lately, on the node */
+    AGENT_DONE_MAX = 256,         /* ids of finished machine actions and how they ended */
+    AGENT_PUSH_SIZE_MAX = 192 << 10,       /* samples in one PUSH */
+    AGENT_PUSH_UNCONFIRMED_MAX = 1 << 20,  /* pushed and not yet confirmed: past it samples wait, and are dropped */
+    AGENT_LISTED_MAX = 200,       /* machines in the built-in property `hypervisor` */
+    AGENT_LISTS_MAX = 16,         /* EXECLIST requests that wait for the index */
+};
+
+/* link.c: the connection to the manager. */
+typedef enum agent_link_state {
+    LINK_WAITING = 0, /* nothing is dialed before `dial_at` */
+    LINK_DIALING,     /* CONNECT was asked for */
+    LINK_OPEN,        /* connected; the session says how far it is */
+    LINK_CLOSING,     /* CLOSE was asked for, DISCONNECTED has not come */
+} agent_link_state;
+
+typedef struct agent_link {
+    agent_link_state state;
+    venv_session session;
+    venv_instant dial_at;    /* WAITING: when; DIALING: when the attempt is given up */
+    uint32_t failures;       /* attempts since it was up last */
+    bool welcomed;           /* this connection got as far as WELCOME */
+    uint64_t trouble;        /* hash of the last reason that was logged; 0: none since it was up */
+    size_t manager;          /* which one is tried */
+    venv_span after;         /* how long somebody asked us to stay away; 0: back-off as usual */
+    bool has_after;
+} agent_link;
+
+/* push.c: samples on their way to the manager. */
+typedef struct agent_push {
+    venv_instant next;       /* not before */
+    uint64_t dropped;        /* values that were replaced before they could be pushed, since the last PUSH */
+    uint64_t mark;           /* number of a frame… */
+    uint64_t before, after;  /* …and the bytes pushed up to it and after it, that are not confirmed */
+} agent_push;
+
+/* sampling.c */
+typedef struct agent_waiter {
+    uint32_t slot;
+    uint64_t request;
+} agent_waiter;
+
+typedef struct agent_sampling {
+    uint32_t queue[VENV_PROPERTY_COUNT_MAX]; /* slots that are due and wait for a free place, a ring */
+    size_t queue_first, queue_count;
+    uint64_t tokens[VENV_PROPERTY_COUNT_MAX]; /* by slot: the action that samples it; 0: none */
+    size_t running;                           /* commands */
+    agent_waiter waiters[AGENT_WAITERS_MAX];
+    size_t waiter_count;
+} agent_sampling;
+
+/* execute.c */
+typedef enum agent_execution_state { EXECUTION_WAITING = 0, EXECUTION_RUNNING, EXECUTION_DONE } agent_execution_state;
+
+typedef struct agent_execution {
+    struct agent_execution *next;
+    agent_execution_state state;
+    venv_id id;              /* none: it cannot be asked for again */
+    uint64_t token;          /* RUNNING */
+    uint64_t request;        /* who is to be answered; of the last who asked */
+    uint64_t connection;     /* in which that was */
+    venv_value command, args; /* WAITING, RUNNING */
+    venv_span timeout;
+    venv_wall started;
+    venv_value answer;       /* DONE: body of EXECRET */
+    size_t size;             /* of the answer */
+} agent_execution;
+
+typedef struct agent_executions {
+    agent_execution *first, **end; /* in order of arrival */
+    size_t waiting, running, done, done_size;
+    venv_id ids[AGENT_IDS_MAX];    /* of executions that were dropped, a ring */
+    size_t id_next, id_count;
+    uint64_t list_tokens[AGENT_LISTS_MAX]; /* EXECLIST */
+    uint64_t list_requests[AGENT_LISTS_MAX];
+    size_t list_count;
+} agent_executions;
+
+/* machines.c */
+typedef struct agent_done {
+    venv_id action, machine;
+    venv_rc rc;
+    char state[AGENT_STATE_SIZE]; /* as it was answered */
+    char error[160];
+} agent_done;
+
+typedef struct agent_machines {
+    venv_table *table;       /* id → agent_machine (machine.h) */
+    bool asked;              /* MACHINES is under way… */
+    venv_instant asked_at;   /* …since */
+    bool ask_again;          /* something changed meanwhile */
+    bool known;              /* the driver has answered once */
+    bool reachable;
+    char reason[256];        /* why it is not */
+    venv_value node, foreign; /* last answer */
+    venv_instant next;       /* ask then */
+    venv_value told;         /* body of the last MACHINES of this connection; null: none */
+    agent_done *done;        /* a ring of AGENT_DONE_MAX, allocated for hypervisor nodes */
+    size_t done_next, done_count;
+} agent_machines;
+
+struct venv_agent {
+    const venv_agent_config *config;
+    venv_id boot;
+    venv_random random;
+    venv_property_set *properties;
+    char groups[VENV_AGENT_GROUPS_MAX][VENV_GROUP_NAME_MAX + 1];
+    size_t group_count;
+    uint64_t token;          /* last one given out */
+    uint64_t connection;     /* number of the current or last connection */
+    bool exiting;
+    agent_link link;
+    agent_push push;
+    agent_sampling sampling;
+    agent_executions executions;
+    agent_machines machines;
+};
+
+/* One step: what every function below is handed. */
+typedef struct agent_step {
+    venv_agent *agent;
+    venv_now now;
+    venv_agent_actions *actions;
+    venv_error *err;
+    venv_rc rc;              /* the first failure; it sticks */
+} agent_step;
+
+/* actions.c. All of them stick their failure to step->rc, and take the values that they are given. */
+venv_agent_action *agent_act(agent_step *step, venv_agent_action_kind kind); /* NULL once the step has failed */
+void agent_log(agent_step *step, int level, const char *format, ...) VENV_PRINTF(3, 4);
+void agent_fail(agent_step *step, venv_rc rc);
+bool agent_text_dup(agent_step *step, const char *text, size_t size, char **ret_text);
+uint64_t agent_token(agent_step *step);
+/* Finish a map and send it; nothing is sent while there is no session. */
+void agent_send(agent_step *step, int16_t type, uint64_t request, venv_value body);
+void agent_send_map(agent_step *step, int16_t type, uint64_t request, venv_map_builder *body);
+
+/* link.c */
+void agent_link_start(venv_agent *agent, venv_now now);
+void agent_link_connected(agent_step *step);
+void agent_link_disconnected(agent_step *step, const char *reason);
+void agent_link_frame(agent_step *step, const venv_agent_event *event);
+void agent_link_tick(agent_step *step);
+void agent_link_drop(agent_step *step, const char *reason, const venv_span *after);
+bool agent_link_is_up(const venv_agent *agent);
+venv_instant agent_link_deadline(const venv_agent *agent);
+
+/* push.c */
+bool agent_push_hello(agent_step *step, venv_map_builder *hello);
+void agent_push_tick(agent_step *step);
+void agent_push_reset(venv_agent *agent);
+venv_instant agent_push_deadline(const venv_agent *agent);
+venv_value agent_property_list(agent_step *step);
+
+/* sampling.c */
+void agent_sampling_tick(agent_step *step);
+bool agent_sampling_sampled(agent_step *step, const venv_agent_event *event);
+bool agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
+void agent_sampling_get(agent_step *step, uint64_t request, const venv_value *body);
+void agent_sampling_fetch(agent_step *step, uint64_t request, const venv_value *body);
+void agent_sampling_forget_waiters(venv_agent *agent);
+venv_instant agent_sampling_deadline(const venv_agent *agent);
+void agent_property_refuse(agent_step *step, uint64_t request, venv_str label, venv_rc rc, const char *error);
+
+/* execute.c */
+void agent_execute(agent_step *step, uint64_t request, const venv_value *body);
+bool agent_execute_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
+void agent_execute_listed(agent_step *step, const venv_agent_event *event);
+void agent_execute_fini(venv_agent *agent);
+
+/* control.c */
+void agent_control(agent_step *step, uint64_t request, const venv_value *body);
+void agent_put_groups(agent_step *step, venv_map_builder *map);
+
+/* machines.c */
+venv_rc agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv_error *err);
+void agent_machines_fini(venv_agent *agent);
+void agent_machines_frame(agent_step *step, int16_t type, uint64_t request, const venv_value *body);
+void agent_machines_done(agent_step *step, const venv_agent_event *event);
+void agent_machines_listed(agent_step *step, const venv_agent_event *event);
+void agent_machines_tick(agent_step *step);
+void agent_machines_tell(agent_step *step); /* MACHINES, now: after WELCOME */
+venv_instant agent_machines_deadline(const venv_agent *agent);
+
+/* hypervisor.c: the built-in property of that name, from what machines.c knows. */
+void agent_hypervisor_sample(agent_step *step, uint32_t slot);
+
+/* digest.c */
+uint64_t agent_executions_digest(const agent_executions *executions, uint64_t seed);
+uint64_t agent_machines_digest(const agent_machines *machines, uint64_t seed);
+
+#endif
