@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machines of the node: what the manager asks for becomes calls of the driver by the table in machine.c; what the
+ * driver lists is told to the manager.
+ *
+ * Never two: an epoch older than one that was seen is refused, and so is a start in an epoch in which the machine was
+ * stopped. Asking twice (the same action id) does once. A hypervisor that cannot be asked has not lost its machines:
+ * what was seen last stays, with `reachable` false.
+ */
+
+#include "agent/state.h"
+
+#include "base/log.h"
+
+#include <venv/environment.h>
+#include <venv/text.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t list_timeout_ns = 60 * VENV_NS_PER_S; /* the shell ends a call earlier; this is for a shell that cannot */
+static const int64_t grace_max_ns = 3600 * VENV_NS_PER_S;
+
+/* One request of the manager, read and checked. */
+typedef struct agent_ask {
+    agent_machine_event event;
+    uint64_t request;
+    venv_id action, machine;
+    uint64_t epoch;
+    venv_span grace;
+    const venv_value *body;
+} agent_ask;
+
+venv_rc agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv_error *err)
+{
+    agent->machines.next = VENV_INSTANT_NEVER;
+    agent->machines.told = agent->machines.node = agent->machines.foreign = venv_value_null();
+    snprintf(agent->machines.reason, sizeof(agent->machines.reason), "the hypervisor was not asked yet");
+    if (!venv_agent_config_has_hypervisor(agent->config))
+        return VENV_OK;
+    agent->machines.next = now.mono;
+    agent->machines.done = calloc(AGENT_DONE_MAX, sizeof(agent_done));
+    if (!agent->machines.done)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    return venv_table_new(seed, AGENT_MACHINES_MAX, &agent->machines.table, err);
+}
+
+void agent_machines_fini(venv_agent *agent)
+{
+    agent_machines *machines = &agent->machines;
+    size_t cursor = 0;
+    void *machine = NULL;
+    while (machines->table && venv_table_next(machines->table, &cursor, NULL, &machine))
+        agent_machine_free(machine);
+    venv_table_free(machines->table);
+    free(machines->done);
+    venv_value_unref(&machines->told);
+    venv_value_unref(&machines->node);
+    venv_value_unref(&machines->foreign);
+}
+
+static agent_machine *find(const venv_agent *agent, venv_id id)
+{
+    return venv_table_find(agent->machines.table, id.bytes, sizeof(id.bytes));
+}
+
+/* Room for one more: what is only remembered goes first. */
+static void make_room(agent_machines *machines)
+{
+    size_t cursor = 0;
+    void *item = NULL;
+    if (venv_table_count(machines->table) < AGENT_MACHINES_MAX)
+        return;
+    while (venv_table_next(machines->table, &cursor, NULL, &item)) {
+        agent_machine *machine = item;
+        if (!agent_machine_is_memory(machine))
+            continue;
+        venv_table_remove(machines->table, machine->id.bytes, sizeof(machine->id.bytes));
+        agent_machine_free(machine);
+        return;
+    }
+}
+
+/* NULL: there are too many, or no memory (the step has failed then). */
+static agent_machine *find_or_add(agent_step *step, venv_id id)
+{
+    agent_machines *machines = &step->agent->machines;
+    agent_machine *machine = find(step->agent, id);
+    if (machine)
+        return machine;
+    make_room(machines);
+    machine = calloc(1, sizeof(*machine));
+    venv_rc rc = machine ? venv_table_add(machines->table, id.bytes, sizeof(id.bytes), machine, step->err) : VENV_ENOMEM;
+    if (rc) {
+        free(machine);
+        if (rc == VENV_ENOMEM)
+            agent_fail(step, rc);
+        return NULL;
+    }
+    machine->id = id;
+    machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;
+    return machine;
+}
+
+/* --- answers --------------------------------------------------------------------------------------- */
+
+static void send_result(agent_step *step, uint64_t request, const agent_done *done)
+{
+    venv_map_builder body;
+    venv_map_init(&body);
+    venv_map_put_id(&body, "id", done->action);
+    venv_map_put_id(&body, "machine", done->machine);
+    venv_map_put_z(&body, "rc", venv_rc_name(done->rc));
+    if (done->error[0])
+        venv_map_put_text(&body, "error", done->error, strlen(done->error));
+    venv_map_put_z(&body, "state", done->state);
+    agent_send_map(step, VENV_MSG_MACHINE_RESULT, request, &body);
+}
+
+static agent_done result_of(const agent_ask *ask, venv_rc rc, const char *error, const char *state)
+{
+    agent_done done = { .action = ask->action, .machine = ask->machine, .rc = rc };
+    snprintf(done.state, sizeof(done.state), "%s", state);
+    if (error)
+        venv_text_safe((venv_str){ error, strlen(error) }, done.error, sizeof(done.error));
+    return done;
+}
+
+/* A request that has no effect. It is not remembered: asked again, it is judged again. */
+static void refuse(agent_step *step, const agent_ask *ask, venv_rc rc, const char *error)
+{
+    const agent_machine *machine = find(step->agent, ask->machine);
+    agent_done done = result_of(ask, rc, error, machine ? agent_machine_shown(machine) : "unknown");
+    agent_log(step, VENV_LOG_WARNING, "refusing a machine action of the manager: %s", done.error);
+    send_result(step, ask->request, &done);
+}
+
+static void remember(agent_machines *machines, const agent_done *done)
+{
+    machines->done[machines->done_next] = *done;
+    machines->done_next = (machines->done_next + 1) % AGENT_DONE_MAX;
+    if (machines->done_count < AGENT_DONE_MAX)
+        machines->done_count++;
+}
+
+/* An operation is over: everybody who asked for it is told. */
+static void answer_askers(agent_step *step, agent_machine *machine, venv_rc rc, const char *error)
+{
+    for (size_t i = 0; i < machine->asker_count; i++) {
+        const agent_asker *asker = &machine->askers[i];
+        agent_ask ask = { .action = asker->action, .machine = machine->id };
+        agent_done done = result_of(&ask, rc, error, rc == VENV_EUNKNOWN ? "unknown" : agent_machine_shown(machine));
+        remember(&step->agent->machines, &done);
+        if (asker->connection == step->agent->connection)
+            send_result(step, asker->request, &done);
+    }
+    machine->asker_count = 0;
+}
+
+static bool join(agent_machine *machine, const agent_ask *ask, uint64_t connection)
+{
+    if (machine->asker_count == AGENT_ASKERS_MAX)
+        return false;
+    machine->askers[machine->asker_count++] =
+        (agent_asker){ .action = ask->action, .request = ask->request, .connection = connection };
+    return true;
+}
+
+/* --- calls of the driver -------------------------------------------------------------------------- */
+
+static void call(agent_step *step, agent_machine *machine, venv_machine_verb verb, char *xml)
+{
+    char *name = NULL;
+    bool named = agent_text_dup(step, machine->instance, strlen(machine->instance), &name);
+    venv_agent_action *action = named ? agent_act(step, VENV_AGENT_ACT_MACHINE) : NULL;
+    if (!action) {
+        free(name);
+        free(xml);
+        return;
+    }
+    action->verb = verb;
+    action->machine = machine->id;
+    action->xml = xml;
+    action->name = name;
+    action->token = machine->token = agent_token(step);
+}
+
+static void list_soon(agent_step *step)
+{
+    agent_machines *machines = &step->agent->machines;
+    if (machines->asked)
+        machines->ask_again = true;
+    else
+        machines->next = step->now.mono;
+}
+
+static void ask_guest(agent_step *step, agent_machine *machine)
+{
+    machine->ask_next.ns = step->now.mono.ns + AGENT_ASK_EVERY_S * VENV_NS_PER_S;
+    call(step, machine, VENV_MACHINE_SHUTDOWN, NULL);
+}
+
+/* Go where the table says. `xml` is for a start, and taken over. */
+static agent_machine_effect advance(agent_step *step, agent_machine *machine, agent_machine_event event, char *xml)
+{
+    agent_machine_rule rule = agent_machine_rule_of(machine->state, event);
+    if (rule.next != machine->state)
+        agent_log(step, VENV_LOG_DEBUG, "machine %s: %s, then %s", machine->instance,
+                  agent_machine_state_name(machine->state), agent_machine_state_name(rule.next));
+    machine->state = rule.next;
+    switch (rule.effect) {
+    case MACHINE_CALL_START:
+        call(step, machine, VENV_MACHINE_START, xml);
+        return rule.effect;
+    case MACHINE_CALL_SHUTDOWN:
+        ask_guest(step, machine);
+        break;
+    case MACHINE_CALL_DESTROY:
+        machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;
+        call(step, machine, VENV_MACHINE_DESTROY, NULL);
+        break;
+    case MACHINE_NOTHING:
+    case MACHINE_JOIN:
+    case MACHINE_LATER:
+    case MACHINE_REFUSE:
+    case MACHINE_ANSWER:
+        break;
+    }
+    free(xml);
+    return rule.effect;
+}
+
+/* --- requests ------------------------------------------------------------------------------------- */
+
+static bool get_epoch(const venv_value *body, uint64_t *ret_epoch)
+{
+    const venv_value *epoch = venv_value_get(body, "epoch");
+    if (epoch && venv_value_kind(epoch) == VENV_UINT)
+        *ret_epoch = venv_value_peek_uint(epoch);
+    else if (epoch && venv_value_kind(epoch) == VENV_INT && venv_value_peek_int(epoch) >= 0)
+        *ret_epoch = (uint64_t)venv_value_peek_int(epoch);
+    else
+        return false;
+    return true;
+}
+
+static const char *read_ask(agent_ask *ask, const venv_value *body)
+{
+    const venv_value *grace = venv_value_get(body, "grace");
+    if (!venv_value_get_id(body, "id", &ask->action) || venv_id_is_none(ask->action))
+        return "`id` must be 16 bytes, not all zero";
+    if (!venv_value_get_id(body, "machine", &ask->machine) || venv_id_is_none(ask->machine))
+        return "`machine` must be 16 bytes, not all zero";
+    if (!get_epoch(body, &ask->epoch))
+        return "`epoch` must be a number";
+    if (grace && (!venv_value_to_span(grace, &ask->grace) || ask->grace.ns < 0 || ask->grace.ns > grace_max_ns))
+        return "`grace` must be a duration of at most 1h";
+    ask->body = body;
+    return NULL;
+}
+
+/* The same action again: it is answered as before, or will be answered when it is over. */
+static bool asked_before(agent_step *step, const agent_ask *ask)
+{
+    agent_machines *machines = &step->agent->machines;
+    agent_machine *machine = find(step->agent, ask->machine);
+    for (size_t i = 0; i < machines->done_count; i++)
+        if (venv_id_equal(machines->done[i].action, ask->action)) {
+            send_result(step, ask->request, &machines->done[i]);
+            return true;
+        }
+    for (size_t i = 0; machine && i < machine->asker_count; i++)
+        if (venv_id_equal(machine->askers[i].action, ask->action)) {
+            machine->askers[i].request = ask->request;
+            machine->askers[i].connection = step->agent->connection;
+            return true;
+        }
+    if (machine && machine->later && venv_id_equal(machine->later_asker.action, ask->action)) {
+        machine->later_asker.request = ask->request;
+        machine->later_asker.connection = step->agent->connection;
+        return true;
+    }
+    return false;
+}
+
+/* Domain XML from the definition that came with a start, if this node allows all of it. */
+static venv_rc make_xml(agent_step *step, const agent_ask *ask, venv_mark *mark, char **ret_xml, venv_error *why)
+{
+    const venv_agent_config *config = step->agent->config;
+    venv_str instance = venv_value_get_text(ask->body, "instance");
+    venv_str environment = venv_value_get_text(ask->body, "environment");
+    const venv_value *value = venv_value_get(ask->body, "definition");
+    if (!venv_name_is_valid(instance) || !venv_name_is_valid(environment) || !value)
+        return venv_error_set(why, VENV_EINVAL, "`instance`, `environment` or `definition` is missing or malformed");
+    memcpy(mark->instance, instance.data, instance.size);
+    memcpy(mark->environment, environment.data, environment.size);
+    snprintf(mark->cluster, sizeof(mark->cluster), "%s", config->cluster);
+    int size = snprintf(mark->console, sizeof(mark->console), "%s/%s.log", config->console_dir, mark->instance);
+    if (size < 0 || (size_t)size >= sizeof(mark->console))
+        return venv_error_set(why, VENV_EINVAL, "the path of the console is too long; correct agent.console_dir");
+    mark->id = ask->machine;
+    mark->epoch = ask->epoch;
+    venv_environment *definition = NULL;
+    venv_rc rc = venv_environment_from_value(mark->environment, value, NULL, &definition, why);
+    if (rc == VENV_OK)
+        rc = venv_environment_check_files(definition, (const char *const *)config->paths, config->path_count, why);
+    if (rc == VENV_OK)
+        rc = venv_environment_domain_xml(definition, mark, ret_xml, why);
+    venv_environment_unref(definition);
+    return rc;
+}
+
+static void start(agent_step *step, const agent_ask *ask)
+{
+    venv_mark mark = { 0 };
+    venv_error why = { 0 };
+    char *xml = NULL;
+    agent_machine *machine = find(step->agent, ask->machine);
+    if (machine && machine->ended && machine->epoch == ask->epoch) {
+        refuse(step, ask, VENV_ECONFLICT, "it was stopped in this epoch; a new start needs a newer one");
+        return;
+    }
+    venv_rc rc = make_xml(step, ask, &mark, &xml, &why);
+    if (rc == VENV_ENOMEM) {
+        agent_fail(step, rc);
+        return;
+    }
+    if (rc) {
+        refuse(step, ask, rc, why.text);
+        return;
+    }
+    machine = find_or_add(step, ask->machine);
+    if (!machine) {
+        free(xml);
+        if (step->rc == VENV_OK)
+            refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
+        return;
+    }
+    agent_machine_effect effect = agent_machine_rule_of(machine->state, MACHINE_EVENT_START).effect;
+    if (effect == MACHINE_REFUSE || (effect == MACHINE_JOIN && machine->epoch != ask->epoch) ||
+        !join(machine, ask, step->agent->connection)) {
+        free(xml);
+        refuse(step, ask, VENV_ECONFLICT, effect == MACHINE_REFUSE ? "it is being stopped" : "it is being started");
+        return;
+    }
+    memcpy(machine->instance, mark.instance, sizeof(mark.instance));
+    memcpy(machine->environment, mark.environment, sizeof(mark.environment));
+    machine->epoch = ask->epoch;
+    machine->ended = false;
+    advance(step, machine, MACHINE_EVENT_START, xml);
+    agent_machines_tell(step);
+}
+
+/* Put off what came during a start. A later destroy replaces a stop: that one is answered with it. */
+static bool put_off(agent_machine *machine, const agent_ask *ask, uint64_t connection)
+{
+    if (machine->later)
+        return false;
+    machine->later = true;
+    machine->later_destroy = ask->event == MACHINE_EVENT_DESTROY;
+    machine->later_grace = ask->grace;
+    machine->later_asker = (agent_asker){ .action = ask->action, .request = ask->request, .connection = connection };
+    return true;
+}
+
+static void stop(agent_step *step, agent_ask *ask)
+{
+    uint64_t connection = step->agent->connection;
+    agent_machine *machine = find_or_add(step, ask->machine);
+    if (!machine) {
+        if (step->rc == VENV_OK)
+            refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
+        return;
+    }
+    if (ask->grace.ns == 0)
+        ask->event = MACHINE_EVENT_DESTROY;
+    machine->epoch = ask->epoch;
+    machine->ended = true;
+    agent_machine_effect effect = agent_machine_rule_of(machine->state, ask->event).effect;
+    bool taken = effect == MACHINE_LATER ? put_off(machine, ask, connection) : join(machine, ask, connection);
+    if (!taken) {
+        refuse(step, ask, VENV_ECONFLICT, "it is being stopped already, and too many wait for that");
+        return;
+    }
+    int64_t grace_end = step->now.mono.ns + ask->grace.ns;
+    if (effect != MACHINE_LATER && ask->event == MACHINE_EVENT_STOP && grace_end < machine->grace_end.ns)
+        machine->grace_end.ns = grace_end;
+    advance(step, machine, ask->event, NULL);
+    agent_machines_tell(step);
+}
+
+void agent_machines_frame(agent_step *step, int16_t type, uint64_t request, const venv_value *body)
+{
+    venv_agent *agent = step->agent;
+    agent_ask ask = { .request = request };
+    ask.event = type == VENV_MSG_MACHINE_START  ? MACHINE_EVENT_START
+                : type == VENV_MSG_MACHINE_STOP ? MACHINE_EVENT_STOP
+                                                : MACHINE_EVENT_DESTROY;
+    const char *error = read_ask(&ask, body);
+    if (!agent->machines.table) {
+        agent_done done = result_of(&ask, VENV_EUNSUPPORTED, "this agent has no hypervisor (agent.hypervisor is none)",
+                                    "unknown");
+        send_result(step, request, &done);
+        return;
+    }
+    if (error) {
+        agent_done done = result_of(&ask, VENV_EINVAL, error, "unknown");
+        send_result(step, request, &done);
+        return;
+    }
+    if (asked_before(step, &ask))
+        return;
+    const agent_machine *machine = find(agent, ask.machine);
+    if (machine && ask.epoch < machine->epoch) {
+        char text[128];
+        snprintf(text, sizeof(text), "epoch %llu is older than %llu, which this agent has seen",
+                 (unsigned long long)ask.epoch, (unsigned long long)machine->epoch);
+        refuse(step, &ask, VENV_ECONFLICT, text);
+        return;
+    }
+    if (ask.event == MACHINE_EVENT_START)
+        start(step, &ask);
+    else
+        stop(step, &ask);
+}
+
+/* --- outcomes ------------------------------------------------------------------------------------- */
+
+/* What a success tells about the machine, until the driver lists it again. */
+static void note_success(agent_machine *machine, agent_machine_state was)
+{
+    if (was == MACHINE_STARTING) {
+        machine->seen.listed = true;
+        snprintf(machine->seen.state, sizeof(machine->seen.state), "running");
+    } else if (was == MACHINE_DESTROYING) {
+        machine->seen.listed = false;
+    }
+}
+
+/* A stop that came during the start is done now. */
+static void do_later(agent_step *step, agent_machine *machine)
+{
+    if (!machine->later || machine->state != MACHINE_IDLE)
+        return;
+    machine->later = false;
+    machine->askers[machine->asker_count++] = machine->later_asker;
+    if (!machine->later_destroy)
+        machine->grace_end.ns = step->now.mono.ns + machine->later_grace.ns;
+    advance(step, machine, machine->later_destroy ? MACHINE_EVENT_DESTROY : MACHINE_EVENT_STOP, NULL);
+}
+
+void agent_machines_done(agent_step *step, const venv_agent_event *event)
+{
+    agent_machines *machines = &step->agent->machines;
+    agent_machine *machine = NULL;
+    void *item = NULL;
+    size_t cursor = 0;
+    while (!machine && machines->table && event->token && venv_table_next(machines->table, &cursor, NULL, &item))
+        if (((agent_machine *)item)->token == event->token)
+            machine = item;
+    if (!machine)
+        return; /* overtaken by a destroy */
+    machine->token = 0;
+    venv_rc rc = event->rc;
+    agent_machine_state was = machine->state;
+    /* A guest that is gone needs no stop. One that could not be asked, for whatever reason but the connection's,
+     * is powered off when its grace time is over. */
+    bool ask_failed = was == MACHINE_ASKING && rc != VENV_EUNREACHABLE && rc != VENV_EDENIED;
+    if (ask_failed && rc == VENV_ENOENT)
+        machine->seen.listed = false;
+    if (rc == VENV_OK)
+        note_success(machine, was);
+    if (rc != VENV_OK && !ask_failed)
+        agent_log(step, VENV_LOG_WARNING, "machine %s: %s: %s", machine->instance, agent_machine_state_name(was),
+                  event->text && event->text[0] ? event->text : venv_rc_name(rc));
+    if (was == MACHINE_STARTING && rc == VENV_EIO) {
+        machine->seen.listed = true; /* until the next list: it did not start */
+        snprintf(machine->seen.state, sizeof(machine->seen.state), "failed");
+    }
+    agent_machine_event outcome = rc == VENV_OK || ask_failed ? MACHINE_EVENT_DONE : MACHINE_EVENT_FAILED;
+    if (advance(step, machine, outcome, NULL) == MACHINE_ANSWER) {
+        machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;
+        answer_askers(step, machine, rc, rc ? (event->text && event->text[0] ? event->text : venv_rc_name(rc)) : NULL);
+    }
+    if (ask_failed && rc == VENV_ENOENT)
+        advance(step, machine, MACHINE_EVENT_GONE, NULL);
+    do_later(step, machine);
+    list_soon(step);
+    agent_machines_tell(step);
+}
+
+/* --- the list ------------------------------------------------------------------------------------- */
+
+static void copy_text(char *to, size_t size, venv_str text)
+{
+    size_t length = text.size < size - 1 ? text.size : size - 1;
+    if (length > 0)
+        memcpy(to, text.data, length);
+    to[length] = '\0';
+}
+
+/* One machine of the driver's list. */
+static void note_seen(agent_step *step, const venv_value *item)
+{
+    venv_id id;
+    uint64_t epoch = 0;
+    if (!venv_value_get_id(item, "id", &id) || venv_id_is_none(id))
+        return;
+    agent_machine *machine = find_or_add(step, id);
+    if (!machine)
+        return;
+    if (get_epoch(item, &epoch) && epoch > machine->epoch) {
+        machine->epoch = epoch;
+        machine->ended = false;
+    }
+    copy_text(machine->instance, sizeof(machine->instance), venv_value_get_text(item, "instance"));
+    copy_text(machine->environment, sizeof(machine->environment), venv_value_get_text(item, "environment"));
+    agent_seen *seen = &machine->seen;
+    seen->listed = true;
+    copy_text(seen->state, sizeof(seen->state), venv_value_get_text(item, "state"));
+    copy_text(seen->reason, sizeof(seen->reason), venv_value_get_text(item, "reason"));
+    seen->vcpus = venv_value_get_int(item, "vcpus", 0);
+    seen->memory = venv_value_get_int(item, "memory", 0);
+    venv_str console = venv_value_get_text(item, "console");
+    free(seen->console);
+    seen->console = NULL;
+    if (console.size > 0)
+        agent_text_dup(step, console.data, console.size, &seen->console);
+}
+
+static void keep(venv_value *kept, const venv_value *value)
+{
+    venv_value_unref(kept);
+    if (value && venv_value_kind(value) == VENV_MAP)
+        *kept = venv_value_ref(value);
+}
+
+/* A whole list: what is not in it is not there. */
+static void take_list(agent_step *step, const venv_value *list)
+{
+    agent_machines *machines = &step->agent->machines;
+    const venv_value *items = venv_value_get(list, "machines");
+    size_t cursor = 0;
+    void *item = NULL;
+    while (venv_table_next(machines->table, &cursor, NULL, &item))
+        ((agent_machine *)item)->seen.listed = false;
+    for (size_t i = 0; i < venv_value_count(items) && step->rc == VENV_OK; i++)
+        note_seen(step, venv_value_at(items, i));
+    keep(&machines->node, venv_value_get(list, "node"));
+    keep(&machines->foreign, venv_value_get(list, "foreign"));
+    machines->known = true;
+    cursor = 0;
+    while (venv_table_next(machines->table, &cursor, NULL, &item) && step->rc == VENV_OK) {
+        agent_machine *machine = item;
+        if (agent_machine_is_down(machine))
+            advance(step, machine, MACHINE_EVENT_GONE, NULL);
+    }
+}
+
+static void set_reachable(agent_step *step, bool reachable, const char *reason)
+{
+    agent_machines *machines = &step->agent->machines;
+    if (machines->reachable != reachable || (!reachable && !machines->known && !machines->reachable))
+        agent_log(step, reachable ? VENV_LOG_INFO : machines->reachable ? VENV_LOG_WARNING : VENV_LOG_DEBUG,
+                  reachable ? "the hypervisor answers" : "the hypervisor cannot be asked: %s", reason);
+    machines->reachable = reachable;
+    venv_text_safe((venv_str){ reason, strlen(reason) }, machines->reason, sizeof(machines->reason));
+}
+
+void agent_machines_listed(agent_step *step, const venv_agent_event *event)
+{
+    agent_machines *machines = &step->agent->machines;
+    if (!machines->table)
+        return;
+    machines->asked = false;
+    machines->next.ns = step->now.mono.ns + (machines->ask_again ? 0 : step->agent->config->machines_every.ns);
+    machines->ask_again = false;
+    if (event->rc == VENV_OK && event->value && venv_value_kind(event->value) == VENV_MAP) {
+        take_list(step, event->value);
+        set_reachable(step, true, "");
+    } else {
+        set_reachable(step, false, event->text && event->text[0] ? event->text : venv_rc_name(event->rc));
+    }
+    agent_machines_tell(step);
+}
+
+static venv_value machine_to_value(agent_step *step, const agent_machine *machine)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", machine->id);
+    venv_map_put_z(&map, "instance", machine->instance);
+    venv_map_put_z(&map, "environment", machine->environment);
+    venv_map_put(&map, "epoch", venv_value_int((int64_t)(machine->epoch & INT64_MAX)));
+    venv_map_put_z(&map, "state", agent_machine_shown(machine));
+    if (machine->seen.listed && machine->seen.vcpus > 0)
+        venv_map_put(&map, "vcpus", venv_value_int(machine->seen.vcpus));
+    if (machine->seen.listed && machine->seen.memory > 0)
+        venv_map_put(&map, "memory", venv_value_int(machine->seen.memory));
+    if (machine->seen.reason[0])
+        venv_map_put_z(&map, "reason", machine->seen.reason);
+    if (machine->seen.console)
+        venv_map_put_z(&map, "console", machine->seen.console);
+    venv_value value = venv_value_null();
+    agent_fail(step, venv_map_take(&map, &value, step->err));
+    return value;
+}
+
+static venv_value machines_to_value(agent_step *step)
+{
+    const agent_machines *machines = &step->agent->machines;
+    venv_map_builder map;
+    venv_list_builder list;
+    venv_map_init(&map);
+    venv_list_init(&list);
+    venv_map_put(&map, "reachable", venv_value_bool(machines->reachable));
+    if (!machines->reachable)
+        venv_map_put_z(&map, "reason", machines->reason);
+    if (venv_value_kind(&machines->node) == VENV_MAP)
+        venv_map_put(&map, "node", venv_value_ref(&machines->node));
+    if (venv_value_kind(&machines->foreign) == VENV_MAP)
+        venv_map_put(&map, "foreign", venv_value_ref(&machines->foreign));
+    size_t cursor = 0;
+    void *item = NULL;
+    while (venv_table_next(machines->table, &cursor, NULL, &item))
+        if (agent_machine_is_told(item))
+            venv_list_add(&list, machine_to_value(step, item));
+    venv_value rows = venv_value_null(), body = venv_value_null();
+    agent_fail(step, venv_list_take(&list, &rows, step->err));
+    venv_map_put(&map, "machines", rows);
+    agent_fail(step, venv_map_take(&map, &body, step->err));
+    return body;
+}
+
+/* Tell the manager what there is, if it does not know. */
+void agent_machines_tell(agent_step *step)
+{
+    agent_machines *machines = &step->agent->machines;
+    if (!machines->table || !agent_link_is_up(step->agent) || step->rc)
+        return;
+    venv_value body = machines_to_value(step);
+    if (step->rc || venv_value_equal(&body, &machines->told)) {
+        venv_value_unref(&body);
+        return;
+    }
+    venv_value_unref(&machines->told);
+    machines->told = venv_value_ref(&body);
+    agent_send(step, VENV_MSG_MACHINES, 0, body);
+}
+
+/* --- time ----------------------------------------------------------------------------------------- */
+
+void agent_machines_tick(agent_step *step)
+{
+    agent_machines *machines = &step->agent->machines;
+    int64_t now = step->now.mono.ns;
+    size_t cursor = 0;
+    void *item = NULL;
+    if (!machines->table || step->agent->exiting)
+        return;
+    while (venv_table_next(machines->table, &cursor, NULL, &item) && step->rc == VENV_OK) {
+        agent_machine *machine = item;
+        if (machine->state != MACHINE_WAITING && machine->state != MACHINE_ASKING)
+            continue;
+        if (machine->grace_end.ns <= now) {
+            agent_log(step, VENV_LOG_INFO, "machine %s did not shut down in its grace time and is powered off", machine->instance);
+            advance(step, machine, MACHINE_EVENT_GRACE, NULL);
+        } else if (machine->state == MACHINE_WAITING && machine->ask_next.ns <= now) {
+            advance(step, machine, MACHINE_EVENT_AGAIN, NULL);
+            list_soon(step);
+        }
+    }
+    if (machines->asked && now - machines->asked_at.ns >= list_timeout_ns) {
+        machines->asked = false;
+        machines->next.ns = now + step->agent->config->machines_every.ns;
+        set_reachable(step, false, "the hypervisor does not answer");
+        agent_machines_tell(step);
+    }
+    if (machines->asked || machines->next.ns > now)
+        return;
+    venv_agent_action *action = agent_act(step, VENV_AGENT_ACT_MACHINES);
+    if (action)
+        action->token = agent_token(step);
+    machines->asked = true;
+    machines->asked_at = step->now.mono;
+    machines->next = VENV_INSTANT_NEVER;
+}
+
+venv_instant agent_machines_deadline(const venv_agent *agent)
+{
+    const agent_machines *machines = &agent->machines;
+    size_t cursor = 0;
+    void *item = NULL;
+    if (!machines->table || agent->exiting)
+        return VENV_INSTANT_NEVER;
+    venv_instant first = machines->asked ? (venv_instant){ machines->asked_at.ns + list_timeout_ns } : machines->next;
+    while (venv_table_next(machines->table, &cursor, NULL, &item)) {
+        const agent_machine *machine = item;
+        if (machine->state != MACHINE_WAITING && machine->state != MACHINE_ASKING)
+            continue;
+        if (machine->grace_end.ns < first.ns)
+            first = machine->grace_end;
+        if (machine->state == MACHINE_WAITING && machine->ask_next.ns < first.ns)
+            first = machine->ask_next;
+    }
+    return first;
+}
