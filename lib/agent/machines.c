@@ -285,7 +285,7 @@ static bool asked_before(agent_step *step, const agent_ask *ask)
 }
 
 /* Domain XML from the definition that came with a start, if this node allows all of it. */
-static venv_rc make_xml(agent_step *step, const agent_ask *ask, venv_mark *mark, char **ret_xml, venv_error *why)
+static venv_rc make_xml(agent_step *step, const agent_ask *ask, venv_machine_mark *mark, char **ret_xml, venv_error *why)
 {
     const venv_agent_config *config = step->agent->config;
     venv_str instance = venv_value_get_text(ask->body, "instance");
@@ -302,7 +302,7 @@ static venv_rc make_xml(agent_step *step, const agent_ask *ask, venv_mark *mark,
     mark->id = ask->machine;
     mark->epoch = ask->epoch;
     venv_environment *definition = NULL;
-    venv_rc rc = venv_environment_from_value(mark->environment, value, NULL, &definition, why);
+    venv_rc rc = venv_environment_from_value(mark->environment, value, NULL, NULL, &definition, why);
     if (rc == VENV_OK)
         rc = venv_environment_check_files(definition, (const char *const *)config->paths, config->path_count, why);
     if (rc == VENV_OK)
@@ -313,7 +313,7 @@ static venv_rc make_xml(agent_step *step, const agent_ask *ask, venv_mark *mark,
 
 static void start(agent_step *step, const agent_ask *ask)
 {
-    venv_mark mark = { 0 };
+    venv_machine_mark mark = { 0 };
     venv_error why = { 0 };
     char *xml = NULL;
     agent_machine *machine = find(step->agent, ask->machine);
@@ -549,7 +549,6 @@ static void take_list(agent_step *step, const venv_value *list)
         note_seen(step, venv_value_at(items, i));
     keep(&machines->node, venv_value_get(list, "node"));
     keep(&machines->foreign, venv_value_get(list, "foreign"));
-    machines->known = true;
     cursor = 0;
     while (venv_table_next(machines->table, &cursor, NULL, &item) && step->rc == VENV_OK) {
         agent_machine *machine = item;
@@ -561,9 +560,11 @@ static void take_list(agent_step *step, const venv_value *list)
 static void set_reachable(agent_step *step, bool reachable, const char *reason)
 {
     agent_machines *machines = &step->agent->machines;
-    if (machines->reachable != reachable || (!reachable && !machines->known && !machines->reachable))
-        agent_log(step, reachable ? VENV_LOG_INFO : machines->reachable ? VENV_LOG_WARNING : VENV_LOG_DEBUG,
-                  reachable ? "the hypervisor answers" : "the hypervisor cannot be asked: %s", reason);
+    if (reachable && (!machines->reachable || !machines->answered))
+        agent_log(step, VENV_LOG_INFO, "the hypervisor answers");
+    if (!reachable && (machines->reachable || !machines->answered))
+        agent_log(step, VENV_LOG_WARNING, "the hypervisor cannot be asked: %s", reason);
+    machines->answered = true;
     machines->reachable = reachable;
     venv_text_safe((venv_str){ reason, strlen(reason) }, machines->reason, sizeof(machines->reason));
 }
@@ -582,6 +583,7 @@ void agent_machines_listed(agent_step *step, const venv_agent_event *event)
     } else {
         set_reachable(step, false, event->text && event->text[0] ? event->text : venv_rc_name(event->rc));
     }
+    agent_sampling_hypervisor(step);
     agent_machines_tell(step);
 }
 
@@ -675,6 +677,7 @@ void agent_machines_tick(agent_step *step)
         machines->asked = false;
         machines->next.ns = now + step->agent->config->machines_every.ns;
         set_reachable(step, false, "the hypervisor does not answer");
+        agent_sampling_hypervisor(step);
         agent_machines_tell(step);
     }
     if (machines->asked || machines->next.ns > now)

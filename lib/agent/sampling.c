@@ -29,13 +29,40 @@ static bool is_hypervisor(const venv_agent *agent, uint32_t slot)
     return builtin && builtin->id == VENV_BUILTIN_HYPERVISOR;
 }
 
+static void finish(agent_step *step, uint32_t slot, venv_rc rc, const venv_value *value, const char *reason);
+
+/* `hypervisor` is known here: nobody needs to be asked. Before the first answer of the driver it waits for that. */
+static void sample_hypervisor(agent_step *step, uint32_t slot)
+{
+    const agent_machines *machines = &step->agent->machines;
+    venv_value value = venv_value_null();
+    char reason[VENV_PROPERTY_REASON_MAX] = "";
+    if (machines->table && !machines->answered)
+        return;
+    venv_rc rc = agent_hypervisor_value(step, &value, reason, sizeof(reason));
+    if (step->rc == VENV_OK)
+        finish(step, slot, rc, &value, reason);
+    venv_value_unref(&value);
+}
+
+void agent_sampling_hypervisor(agent_step *step)
+{
+    venv_agent *agent = step->agent;
+    for (uint32_t slot = 0; slot < venv_property_set_count(agent->properties); slot++) {
+        if (is_command(agent, slot) || !is_hypervisor(agent, slot))
+            continue;
+        venv_property_set_begin(agent->properties, slot, step->now.mono);
+        sample_hypervisor(step, slot);
+    }
+}
+
 static void start(agent_step *step, uint32_t slot)
 {
     venv_agent *agent = step->agent;
     const venv_property *property = venv_property_set_peek(agent->properties, slot);
     bool command = is_command(agent, slot);
     if (!command && is_hypervisor(agent, slot)) {
-        agent_hypervisor_sample(step, slot);
+        sample_hypervisor(step, slot);
         return;
     }
     char *name = NULL;

@@ -108,7 +108,7 @@ typedef struct agent_machines {
     bool asked;              /* MACHINES is under way… */
     venv_instant asked_at;   /* …since */
     bool ask_again;          /* something changed meanwhile */
-    bool known;              /* the driver has answered once */
+    bool answered;           /* the driver has answered once, if only that it cannot */
     bool reachable;
     char reason[256];        /* why it is not */
     venv_value node, foreign; /* last answer */
@@ -177,6 +177,7 @@ bool agent_sampling_sampled(agent_step *step, const venv_agent_event *event);
 bool agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
 void agent_sampling_get(agent_step *step, uint64_t request, const venv_value *body);
 void agent_sampling_fetch(agent_step *step, uint64_t request, const venv_value *body);
+void agent_sampling_hypervisor(agent_step *step); /* the driver has answered: take over what it said */
 void agent_sampling_forget_waiters(venv_agent *agent);
 venv_instant agent_sampling_deadline(const venv_agent *agent);
 void agent_property_refuse(agent_step *step, uint64_t request, venv_str label, venv_rc rc, const char *error);
@@ -201,11 +202,7 @@ void agent_machines_tick(agent_step *step);
 void agent_machines_tell(agent_step *step); /* MACHINES, now: after WELCOME */
 venv_instant agent_machines_deadline(const venv_agent *agent);
 
-/* hypervisor.c: the built-in property of that name, from what machines.c knows. */
-void agent_hypervisor_sample(agent_step *step, uint32_t slot);
-
-/* digest.c */
-uint64_t agent_executions_digest(const agent_executions *executions, uint64_t seed);
-uint64_t agent_machines_digest(const agent_machines *machines, uint64_t seed);
+/* hypervisor.c: the built-in property of that name, from what machines.c knows; or why there is none. */
+venv_rc agent_hypervisor_value(agent_step *step, venv_value *ret_value, char *reason, size_t size);
 
 #endif
