@@ -17,6 +17,8 @@
  * "there is no machine".
  */
 
+#include "agent/run_outcome.h"
+
 #include <venv/message.h>
 #include <venv/property.h>
 #include <venv/value.h>
