@@ -8,6 +8,7 @@
  */
 
 #include "runner/runner.h"
+#include <venv/value.h>
 
 #include <uv.h>
 
