@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -363,17 +364,33 @@ static venv_id read_machine_id(void)
     return id;
 }
 
+/* A folder and those above it. Where that fails, whoever wants to write there says so, too. */
+static void make_folder(agent_shell *shell, const char *path)
+{
+    char part[PATH_MAX];
+    size_t size = path ? strlen(path) : 0;
+    if (size == 0 || size >= sizeof part)
+        return;
+    for (size_t i = 1; i <= size; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST) {
+            venv_log_print(shell->log, VENV_LOG_WARNING, "cannot make the folder '%s': %s", part, strerror(errno));
+            return;
+        }
+    }
+}
+
 static venv_rc start_machines(agent_shell *shell, venv_error *err)
 {
     const venv_agent_config *config = shell->config;
     if (strcmp(config->hypervisor, "none") == 0)
         return VENV_OK;
-    if (config->console_dir && config->console_dir[0] && mkdir(config->console_dir, 0755) != 0 && errno != EEXIST)
-        venv_log_print(shell->log, VENV_LOG_WARNING, "cannot make the folder of consoles '%s': %s", config->console_dir,
-                       strerror(errno));
-    const char *uri = strcmp(config->hypervisor, "fake") == 0 ? "fake:" : config->hypervisor;
+    make_folder(shell, config->console_dir);
     venv_machine_calls calls = { .done = on_machine_done, .listed = on_machines, .user = shell };
-    return venv_machine_worker_start(&shell->loop.uv, uri, venv_tls_context_peek_own(shell->tls)->identity.cluster,
+    return venv_machine_worker_start(&shell->loop.uv, config->hypervisor, venv_tls_context_peek_own(shell->tls)->identity.cluster,
                                      shell->log, &calls, &shell->machines, err);
 }
 

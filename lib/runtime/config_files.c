@@ -166,6 +166,8 @@ static venv_rc include_all(reading *r)
     const venv_mark *mark = venv_mark_get(root_mark, root, "include");
     if (!list || venv_value_kind(list) == VENV_NULL)
         return VENV_OK;
+    if (venv_value_kind(list) == VENV_STRING)
+        return include_one(r, venv_value_peek_text(list), mark);
     if (venv_value_kind(list) != VENV_LIST) {
         (void)venv_error_set(r->err, VENV_EKIND, "include: expected a list of files, as in [conf.d/*.yaml]");
         return venv_mark_blame(mark, r->err);

@@ -10,6 +10,8 @@
 #include "runner/runner.h"
 #include <venv/value.h>
 
+#include <venv/value.h>
+
 #include <uv.h>
 
 typedef struct venv_run_pool venv_run_pool;
