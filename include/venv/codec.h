@@ -45,7 +45,7 @@
  *
  *      Two unassigned simple values mark what CEL tells apart and CBOR does not.  They may stand
  *      only as the first of exactly two items of an array: `82 e0 05` is the uint 5, `82 e1 63 696e74`
- *      the type int.  (Nothing else can be encoded that way: simple values but false, true and null are
+ *      the type int (a name of letters, digits, `_` and `.`).  (Nothing else can be encoded that way: simple values but false, true and null are
  *      refused everywhere else.)  Ints below -2^63, other tags, bignums, undefined and all else are refused.
  *
  * @par Limits

@@ -192,6 +192,17 @@ static venv_rc take_time(decoder *d, uint64_t tag, venv_value *ret_value)
     return VENV_OK;
 }
 
+/* Names of types are words and dots, as CEL writes them. */
+static bool is_type_name(venv_str text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.'))
+            return false;
+    }
+    return text.size > 0;
+}
+
 /* What follows 82 e0 or 82 e1. */
 static venv_rc take_marked(decoder *d, venv_value *ret_value)
 {
@@ -204,6 +215,8 @@ static venv_rc take_marked(decoder *d, venv_value *ret_value)
     if (mark == MARK_TYPE) {
         if (major != MAJOR_TEXT)
             return refuse(d, VENV_EINVAL, "a type is not a text");
+        if (argument <= remaining(d) && !is_type_name((venv_str){ (const char *)d->at, (size_t)argument }))
+            return refuse(d, VENV_EINVAL, "a type is not named in letters, digits, _ and .");
         return take_text(d, VENV_TYPE, argument, ret_value);
     }
     if (major != MAJOR_UINT || argument > (uint64_t)INT64_MAX)

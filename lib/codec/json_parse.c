@@ -279,8 +279,8 @@ static int on_end(void *context)
 {
     reader *r = context;
     frame *top = &r->stack[r->depth - 1];
-    item *items = r->items + top->first;
     size_t count = r->count - top->first;
+    item *items = count ? r->items + top->first : NULL;
     if (top->map && !sort_items(r, items, count))
         return 0;
     struct venv_object *object = malloc(top->map ? venv_map_size(count) : venv_list_size(count));

@@ -286,7 +286,7 @@ static venv_rc sort_items(reader *r, item *items, size_t count)
 static venv_rc make_container(reader *r, const frame *top, venv_value *ret_value, venv_mark *ret_mark)
 {
     size_t count = r->count - top->first;
-    item *items = r->items + top->first;
+    item *items = count ? r->items + top->first : NULL;
     venv_mark *marks = NULL;
     if (top->map) {
         venv_rc rc = sort_items(r, items, count);

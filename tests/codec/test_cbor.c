@@ -222,7 +222,7 @@ static const row own[] = {
     BAD("81e0"), BAD("e0"), BAD("83e00000"), BAD("8200e0"), BAD("82e205"),
     { "82e163696e74", "int", 0 },
     { "82e1781967 6f6f676c652e70726f746f6275662e54696d657374616d70", "google.protobuf.Timestamp", 0 },
-    BAD("82e105"), BAD("82e1"), BAD("82e161ff"),
+    BAD("82e105"), BAD("82e1"), BAD("82e161ff"), BAD("82e160"), BAD("82e16101"), BAD("82e1612d"), BAD("82e162"),
     { "a2 01 f5 82e002 f4", "{1: true, 2u: false}", 0 },
     BAD("a2 01 f5 82e001 f4"), /* one key by CEL's equality */
     { "a4 00 f6 20 f6 6161 f6 f5 f6", "{0: null, -1: null, \"a\": null, true: null}", 0 },
