@@ -180,21 +180,20 @@ venv_rc venv_client_take_failure(venv_client *client, const venv_value *body, ve
     return venv_error_set(err, rc, "%.*s", (int)text.size, text.data);
 }
 
-venv_rc venv_client_receive(venv_client *client, venv_instant deadline, venv_link_frame *ret_frame, venv_error *err)
+venv_rc venv_client_receive(venv_client *client, venv_instant deadline, venv_link_frame *ret_frame, bool *ret_taken,
+                            venv_error *err)
 {
-    for (;;) {
-        venv_link_frame frame = { .body = venv_value_null() };
-        venv_rc rc = venv_link_receive(client->link, deadline, &frame, err);
-        if (rc != VENV_OK) {
-            if (rc != VENV_ETIMEDOUT)
-                venv_client_drop_link(client);
-            return rc;
-        }
-        if (venv_client_stream_take(client, &frame))
-            continue;
-        *ret_frame = frame;
-        return VENV_OK;
+    venv_link_frame frame = { .body = venv_value_null() };
+    venv_rc rc = venv_link_receive(client->link, deadline, &frame, err);
+    if (rc != VENV_OK) {
+        if (rc != VENV_ETIMEDOUT)
+            venv_client_drop_link(client);
+        return rc;
     }
+    *ret_taken = venv_client_stream_take(client, &frame);
+    if (!*ret_taken)
+        *ret_frame = frame;
+    return VENV_OK;
 }
 
 /* What is asked, and how often it may be. */
@@ -204,6 +203,7 @@ typedef struct asked {
     bool changes;      /* may have an effect */
     bool repeatable;   /* asking again does no harm */
     bool sent;         /* the manager may have it */
+    bool broke;        /* a connection broke while we waited */
     size_t sent_to;
     venv_id id;
 } asked;
@@ -214,9 +214,12 @@ static venv_rc await(venv_client *client, uint64_t number, venv_instant deadline
 {
     for (;;) {
         venv_link_frame frame = { .body = venv_value_null() };
-        venv_rc rc = venv_client_receive(client, deadline, &frame, err);
+        bool taken = false;
+        venv_rc rc = venv_client_receive(client, deadline, &frame, &taken, err);
         if (rc != VENV_OK)
             return rc;
+        if (taken)
+            continue;
         bool ours = frame.request == number;
         if (ours && frame.type == VENV_MSG_RESULT) {
             *ret_answered = true;
@@ -233,6 +236,22 @@ static venv_rc await(venv_client *client, uint64_t number, venv_instant deadline
         venv_value_unref(&frame.body); /* an answer that nobody waits for any more is dropped */
         if (ours)
             return rc;
+    }
+}
+
+/*
+ * A session that rested may have been ended by the manager: find that out before a request is written into it,
+ * since afterwards nobody could tell whether it arrived.
+ */
+static void notice_end(venv_client *client)
+{
+    bool taken = false;
+    for (unsigned i = 0; client->link && i < 2 * VENV_CLIENT_EVENTS_MAX; i++) {
+        venv_link_frame frame = { .body = venv_value_null() };
+        venv_error ignored = { 0 };
+        if (venv_client_receive(client, (venv_instant){ 0 }, &frame, &taken, &ignored) != VENV_OK)
+            return;
+        venv_value_unref(&frame.body);
     }
 }
 
@@ -261,11 +280,12 @@ static venv_rc not_known(const venv_client *client, const asked *request, venv_r
 {
     char text[VENV_ERROR_TEXT_MAX], again[VENV_ID_TEXT_SIZE + 64] = "", id[VENV_ID_TEXT_SIZE];
     (void)snprintf(text, sizeof text, "%s", err->text);
+    venv_rc how = rc == VENV_ETIMEDOUT && !request->broke ? VENV_ETIMEDOUT : VENV_EUNKNOWN;
     if (!request->changes)
         return venv_error_set(err, rc == VENV_ETIMEDOUT ? rc : VENV_EUNREACHABLE, "%s", text);
     if (!venv_id_is_none(request->id))
         (void)snprintf(again, sizeof again, ", or ask again under the same id %s", venv_id_format(request->id, id));
-    return venv_error_set(err, rc == VENV_ETIMEDOUT ? rc : VENV_EUNKNOWN,
+    return venv_error_set(err, how,
                           "the outcome of \"%s\" is not known: %s was asked and did not answer (%s); look before you repeat it%s",
                           venv_message_name((int16_t)request->verb), venv_client_address(client), text, again);
 }
@@ -273,6 +293,7 @@ static venv_rc not_known(const venv_client *client, const asked *request, venv_r
 static venv_rc ask(venv_client *client, asked *request, venv_value *ret_answer, venv_error *err)
 {
     venv_instant deadline = venv_client_deadline(client->timeout);
+    notice_end(client);
     for (unsigned attempt = 0;; attempt++) {
         size_t only = request->sent && request->changes ? request->sent_to : VENV_CLIENT_ANY;
         venv_rc rc = venv_client_reconnect(client, only, deadline, err);
@@ -285,6 +306,7 @@ static venv_rc ask(venv_client *client, asked *request, venv_value *ret_answer, 
             return rc;
         if (rc == VENV_EDENIED && !request->sent)
             return rc;
+        request->broke = request->broke || (request->sent && rc != VENV_ETIMEDOUT);
         bool again = !request->sent || request->repeatable;
         if (rc == VENV_ETIMEDOUT || !again || venv_link_now().mono.ns >= deadline.ns)
             return request->sent ? not_known(client, request, rc, err) : rc;

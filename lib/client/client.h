@@ -48,8 +48,9 @@ venv_instant venv_client_deadline(venv_span timeout);
 venv_rc venv_client_reconnect(venv_client *client, size_t only, venv_instant deadline, venv_error *err);
 /* Wait a little before another attempt, longer each time, at most until the deadline. */
 void venv_client_back_off(unsigned attempt, venv_instant deadline);
-/* Wait for one frame; events are put into the stream, everything else is the caller's. Drops a link that died. */
-venv_rc venv_client_receive(venv_client *client, venv_instant deadline, venv_link_frame *ret_frame, venv_error *err);
+/* Wait for one frame. Those of the stream go there (*ret_taken), others are the caller's. Drops a link that died. */
+venv_rc venv_client_receive(venv_client *client, venv_instant deadline, venv_link_frame *ret_frame, bool *ret_taken,
+                            venv_error *err);
 void venv_client_drop_link(venv_client *client);
 /* The code and text of a FAILED, with its detail kept in the client. */
 venv_rc venv_client_take_failure(venv_client *client, const venv_value *body, venv_error *err);

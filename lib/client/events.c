@@ -140,7 +140,8 @@ static venv_rc advance(venv_client *client, venv_instant deadline, unsigned *att
     if (stream->request == 0 || is_partial(stream))
         return resume(client, deadline, err);
     venv_link_frame frame = { .body = venv_value_null() };
-    venv_rc rc = venv_client_receive(client, deadline, &frame, err);
+    bool taken = false;
+    venv_rc rc = venv_client_receive(client, deadline, &frame, &taken, err);
     venv_value_unref(&frame.body); /* an answer that nobody waits for any more */
     return rc;
 }

@@ -147,8 +147,7 @@ static venv_rc tls_fault(venv_link *link, venv_rc rc, venv_error *err)
     venv_tls_fault fault = venv_tls_fault_of(link->tls);
     if (fault == VENV_TLS_FAULT_REFUSED) {
         if (err)
-            err->rc = VENV_EDENIED;
-        (void)venv_error_prefix(err, "%s refuses our certificate", link->address);
+            err->rc = VENV_EDENIED; /* its text names the address */
         return VENV_EDENIED;
     }
     if (fault == VENV_TLS_FAULT_CUT)
