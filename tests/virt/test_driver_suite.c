@@ -8,6 +8,7 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,23 +101,39 @@ static int run_on_test_hypervisor(void)
 
 static rig daemon_rig = { .foreign_name = "theirs" };
 
-/* Run libvirtd.sh; its first line of output, if wanted. */
-static bool script(const char *verb, char *ret_line, size_t size)
+/* Run a program and wait for it; the first line of its output, if wanted. */
+static bool run(const char *const *argv, char *ret_line, size_t size)
 {
-    char command[256];
-    snprintf(command, sizeof command, "sh '%s' %s '%s'", VENV_LIBVIRTD_SH, verb, daemon_rig.folder);
-    FILE *pipe = popen(command, "r");
-    if (!pipe)
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
         return false;
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    close(ends[1]);
+    FILE *output = fdopen(ends[0], "r");
     char line[160] = "";
-    if (!fgets(line, sizeof line, pipe))
+    if (!output || child < 0 || !fgets(line, sizeof line, output))
         line[0] = '\0';
-    line[strcspn(line, "\n")] = '\0';
-    while (fgetc(pipe) != EOF)
+    while (output && fgetc(output) != EOF)
         continue;
+    if (output)
+        fclose(output);
+    int status = -1;
+    if (child > 0)
+        waitpid(child, &status, 0);
+    line[strcspn(line, "\n")] = '\0';
     if (ret_line)
         snprintf(ret_line, size, "%s", line);
-    return pclose(pipe) == 0;
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool script(const char *verb, char *ret_line, size_t size)
+{
+    return run((const char *const[]){ "sh", VENV_LIBVIRTD_SH, verb, daemon_rig.folder, NULL }, ret_line, size);
 }
 
 static bool connect_to_daemon(void)
@@ -202,9 +219,7 @@ static int stop_daemon(void)
     bool stopped = script("stop", NULL, 0);
     if (!stopped)
         return -1;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", daemon_rig.folder);
-    return system(command);
+    return run((const char *const[]){ "rm", "-rf", daemon_rig.folder, NULL }, NULL, 0) ? 0 : -1;
 }
 
 /* --- what only a daemon can do ----------------------------------------------------------------------- */
