@@ -45,12 +45,12 @@ static inline void tempdir_remove(char *path)
     free(path);
 }
 
-/* DIRECTORY/NAME, in one of a few static buffers. */
+/* DIRECTORY/NAME, in a static buffer that is used again after 64 calls. */
 static inline const char *tempdir_path(const char *directory, const char *name)
 {
-    static char buffers[8][TEMPDIR_PATH_MAX];
+    static char buffers[64][TEMPDIR_PATH_MAX];
     static unsigned next;
-    char *buffer = buffers[next++ % 8];
+    char *buffer = buffers[next++ % 64];
     tempdir_require(snprintf(buffer, TEMPDIR_PATH_MAX, "%s/%s", directory, name) < TEMPDIR_PATH_MAX, "path");
     return buffer;
 }
