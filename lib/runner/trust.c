@@ -22,9 +22,25 @@ static venv_rc fail(venv_error *err, const char *path)
     return venv_error_set(err, rc, "%s: %s", path, strerror(error));
 }
 
-/* What is open as `fd` stands at `path`; `last` if the path ends there. */
-static venv_rc check(int fd, const char *path, bool last, venv_trust_kind kind, venv_error *err)
+/* Where a part of the path stands. What holds an executable is as important as that itself. */
+typedef enum position {
+    ON_THE_WAY,
+    HOLDER,
+    LAST,
+} position;
+
+static position position_of(const char *rest, venv_trust_kind kind)
 {
+    const char *slash = strchr(rest, '/');
+    if (!slash && rest[0] == '\0')
+        return LAST;
+    return kind == VENV_TRUST_EXECUTABLE && !slash ? HOLDER : ON_THE_WAY;
+}
+
+/* What is open as `fd` stands at `path`. */
+static venv_rc check(int fd, const char *path, position where, venv_trust_kind kind, venv_error *err)
+{
+    bool last = where == LAST;
     struct stat st;
 
     if (fstat(fd, &st) != 0)
@@ -35,7 +51,7 @@ static venv_rc check(int fd, const char *path, bool last, venv_trust_kind kind, 
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return venv_error_set(err, VENV_EDENIED, "%s belongs to user %u; it must belong to root%s", path,
                               (unsigned)st.st_uid, geteuid() == 0 ? "" : " or to the user of this program");
-    bool sticky = !last && (st.st_mode & S_ISVTX) != 0;
+    bool sticky = where == ON_THE_WAY && (st.st_mode & S_ISVTX) != 0;
     if ((st.st_mode & 022) != 0 && !sticky)
         return venv_error_set(err, VENV_EDENIED, "%s can be written by others than its owner (mode %04o); chmod go-w it",
                               path, (unsigned)(st.st_mode & 07777));
@@ -50,13 +66,11 @@ static venv_rc walk(char *path, venv_trust_kind kind, int *ret_fd, venv_error *e
     int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return fail(err, "/");
-    bool last = path[1] == '\0';
-    venv_rc rc = check(fd, "/", last, kind, err);
     char *part = path + 1;
+    venv_rc rc = check(fd, "/", position_of(part, kind), kind, err);
 
-    while (rc == VENV_OK && !last) {
-        char *slash = strchr(part, '/');
-        last = slash == NULL;
+    while (rc == VENV_OK && *part) {
+        char *slash = strchr(part, '/'), *rest = slash ? slash + 1 : part + strlen(part);
         if (slash)
             *slash = '\0';
         int next = openat(fd, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -65,12 +79,11 @@ static venv_rc walk(char *path, venv_trust_kind kind, int *ret_fd, venv_error *e
         } else {
             close(fd);
             fd = next;
-            rc = check(fd, path, last, kind, err);
+            rc = check(fd, path, position_of(rest, kind), kind, err);
         }
-        if (slash) {
+        if (slash)
             *slash = '/';
-            part = slash + 1;
-        }
+        part = rest;
     }
     if (rc != VENV_OK) {
         close(fd);

@@ -14,7 +14,7 @@ typedef enum venv_trust_kind {
 /*
  * Open `path` with O_PATH after following its links. Every directory on the way of the resolved path, and what stands at its
  * end, belongs to root or to our effective user, and no other may write there (a sticky directory, such as /tmp, may
- * be on the way). What is checked is what is opened: the way is walked by descriptors.
+ * be on the way, but not be what holds an executable). What is checked is what is opened: the way is walked by descriptors.
  *
  * VENV_ENOENT, VENV_EDENIED (not to be trusted, or not executable), VENV_EKIND (not a directory or regular
  * file), VENV_EIO, VENV_ENOMEM; the text says which part of the path and why.
