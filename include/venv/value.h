@@ -223,16 +223,16 @@ VENV_API void venv_value_peek_duration(const venv_value *value, int64_t *ret_sec
 /** True if it is a string equal to `text`. */
 VENV_API bool venv_value_is_text(const venv_value *value, const char *text);
 
-/** Items of a list, entries of a map; 0 for every other kind. */
+/** Items of a list, entries of a map; 0 for every other kind and for NULL, so that look-ups can be chained. */
 VENV_API size_t venv_value_count(const venv_value *value);
 
-/** Item `index` of a list, borrowed; NULL if out of range or not a list. */
+/** Item `index` of a list, borrowed; NULL if out of range, or not a list, or NULL. */
 VENV_API const venv_value *venv_value_at(const venv_value *list, size_t index);
 
 /** Value under a key by CEL's equality (1, 1u and 1.0 are one key), borrowed; NULL if absent or not a map. */
 VENV_API const venv_value *venv_value_find(const venv_value *map, const venv_value *key);
 
-/** Value under a string key, borrowed; NULL if absent or not a map.  O(log n). */
+/** Value under a string key, borrowed; NULL if absent, or not a map, or NULL.  O(log n). */
 VENV_API const venv_value *venv_value_get(const venv_value *map, const char *key);
 
 /** Entry `index` of a map in its deterministic order (RFC 8949 4.2.1), borrowed. @return false past the end. */

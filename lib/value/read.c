@@ -6,12 +6,12 @@
 
 size_t venv_value_count(const venv_value *value)
 {
-    return value->w.kind == VENV_LIST || value->w.kind == VENV_MAP ? value->w.as.object->count : 0;
+    return value && (value->w.kind == VENV_LIST || value->w.kind == VENV_MAP) ? value->w.as.object->count : 0;
 }
 
 const venv_value *venv_value_at(const venv_value *list, size_t index)
 {
-    if (list->w.kind != VENV_LIST || index >= list->w.as.object->count)
+    if (!list || list->w.kind != VENV_LIST || index >= list->w.as.object->count)
         return NULL;
     return &venv_object_items(list->w.as.object)[index];
 }
@@ -23,13 +23,13 @@ const venv_value *venv_value_find(const venv_value *map, const venv_value *key)
 
 const venv_value *venv_value_get(const venv_value *map, const char *key)
 {
-    return map->w.kind == VENV_MAP ? venv_map_find_text(map->w.as.object, key, strlen(key)) : NULL;
+    return map && map->w.kind == VENV_MAP ? venv_map_find_text(map->w.as.object, key, strlen(key)) : NULL;
 }
 
 bool venv_value_entry(const venv_value *map, size_t index, const venv_value **ret_key,
                       const venv_value **ret_value)
 {
-    if (map->w.kind != VENV_MAP || index >= map->w.as.object->count)
+    if (!map || map->w.kind != VENV_MAP || index >= map->w.as.object->count)
         return false;
     const venv_value *entry = venv_object_items(map->w.as.object) + 2 * index;
     if (ret_key)
