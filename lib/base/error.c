@@ -53,11 +53,18 @@ static void clean(char *text)
     }
 }
 
-/* Cut at a character's edge: vsnprintf() cuts anywhere. */
-static void cut(char *text, size_t size, size_t wanted)
+/* vsnprintf() cuts anywhere: take away the beginning of a character at the end of the text. */
+static void trim(char *text, size_t size, size_t wanted)
 {
-    if (wanted >= size)
-        text[venv_utf8_valid_prefix(text, strlen(text))] = '\0';
+    if (wanted < size)
+        return;
+    size_t end = strlen(text), first = end;
+    while (first > 0 && end - first < 3 && ((uint8_t)text[first - 1] & 0xc0) == 0x80)
+        first--;
+    uint32_t point;
+    if (first > 0 && ((uint8_t)text[first - 1] & 0xc0) == 0xc0 &&
+        venv_utf8_decode(text + first - 1, end - first + 1, &point) == 0)
+        text[first - 1] = '\0';
 }
 
 venv_rc venv_error_set(venv_error *err, venv_rc rc, const char *format, ...)
@@ -70,10 +77,8 @@ venv_rc venv_error_set(venv_error *err, venv_rc rc, const char *format, ...)
     va_end(args);
     if (wanted < 0)
         err->text[0] = '\0';
-    else if ((size_t)wanted >= sizeof err->text) {
-        clean(err->text);
-        cut(err->text, sizeof err->text, (size_t)wanted);
-    }
+    else
+        trim(err->text, sizeof err->text, (size_t)wanted);
     clean(err->text);
     err->rc = rc;
     err->line = err->column = 0;
@@ -119,7 +124,7 @@ venv_rc venv_error_prefix(venv_error *err, const char *format, ...)
         } else {
             memcpy(err->text, text, used + 1);
         }
-        cut(err->text, sizeof err->text, wanted);
+        trim(err->text, sizeof err->text, wanted);
         clean(err->text);
     }
     return err->rc;

@@ -37,13 +37,8 @@ static inline void absorb(state *s, uint64_t word)
     s->v0 ^= word;
 }
 
-uint64_t venv_hash_bytes(const void *data, size_t size, uint64_t seed)
+uint64_t venv_siphash13(const void *data, size_t size, uint64_t k0, uint64_t k1)
 {
-    /* The 128-bit key is the seed and its mix by the finaliser of splitmix64. */
-    uint64_t k0 = seed, k1 = seed + UINT64_C(0x9e3779b97f4a7c15);
-    k1 = (k1 ^ k1 >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    k1 = (k1 ^ k1 >> 27) * UINT64_C(0x94d049bb133111eb);
-    k1 ^= k1 >> 31;
     state s = { k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
                 k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573) };
     const uint8_t *at = data;
@@ -61,4 +56,13 @@ uint64_t venv_hash_bytes(const void *data, size_t size, uint64_t seed)
     for (int i = 0; i < 3; i++)
         sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t venv_hash_bytes(const void *data, size_t size, uint64_t seed)
+{
+    /* The 128-bit key is the seed and its mix by the finaliser of splitmix64. */
+    uint64_t mixed = seed + UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    return venv_siphash13(data, size, seed, mixed ^ mixed >> 31);
 }

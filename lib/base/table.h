@@ -28,5 +28,7 @@ bool venv_table_next(const venv_table *table, size_t *cursor, venv_str *ret_key,
 
 /* Keyed hash of bytes, the one that the table uses. */
 uint64_t venv_hash_bytes(const void *data, size_t size, uint64_t seed);
+/* SipHash-1-3 itself, with its 128-bit key in two words. */
+uint64_t venv_siphash13(const void *data, size_t size, uint64_t k0, uint64_t k1);
 
 #endif
