@@ -25,15 +25,21 @@ typedef struct venv_manager_source {
 /* The parts are read directly by the shell and by the core; they never change after loading. */
 struct venv_manager_config {
     char *name;             /* of the manager; its certificate is for `venv://CLUSTER/manager/NAME` */
+    char *cluster;          /* NULL until venv_manager_config_identify() */
     char **listen;          /* "ADDRESS:PORT" */
     size_t listen_count;
     char *state;            /* place of the store: a folder, in which is manager.db; or "memory:" */
     char *tls_ca, *tls_certificate, *tls_key;
     venv_span tick;         /* unit of `every` */
     venv_span heartbeat;    /* a peer that is silent for this long is asked */
+    venv_span first_frame;  /* a peer that says nothing for this long after it connected is closed */
     venv_span suspect;      /* silent for this long: suspect */
     venv_span lost;         /* silent for this long: the session is closed */
     venv_span action_timeout; /* an action that has no result by then is unknown */
+    venv_span pending_timeout; /* an instance that no node could take by then has failed */
+    venv_span grace;        /* between the request to shut down and the power switch, where nobody says otherwise */
+    double vcpu_overcommit; /* vCPUs that are given out for each processor of a node */
+    uint64_t memory_reserve; /* bytes of each node that guests do not get */
     venv_span retention;    /* ended actions, instances and answers to requests are kept this long */
     uint64_t events_max;    /* entries of the log of events that are kept */
     uint64_t send_rate;     /* frames a second to agents, 0 = as fast as they go (requirement A14) */
@@ -50,6 +56,13 @@ venv_rc venv_manager_config_includes(const venv_manager_source *source, venv_val
 /* All sources make one configuration; the first one is the main file. A name given twice (environment, trigger) is an error. */
 venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count,
                                 venv_manager_config **ret_config, venv_error *err);
+
+/* The certificate says of which cluster we are. VENV_EINVAL if its name is not that of the configuration. */
+venv_rc venv_manager_config_identify(venv_manager_config *config, const char *cluster, const char *name, venv_error *err);
 void venv_manager_config_free(venv_manager_config *config);
+
+/* The rows of the main file, for the manual page (codec/config.h). */
+struct venv_config_row;
+const struct venv_config_row *venv_manager_config_rows(void);
 
 #endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The manager's core: one event in, actions out. It reads no clock, opens no file and keeps nothing outside
+ * of its struct, so the same events give the same actions, under the real loop and in the simulator.
+ */
+#include "manager/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TRIGGERS_AGAIN_NS (VENV_NS_PER_S / 10)
+#define RETENTION_EVERY ((venv_span){ 60 * VENV_NS_PER_S })
+
+static venv_rc make_tables(venv_manager *m, venv_error *err)
+{
+    struct {
+        venv_table **table;
+        size_t max;
+    } tables[] = {
+        { &m->peers, PEERS_MAX },        { &m->instances, INSTANCES_MAX }, { &m->names, INSTANCES_MAX },
+        { &m->deeds, DEEDS_MAX * 2 },    { &m->requests, REQUESTS_MAX * 2 }, { &m->calls, CALLS_MAX },
+        { &m->gathers, GATHERS_MAX },    { &m->counters, 65536 },          { &m->environments, 65536 },
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        venv_rc rc = venv_table_new(m->seed, tables[i].max, tables[i].table, err);
+        if (rc != VENV_OK)
+            return rc;
+    }
+    return venv_groups_new(m->seed, membership_changed, m, &m->groups, err);
+}
+
+static venv_rc make_environments(venv_manager *m, venv_error *err)
+{
+    venv_rc rc = venv_environment_expr_env(&m->place_env, err);
+    if (rc == VENV_OK)
+        rc = venv_expr_context_new(&m->place_context, err);
+    const venv_value *key, *value;
+    for (size_t i = 0; rc == VENV_OK && venv_value_entry(&m->config->environments, i, &key, &value); i++) {
+        char name[VENV_NAME_MAX + 1];
+        venv_environment *environment = NULL;
+        if (venv_value_kind(key) != VENV_STRING || !fits_name(venv_value_peek_text(key), name))
+            return venv_error_set(err, VENV_EINVAL, "an environment has no valid name");
+        rc = venv_environment_from_value(name, value, NULL, m->place_env, &environment, err);
+        if (rc == VENV_OK)
+            rc = venv_table_add(m->environments, name, strlen(name), environment, err);
+        if (rc != VENV_OK)
+            venv_environment_unref(environment);
+    }
+    return rc;
+}
+
+venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_row *rows, size_t row_count,
+                         uint64_t last_revision, venv_id boot, uint64_t seed, venv_now now,
+                         venv_manager **ret_manager, venv_error *err)
+{
+    venv_manager *m = calloc(1, sizeof *m);
+    if (!m)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    m->config = config;
+    m->boot = boot;
+    m->now = m->started = now;
+    m->seed = seed;
+    m->revision = last_revision;
+    m->next_sweep = now.mono;
+    m->tokens = (double)config->send_burst;
+    m->tokens_at = now.mono;
+    m->agents_stale = true;
+    venv_random_init(&m->random, seed);
+    venv_trigger_reports_init(&m->reports);
+    venv_rc rc = make_tables(m, err);
+    if (rc == VENV_OK)
+        rc = make_environments(m, err);
+    if (rc == VENV_OK)
+        rc = venv_triggers_new(&config->triggers, config->tick, &m->triggers, err);
+    if (rc == VENV_OK)
+        rc = rows_load(m, rows, row_count, err);
+    if (rc != VENV_OK) {
+        venv_manager_free(m);
+        return rc;
+    }
+    m->next_retention = after(m, RETENTION_EVERY);
+    *ret_manager = m;
+    return VENV_OK;
+}
+
+typedef void (*free_fn)(void *item);
+
+static void table_free_all(venv_table *table, free_fn release)
+{
+    size_t cursor = 0;
+    void *item;
+    while (table && release && venv_table_next(table, &cursor, NULL, &item))
+        release(item);
+    venv_table_free(table);
+}
+
+static void free_peer_item(void *item) { peer_free(item); }
+static void free_instance_item(void *item) { instance_free(item); }
+static void free_deed_item(void *item) { deed_free(item); }
+static void free_gather_item(void *item) { gather_free(item); }
+static void free_environment_item(void *item) { venv_environment_unref(item); }
+static void free_row_item(void *item)
+{
+    venv_value_unref(item);
+    free(item);
+}
+
+void venv_manager_free(venv_manager *m)
+{
+    if (!m)
+        return;
+    m->out = NULL;
+    size_t cursor = 0;
+    const venv_member *member;
+    while (m->groups && (member = venv_groups_next_member(m->groups, &cursor)))
+        agent_free(member->data);
+    venv_groups_free(m->groups);
+    table_free_all(m->peers, free_peer_item);
+    table_free_all(m->names, NULL);
+    table_free_all(m->instances, free_instance_item);
+    table_free_all(m->deeds, free_deed_item);
+    table_free_all(m->requests, free_row_item);
+    table_free_all(m->calls, free);
+    table_free_all(m->gathers, free_gather_item);
+    table_free_all(m->counters, free);
+    table_free_all(m->environments, free_environment_item);
+    for (size_t i = 0; i < m->waiter_count; i++)
+        free(m->waiters[i].instances);
+    free(m->waiters);
+    free(m->reads);
+    free(m->dirty_instances);
+    free(m->dirty_deeds);
+    free(m->dirty_agents);
+    sender_free(m);
+    venv_value_unref(&m->agents_cached);
+    venv_trigger_reports_fini(&m->reports);
+    venv_triggers_free(m->triggers);
+    venv_expr_context_free(m->place_context);
+    venv_expr_env_unref(m->place_env);
+    free(m);
+}
+
+/* Everything that time does. Sessions and time-outs are looked at twice a second: nothing here is finer. */
+static void sweep(venv_manager *m)
+{
+    if (m->next_sweep.ns > m->now.mono.ns)
+        return;
+    m->next_sweep = after(m, (venv_span){ SWEEP_NS });
+    peers_sweep(m);
+    agents_sweep(m);
+    gathers_sweep(m);
+    deeds_sweep(m);
+    instances_sweep(m);
+    if (m->next_retention.ns <= m->now.mono.ns) {
+        m->next_retention = after(m, RETENTION_EVERY);
+        deeds_retention(m);
+        requests_retention(m);
+    }
+}
+
+/* The first step after a start: it is itself an event, and counted. */
+static void first_step(venv_manager *m)
+{
+    if (m->begun)
+        return;
+    m->begun = true;
+    m->boots++;
+    venv_map_builder map;
+    venv_value key = venv_value_null();
+    venv_map_init(&map);
+    venv_map_put(&map, "boots", venv_value_int((int64_t)m->boots));
+    venv_map_put(&map, "started", venv_value_from_wall(m->now.wall));
+    if (venv_value_string_z("manager", &key, NULL) != VENV_OK)
+        no_memory(m);
+    effect_put(m, VENV_ROWS_META, key, take_map(m, &map));
+    event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
+              "manager %s started for the %llu. time, with %zu instances and %zu agents known", m->config->name,
+              (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
+}
+
+venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_event *event,
+                          venv_manager_actions *actions, venv_error *err)
+{
+    m->now = now;
+    m->out = actions;
+    m->out_begin = actions->count;
+    m->wrote = false;
+    m->rc = VENV_OK;
+    first_step(m);
+    switch (event->kind) {
+    case VENV_MANAGER_EVENT_TIME:
+        break;
+    case VENV_MANAGER_EVENT_PEER_UP:
+        peer_up(m, event);
+        break;
+    case VENV_MANAGER_EVENT_PEER_DOWN:
+        peer_down(m, event->peer, event->text);
+        break;
+    case VENV_MANAGER_EVENT_FRAME:
+        peer_frame(m, event);
+        break;
+    case VENV_MANAGER_EVENT_HISTORY:
+        events_history(m, event->token, event->value);
+        break;
+    }
+    sweep(m);
+    sender_run(m);
+    triggers_run(m);
+    waiters_check(m);
+    rows_flush(m);
+    effects_finish(m);
+    m->out = NULL;
+    return m->rc == VENV_OK ? VENV_OK : venv_error_set(err, m->rc, "out of memory: the manager ends and starts again from its state");
+}
+
+venv_instant venv_manager_deadline(const venv_manager *m)
+{
+    venv_instant first = m->next_sweep, other = venv_triggers_deadline(m->triggers);
+    if (venv_triggers_pending(m->triggers)) /* they went on and on, following each other: let others have a turn */
+        return (venv_instant){ m->now.mono.ns + TRIGGERS_AGAIN_NS };
+    if (other.ns < first.ns)
+        first = other;
+    other = sender_deadline(m);
+    return other.ns < first.ns ? other : first;
+}
+
+/* --- digest --------------------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, const void *data, size_t size)
+{
+    return venv_hash_bytes(data, size, hash);
+}
+
+static uint64_t mix_text(uint64_t hash, const char *text)
+{
+    return text ? mix(hash, text, strlen(text) + 1) : mix(hash, "", 0);
+}
+
+static uint64_t digest_instance(uint64_t hash, const instance *i)
+{
+    uint64_t numbers[] = { (uint64_t)i->state, i->epoch, (uint64_t)i->since.ns, i->confirmed, i->stop_wanted, i->start_sent,
+                           i->stop_sent, i->force, (uint64_t)i->retry.ns, (uint64_t)i->give_up.ns };
+    hash = mix(hash, i->id.bytes, sizeof i->id.bytes);
+    hash = mix(hash, numbers, sizeof numbers);
+    return mix_text(mix_text(hash, i->name), i->node);
+}
+
+static uint64_t digest_agent(uint64_t hash, const agent *a)
+{
+    uint64_t numbers[] = { a->peer, a->property_count, a->machines_known, a->reachable, (uint64_t)a->unseen.ns };
+    hash = mix_text(hash, a->name);
+    hash = mix(hash, numbers, sizeof numbers);
+    for (size_t i = 0; i < a->property_count; i++) {
+        uint64_t value[] = { venv_value_hash(&a->properties[i].value, 1), (uint64_t)a->properties[i].quality };
+        hash = mix(mix_text(hash, a->properties[i].label), value, sizeof value);
+    }
+    return hash;
+}
+
+uint64_t venv_manager_digest(const venv_manager *m)
+{
+    uint64_t head[] = { m->revision, m->writes, m->next_number, m->outbox_count, m->waiter_count, m->read_count,
+                        venv_table_count(m->calls), venv_table_count(m->gathers), venv_table_count(m->requests),
+                        m->random.s[0], m->random.s[1] };
+    uint64_t hash = mix(venv_groups_digest(m->groups), head, sizeof head);
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item))
+        hash = digest_instance(hash, item);
+    cursor = 0;
+    while (venv_table_next(m->deeds, &cursor, NULL, &item)) {
+        const deed *d = item;
+        uint64_t numbers[] = { (uint64_t)d->state, (uint64_t)d->deadline.ns, d->open, d->failed, d->unknown };
+        hash = mix(mix(hash, d->id.bytes, sizeof d->id.bytes), numbers, sizeof numbers);
+    }
+    cursor = 0;
+    while (venv_table_next(m->peers, &cursor, NULL, &item)) {
+        const peer *p = item;
+        hash = venv_session_digest(&p->session, hash ^ p->number);
+    }
+    cursor = 0;
+    const venv_member *member;
+    while ((member = venv_groups_next_member(m->groups, &cursor)))
+        if (member->data)
+            hash = digest_agent(hash, member->data);
+    return hash ^ venv_triggers_digest(m->triggers);
+}

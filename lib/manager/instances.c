@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instances: one virtual machine each, from "asked for" to "over". Its row is written before its node is
+ * told anything; the frame to the node waits for the write. So after a crash there is at most a row without
+ * a machine, never a machine without a row.
+ *
+ * A machine is told to start under one id and one epoch for ever: telling twice does it once. It is never
+ * started on a second node.
+ */
+#include "manager/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY       ((venv_span){ 10 * VENV_NS_PER_S })
+#define PLACE_AGAIN ((venv_span){ VENV_NS_PER_S })
+
+instance *instance_find(venv_manager *m, venv_id id)
+{
+    return venv_table_find(m->instances, id.bytes, sizeof id.bytes);
+}
+
+instance *instance_named(venv_manager *m, const char *name)
+{
+    return venv_table_find(m->names, name, strlen(name));
+}
+
+void instance_free(instance *i)
+{
+    if (!i)
+        return;
+    free(i->name);
+    free(i->environment);
+    free(i->node);
+    free(i->console);
+    free(i->asked_node);
+    venv_value_unref(&i->definition);
+    free(i);
+}
+
+instance *instance_new(venv_manager *m, venv_id id, const char *name, const char *environment)
+{
+    instance *i = calloc(1, sizeof *i);
+    if (!i) {
+        no_memory(m);
+        return NULL;
+    }
+    i->id = id;
+    i->name = copy_text(m, name);
+    i->environment = copy_text(m, environment);
+    i->made = i->since_wall = m->now.wall;
+    i->since = m->now.mono;
+    i->retry = i->give_up = VENV_INSTANT_NEVER;
+    if (!i->name || !i->environment || venv_table_add(m->instances, id.bytes, sizeof id.bytes, i, NULL) != VENV_OK) {
+        instance_free(i);
+        no_memory(m);
+        return NULL;
+    }
+    if (venv_table_add(m->names, i->name, strlen(i->name), i, NULL) != VENV_OK) {
+        venv_table_remove(m->instances, id.bytes, sizeof id.bytes);
+        instance_free(i);
+        no_memory(m);
+        return NULL;
+    }
+    return i;
+}
+
+void instance_touch(venv_manager *m, instance *i)
+{
+    if (i->dirty)
+        return;
+    if (m->dirty_instance_count == m->dirty_instance_capacity) {
+        size_t capacity = m->dirty_instance_capacity ? m->dirty_instance_capacity * 2 : 8;
+        instance **grown = realloc(m->dirty_instances, capacity * sizeof *grown);
+        if (!grown) {
+            no_memory(m);
+            return;
+        }
+        m->dirty_instances = grown;
+        m->dirty_instance_capacity = capacity;
+    }
+    i->dirty = true;
+    m->dirty_instances[m->dirty_instance_count++] = i;
+}
+
+/* The one place where a state changes. */
+void instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason)
+{
+    if (i->state == state)
+        return;
+    if (!venv_instance_may_become(i->state, state)) {
+        effect_log(m, VENV_LOG_ERROR, "instance %s cannot become %s from %s: left as it is", i->name,
+                   venv_instance_state_name(state), venv_instance_state_name(i->state));
+        return;
+    }
+    venv_instance_state was = i->state;
+    i->state = state;
+    i->since = m->now.mono;
+    i->since_wall = m->now.wall;
+    set_reason(i->reason, reason);
+    if (venv_instance_is_final(state))
+        i->retry = VENV_INSTANT_NEVER;
+    instance_touch(m, i);
+    venv_triggers_note_instances(m->triggers, i->environment);
+    char kind[48];
+    snprintf(kind, sizeof kind, "instance-%s", venv_instance_state_name(state));
+    venv_id cause = !venv_id_is_none(i->stop) ? i->stop : i->start;
+    event_add(m, kind, i->name, cause, venv_value_null(), "%s%s%s: %s → %s%s%s", i->name, i->node ? " on " : "",
+              i->node ? i->node : "", venv_instance_state_name(was), venv_instance_state_name(state),
+              i->reason[0] ? ": " : "", i->reason);
+}
+
+/* ENVIRONMENT-N, with an N that was never used before. */
+bool instance_next_name(venv_manager *m, const char *environment, char *name, size_t size)
+{
+    uint64_t *last = venv_table_find(m->counters, environment, strlen(environment));
+    if (!last) {
+        last = calloc(1, sizeof *last);
+        if (!last || venv_table_add(m->counters, environment, strlen(environment), last, NULL) != VENV_OK) {
+            free(last);
+            no_memory(m);
+            return false;
+        }
+    }
+    do
+        snprintf(name, size, "%.*s-%llu", VENV_NAME_MAX - 20, environment, (unsigned long long)++*last);
+    while (instance_named(m, name));
+    char key[VENV_NAME_MAX + 8];
+    snprintf(key, sizeof key, "name/%s", environment);
+    venv_map_builder map;
+    venv_value text = venv_value_null();
+    venv_map_init(&map);
+    venv_map_put(&map, "last", venv_value_uint(*last));
+    if (venv_value_string_z(key, &text, NULL) != VENV_OK)
+        no_memory(m);
+    effect_put(m, VENV_ROWS_META, text, take_map(m, &map));
+    return true;
+}
+
+/* --- to the node ------------------------------------------------------------------------------------ */
+
+static peer *node_peer(venv_manager *m, const instance *i)
+{
+    const agent *a = i->node ? agent_find(m, i->node) : NULL;
+    return a && a->peer ? peer_find(m, a->peer) : NULL;
+}
+
+void instance_send_start(venv_manager *m, instance *i)
+{
+    peer *p = node_peer(m, i);
+    if (!p)
+        return; /* when it is back, its list of machines says what to do */
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", i->start);
+    venv_map_put_id(&map, "machine", i->id);
+    venv_map_put_z(&map, "instance", i->name);
+    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    venv_map_put_z(&map, "environment", i->environment);
+    venv_map_put(&map, "definition", venv_value_ref(&i->definition));
+    i->start_sent = true;
+    i->retry = after(m, m->config->action_timeout);
+    sender_send(m, p, VENV_MSG_MACHINE_START, 0, take_map(m, &map));
+}
+
+void instance_send_stop(venv_manager *m, instance *i)
+{
+    peer *p = node_peer(m, i);
+    if (!p)
+        return;
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", i->stop);
+    venv_map_put_id(&map, "machine", i->id);
+    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    if (!i->force)
+        venv_map_put(&map, "grace", venv_value_from_span(i->grace));
+    i->stop_sent = true;
+    i->retry = after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
+    sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, take_map(m, &map));
+}
+
+/* The deeds that asked for it have an end when the instance has. */
+void instance_end_deeds(venv_manager *m, instance *i)
+{
+    deed *start = deed_find(m, i->start), *stop = deed_find(m, i->stop);
+    bool up = i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_PAUSED;
+    bool final = venv_instance_is_final(i->state);
+    if (start && deed_is_open(start)) {
+        if (up || i->confirmed)
+            deed_end(m, start, VENV_OK, "");
+        else if (i->state == VENV_INSTANCE_FAILED)
+            deed_end(m, start, VENV_EIO, i->reason);
+        else if (final)
+            deed_end(m, start, VENV_ECANCELED, i->reason);
+    }
+    if (stop && deed_is_open(stop) && final)
+        deed_end(m, stop, VENV_OK, "");
+}
+
+/* --- stop ------------------------------------------------------------------------------------------ */
+
+/*
+ * Somebody wants it gone. What was never told to a node is over at once; a node that can be seen is
+ * told; one that cannot be seen is told when it can, and until then nothing happens to the machine.
+ */
+void instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace)
+{
+    if (i->stop_wanted && !(force && !i->force))
+        return;
+    i->stop = deed_id;
+    i->stop_wanted = true;
+    i->force = force;
+    i->grace = grace;
+    i->stop_sent = false;
+    instance_touch(m, i);
+    const agent *a = i->node ? agent_find(m, i->node) : NULL;
+    switch (i->state) {
+    case VENV_INSTANCE_PENDING:
+    case VENV_INSTANCE_PLACING:
+        instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped before it was placed");
+        instance_end_deeds(m, i);
+        return;
+    case VENV_INSTANCE_STARTING:
+    case VENV_INSTANCE_PREPARING:
+    case VENV_INSTANCE_LOST:
+        return; /* reconcile.c goes on when its node has said what became of the start, or is seen again */
+    default:
+        break;
+    }
+    if (!a || !a->peer || !a->machines_known || !a->reachable)
+        return;
+    if (i->state != VENV_INSTANCE_STOPPING)
+        instance_set(m, i, VENV_INSTANCE_STOPPING, force ? "it is destroyed" : "it is asked to shut down");
+    instance_send_stop(m, i);
+}
+
+/* --- time ------------------------------------------------------------------------------------------ */
+
+static void retry_instance(venv_manager *m, instance *i)
+{
+    const agent *a = i->node ? agent_find(m, i->node) : NULL;
+    i->retry = after(m, RETRY);
+    if (!a || !a->peer || !a->machines_known || !a->reachable)
+        return;
+    if (i->state == VENV_INSTANCE_STARTING && !i->confirmed && !i->stop_wanted)
+        instance_send_start(m, i);
+    else if (i->stop_wanted && (i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_STOPPING)) {
+        if (i->state == VENV_INSTANCE_STARTING)
+            instance_set(m, i, VENV_INSTANCE_STOPPING, "its start gave no result in time, and it is to stop");
+        instance_send_stop(m, i);
+    }
+}
+
+static void place_pending(venv_manager *m, instance *i)
+{
+    if (i->retry.ns > m->now.mono.ns && i->retry.ns != VENV_INSTANT_NEVER.ns)
+        return;
+    if (place_instance(m, i))
+        return;
+    i->retry = after(m, PLACE_AGAIN);
+    if (i->give_up.ns > m->now.mono.ns)
+        return;
+    char why[REASON_MAX];
+    snprintf(why, sizeof why, "%s", i->reason[0] ? i->reason : "no node could take it in time");
+    instance_set(m, i, VENV_INSTANCE_FAILED, why);
+    instance_end_deeds(m, i);
+}
+
+void instances_sweep(venv_manager *m)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        instance *i = item;
+        if (i->state == VENV_INSTANCE_PENDING)
+            place_pending(m, i);
+        else if (i->retry.ns <= m->now.mono.ns)
+            retry_instance(m, i);
+    }
+}
+
+/* --- rows and views -------------------------------------------------------------------------------- */
+
+venv_value instance_view(venv_manager *m, const instance *i)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "name", i->name);
+    venv_map_put_id(&map, "id", i->id);
+    venv_map_put_z(&map, "environment", i->environment);
+    venv_map_put_z(&map, "state", venv_instance_state_name(i->state));
+    venv_map_put(&map, "since", venv_value_from_wall(i->since_wall));
+    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    venv_map_put(&map, "made", venv_value_from_wall(i->made));
+    venv_map_put_z(&map, "by", i->by);
+    venv_map_put(&map, "vcpus", venv_value_int(i->vcpus));
+    venv_map_put(&map, "memory", venv_value_int((int64_t)i->memory));
+    if (i->node)
+        venv_map_put_z(&map, "node", i->node);
+    if (i->reason[0])
+        venv_map_put_text(&map, "reason", i->reason, strlen(i->reason));
+    if (i->console)
+        venv_map_put_text(&map, "console", i->console, strlen(i->console));
+    if (i->stop_wanted)
+        venv_map_put(&map, "stop_wanted", venv_value_bool(true));
+    return take_map(m, &map);
+}
+
+venv_value instance_row(venv_manager *m, const instance *i)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "name", i->name);
+    venv_map_put_z(&map, "environment", i->environment);
+    venv_map_put_z(&map, "state", venv_instance_state_name(i->state));
+    venv_map_put(&map, "since", venv_value_from_wall(i->since_wall));
+    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    venv_map_put(&map, "made", venv_value_from_wall(i->made));
+    venv_map_put_z(&map, "by", i->by);
+    venv_map_put(&map, "vcpus", venv_value_int(i->vcpus));
+    venv_map_put(&map, "memory", venv_value_int((int64_t)i->memory));
+    venv_map_put_text(&map, "reason", i->reason, strlen(i->reason));
+    venv_map_put(&map, "definition", venv_value_ref(&i->definition));
+    venv_map_put_id(&map, "start", i->start);
+    venv_map_put_id(&map, "stop", i->stop);
+    venv_map_put(&map, "confirmed", venv_value_bool(i->confirmed));
+    venv_map_put(&map, "stop_wanted", venv_value_bool(i->stop_wanted));
+    venv_map_put(&map, "force", venv_value_bool(i->force));
+    venv_map_put(&map, "adopted", venv_value_bool(i->adopted));
+    venv_map_put(&map, "grace", venv_value_from_span(i->grace));
+    if (i->node)
+        venv_map_put_z(&map, "node", i->node);
+    if (i->asked_node)
+        venv_map_put_z(&map, "asked_node", i->asked_node);
+    if (i->console)
+        venv_map_put_text(&map, "console", i->console, strlen(i->console));
+    return take_map(m, &map);
+}
+
+static char *optional_text(venv_manager *m, const venv_value *row, const char *key)
+{
+    venv_str text = venv_value_get_text(row, key);
+    return text.size > 0 ? copy_str(m, text) : NULL;
+}
+
+static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
+{
+    venv_str by = venv_value_get_text(row, "by"), reason = venv_value_get_text(row, "reason");
+    snprintf(i->by, sizeof i->by, "%.*s", (int)by.size, by.data ? by.data : "");
+    snprintf(i->reason, sizeof i->reason, "%.*s", (int)reason.size, reason.data ? reason.data : "");
+    i->node = optional_text(m, row, "node");
+    i->asked_node = optional_text(m, row, "asked_node");
+    i->console = optional_text(m, row, "console");
+    const venv_value *epoch = venv_value_get(row, "epoch"), *value = venv_value_get(row, "since");
+    i->epoch = epoch && venv_value_kind(epoch) == VENV_UINT ? venv_value_peek_uint(epoch)
+                                                            : (uint64_t)venv_value_get_int(row, "epoch", 1);
+    if (value)
+        venv_value_to_wall(value, &i->since_wall);
+    value = venv_value_get(row, "made");
+    if (value)
+        venv_value_to_wall(value, &i->made);
+    value = venv_value_get(row, "grace");
+    if (value)
+        venv_value_to_span(value, &i->grace);
+    i->vcpus = (uint32_t)venv_value_get_int(row, "vcpus", 0);
+    i->memory = (uint64_t)venv_value_get_int(row, "memory", 0);
+    venv_value_get_id(row, "start", &i->start);
+    venv_value_get_id(row, "stop", &i->stop);
+    i->confirmed = venv_value_get_bool(row, "confirmed", false);
+    i->stop_wanted = venv_value_get_bool(row, "stop_wanted", false);
+    i->force = venv_value_get_bool(row, "force", false);
+    i->adopted = venv_value_get_bool(row, "adopted", false);
+    value = venv_value_get(row, "definition");
+    if (value && venv_value_dup(value, &i->definition, NULL) != VENV_OK)
+        no_memory(m);
+}
+
+bool instance_restore(venv_manager *m, venv_id id, const venv_value *row)
+{
+    char name[VENV_NAME_MAX + 1], environment[VENV_NAME_MAX + 1];
+    venv_instance_state state;
+    if (!fits_name(venv_value_get_text(row, "name"), name) || !fits_name(venv_value_get_text(row, "environment"), environment) ||
+        !venv_instance_state_parse(venv_value_get_text(row, "state"), &state))
+        return false;
+    instance *i = instance_new(m, id, name, environment);
+    if (!i)
+        return false;
+    restore_fields(m, i, row);
+    i->state = state;
+    int64_t age = m->now.wall.ns - i->since_wall.ns;
+    i->since.ns = m->now.mono.ns - (age > 0 ? age : 0);
+    if (state == VENV_INSTANCE_PENDING || state == VENV_INSTANCE_PLACING) {
+        i->state = VENV_INSTANCE_PENDING;
+        i->give_up = after(m, m->config->pending_timeout);
+    } else if (!venv_instance_is_final(state)) {
+        i->retry = after(m, RETRY);
+    }
+    return true;
+}

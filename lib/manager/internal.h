@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_MANAGER_INTERNAL_H
+#define VENV_MANAGER_INTERNAL_H
+
+/*
+ * What the files of the manager's core share.
+ *
+ *      core.c       step: event → …; sweep; rows at the start     effects.c   what leaves the core
+ *      peers.c      connections, sessions, HELLO                  sender.c    the queued sender
+ *      agents.c     agents: properties, liveness                  world.c     what triggers and placement see
+ *      instances.c  instances and their table                     reconcile.c what nodes tell about machines
+ *      place.c      choosing a node                               deeds.c     durable actions
+ *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
+ *      requests.c   what users ask for                            lists.c     what users see
+ *      events.c     the log of events                             rows.c      rows of the store
+ *
+ * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
+ * a stop, with id, parent, state and result) is a `deed` here, so that the two are not confused.
+ *
+ * Lack of memory sticks: it is noted in `m->rc`, the step goes on as far as it can, and then fails as a
+ * whole. Nothing of a failed step may be carried out; the manager restarts from its rows.
+ */
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/table.h"
+#include "environment/instance.h"
+#include "environment/placement.h"
+#include "manager/config.h"
+#include "manager/manager.h"
+#include "message/session.h"
+
+#include <venv/environment.h>
+#include <venv/group.h>
+#include <venv/property.h>
+#include <venv/trigger.h>
+
+/* --- bounds ------------------------------------------------------------------------------------------ */
+#define PEERS_MAX          70000u
+#define INSTANCES_MAX      100000u /* ended ones included */
+#define DEEDS_MAX          100000u
+#define REQUESTS_MAX       100000u /* answers kept */
+#define CALLS_MAX          65536u  /* requests that agents have not answered */
+#define GATHERS_MAX        4096u
+#define WAITERS_MAX        4096u
+#define START_COUNT_MAX    1000u   /* instances that one request can ask for */
+#define OUTBOX_MAX         65536u  /* frames that the queued sender holds back */
+#define READ_PAGE          256u    /* events asked for at once */
+#define READS_MAX          1024u
+#define RESULT_OUTPUT_MAX  (3u << 20) /* bytes of output in one answer */
+#define ROW_OUTPUT_MAX     4096u   /* bytes of output that a deed's row keeps */
+#define REASON_MAX         256
+#define BY_MAX             (VENV_NAME_MAX + 16)
+#define TRIGGER_ROUNDS_MAX 8       /* evaluations that follow from each other in one step */
+
+#define SWEEP_NS (VENV_NS_PER_S / 2)
+
+/* --- agents ------------------------------------------------------------------------------------------ */
+
+typedef struct kept_property {
+    char *label, *unit, *type, *source;
+    int64_t every;
+    venv_value value;
+    venv_quality quality;
+    bool has_time;
+    venv_wall time;
+    char *reason;
+} kept_property;
+
+typedef struct agent {
+    char *name;
+    uint64_t peer;          /* 0: no session */
+    venv_id boot, machine;  /* machine: of the computer; may be none */
+    char *program, *address;
+    kept_property *properties; /* by slot */
+    size_t property_count;
+    venv_table *labels;     /* label → kept_property */
+    bool has_queue;         /* it defines `queue`, or did when it was last connected */
+    bool hypervisor;        /* it has sent MACHINES */
+    bool machines_known;    /* … in this session */
+    bool reachable;
+    char *unreachable_reason;
+    venv_value node;        /* node info of MACHINES */
+    uint32_t foreign_vcpus;
+    uint64_t foreign_memory;
+    int64_t foreign_count;
+    venv_instant unseen;    /* since when its machines cannot be seen; NEVER while they can */
+    uint64_t dropped;       /* samples that it dropped */
+    venv_value cached;      /* what expressions see; null when something changed */
+    bool dirty;
+} agent;
+
+/* --- instances --------------------------------------------------------------------------------------- */
+
+typedef struct instance {
+    venv_id id;
+    char *name, *environment, *node; /* node: NULL before placing */
+    uint64_t epoch;
+    venv_instance_state state;
+    venv_instant since;
+    venv_wall since_wall, made;
+    char by[BY_MAX], reason[REASON_MAX];
+    char *console;
+    uint32_t vcpus;
+    uint64_t memory;
+    char *asked_node;
+    venv_value definition;
+    venv_id start, stop;    /* the deeds; none if nobody asked */
+    bool confirmed;         /* its node said that it ran */
+    bool stop_wanted, force;
+    venv_span grace;
+    bool start_sent, stop_sent; /* in the node's present session */
+    bool adopted, alarmed;
+    venv_instant retry;     /* when to send again; NEVER */
+    venv_instant give_up;   /* pending: when to fail */
+    bool dirty;
+} instance;
+
+/* --- deeds ------------------------------------------------------------------------------------------- */
+
+typedef enum deed_state { DEED_PENDING = 0, DEED_RUNNING, DEED_DONE, DEED_FAILED, DEED_UNKNOWN, DEED_STATE__COUNT } deed_state;
+
+typedef struct deed {
+    venv_id id, parent;
+    char kind[16];
+    char *subject;
+    deed_state state;
+    char by[BY_MAX];
+    venv_wall made, ended;
+    venv_rc rc;
+    char reason[REASON_MAX];
+    char error[REASON_MAX];
+    venv_value result;
+    venv_instant deadline;   /* NEVER: none */
+    uint32_t open, failed, unknown; /* children */
+    bool is_parent;
+    bool dirty;
+} deed;
+
+/* --- what users wait for ----------------------------------------------------------------------------- */
+
+typedef struct waiter {
+    uint64_t peer, request;
+    venv_id action;
+    venv_id *instances;
+    size_t count;
+    venv_instance_state state;
+    venv_instant deadline;
+} waiter;
+
+/* A request to several agents, answered when all have answered. */
+typedef struct gather_item {
+    char *agent, *label;
+    bool done;
+    venv_value value;
+} gather_item;
+
+typedef struct gather {
+    uint64_t number;
+    uint64_t peer, request; /* 0: nobody waits for the answer */
+    int16_t type;           /* FETCH, EXEC, STEER, GET */
+    venv_id deed;           /* none for those that change nothing */
+    gather_item *items;
+    size_t count, open;
+    venv_instant deadline;
+} gather;
+
+typedef struct call {
+    uint64_t number;        /* request id of the frame */
+    uint64_t peer;          /* the agent's session */
+    uint64_t gather;
+    size_t item;
+} call;
+
+typedef struct peer {
+    uint64_t number;
+    venv_role role;
+    char *name, *address;
+    venv_session session;
+    agent *agent;           /* after its HELLO was taken */
+    bool closing;
+    bool follows;           /* the log of events, live */
+    uint64_t follow_request;
+} peer;
+
+typedef struct history_read {
+    uint64_t token, peer, request, since, sent;
+    uint32_t left;          /* entries that may still be sent */
+    bool follow;
+} history_read;
+
+/* --- the core ---------------------------------------------------------------------------------------- */
+
+struct venv_manager {
+    const venv_manager_config *config;
+    venv_id boot;
+    venv_now now;           /* of this step */
+    venv_now started;
+    uint64_t seed;
+    venv_random random;
+    venv_rc rc;             /* sticks until the end of the step */
+
+    venv_manager_actions *out;
+    uint64_t writes;
+    bool wrote;
+    size_t out_begin;       /* first action of this step */
+
+    venv_groups *groups;
+    venv_table *peers;      /* number → peer */
+    venv_table *instances;  /* id → instance */
+    venv_table *names;      /* name → instance */
+    venv_table *deeds;      /* id → deed */
+    venv_table *requests;   /* id → row (venv_value *) */
+    venv_table *calls;      /* number → call */
+    venv_table *gathers;    /* number → gather */
+    venv_table *counters;   /* environment → uint64_t *: last number used in a name */
+    venv_table *environments; /* name → venv_environment */
+    venv_expr_env *place_env;
+    venv_expr_context *place_context;
+    waiter *waiters;
+    size_t waiter_count;
+    history_read *reads;
+    size_t read_count;
+    size_t followers;       /* peers that follow the events live */
+    venv_triggers *triggers;
+    venv_trigger_reports reports;
+    venv_value agents_cached;
+    bool agents_stale;
+
+    uint64_t revision, next_number;
+    uint64_t boots;
+    bool begun;             /* the first step was made */
+    instance **dirty_instances;
+    size_t dirty_instance_count, dirty_instance_capacity;
+    deed **dirty_deeds;
+    size_t dirty_deed_count, dirty_deed_capacity;
+    agent **dirty_agents;
+    size_t dirty_agent_count, dirty_agent_capacity;
+
+    venv_manager_action *outbox; /* ring of the queued sender */
+    size_t outbox_begin, outbox_count;
+    double tokens;
+    venv_instant tokens_at;
+    uint64_t outbox_dropped;
+
+    venv_instant next_sweep, next_retention;
+};
+
+/* effects.c */
+void no_memory(venv_manager *m);
+void effect_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body);      /* after the writes */
+void effect_send_now(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body);  /* heartbeats, refusals */
+void effect_close(venv_manager *m, peer *p, const char *reason, bool now);
+void effect_put(venv_manager *m, venv_collection collection, venv_value key, venv_value row);
+void effect_delete(venv_manager *m, venv_collection collection, venv_value key);
+void effect_append(venv_manager *m, venv_value event);
+void effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit);
+void effect_log(venv_manager *m, int level, const char *format, ...) VENV_PRINTF(3, 4);
+void effects_finish(venv_manager *m);
+venv_value id_value(venv_manager *m, venv_id id);
+venv_value take_map(venv_manager *m, venv_map_builder *map);
+venv_value take_list(venv_manager *m, venv_list_builder *list);
+char *copy_text(venv_manager *m, const char *text);
+char *copy_str(venv_manager *m, venv_str text);
+bool fits_name(venv_str text, char ret_name[VENV_NAME_MAX + 1]);
+uint64_t next_number(venv_manager *m);
+venv_instant after(venv_manager *m, venv_span span);
+void set_reason(char *reason, const char *text);
+
+/* sender.c */
+void sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body); /* to agents, spaced */
+void sender_run(venv_manager *m);
+void sender_forget(venv_manager *m, uint64_t peer);
+void sender_free(venv_manager *m);
+venv_instant sender_deadline(const venv_manager *m);
+
+/* events.c */
+void event_add(venv_manager *m, const char *kind, const char *subject, venv_id cause, venv_value detail,
+               const char *format, ...) VENV_PRINTF(6, 7);
+void events_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
+void events_history(venv_manager *m, uint64_t token, const venv_value *rows);
+void events_forget_peer(venv_manager *m, uint64_t peer);
+
+/* peers.c */
+void peer_up(venv_manager *m, const venv_manager_event *event);
+void peer_down(venv_manager *m, uint64_t number, const char *reason);
+void peer_frame(venv_manager *m, const venv_manager_event *event);
+void peers_sweep(venv_manager *m);
+peer *peer_find(venv_manager *m, uint64_t number);
+void peer_free(peer *p);
+
+/* agents.c */
+agent *agent_find(venv_manager *m, const char *name);
+venv_rc agent_check_hello(const venv_value *body, venv_error *err);
+void agent_hello(venv_manager *m, peer *p, const venv_value *body);
+void agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
+void agent_gone(venv_manager *m, agent *a, const char *reason);
+void agent_touch(venv_manager *m, agent *a);   /* its row changed */
+bool agent_is_connected(venv_manager *m, const agent *a);
+void agent_restore(venv_manager *m, const char *name, const venv_value *row);
+void agent_free(agent *a);
+void agents_sweep(venv_manager *m);
+void agent_store_propval(venv_manager *m, agent *a, const venv_value *body);
+void membership_changed(void *user, const venv_membership *event);
+bool agent_is_unseen(const agent *a);
+
+/* world.c */
+venv_trigger_world world_of(venv_manager *m);
+void world_stale(venv_manager *m, agent *a);   /* a: NULL for "the list" */
+venv_expr_answer world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
+
+/* instances.c */
+instance *instance_find(venv_manager *m, venv_id id);
+instance *instance_named(venv_manager *m, const char *name);
+instance *instance_new(venv_manager *m, venv_id id, const char *name, const char *environment);
+void instance_free(instance *i);
+void instance_touch(venv_manager *m, instance *i);
+void instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason);
+void instance_send_start(venv_manager *m, instance *i);
+void instance_send_stop(venv_manager *m, instance *i);
+void instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace);
+void instances_sweep(venv_manager *m);
+bool instance_restore(venv_manager *m, venv_id id, const venv_value *row);
+venv_value instance_row(venv_manager *m, const instance *i);
+venv_value instance_view(venv_manager *m, const instance *i);
+bool instance_next_name(venv_manager *m, const char *environment, char *name, size_t size);
+void instance_end_deeds(venv_manager *m, instance *i);
+
+/* place.c */
+bool place_instance(venv_manager *m, instance *i);
+venv_value place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);
+
+/* reconcile.c */
+void reconcile_machines(venv_manager *m, agent *a, const venv_value *body);
+void reconcile_result(venv_manager *m, agent *a, const venv_value *body);
+void reconcile_lost(venv_manager *m, agent *a);
+
+/* deeds.c */
+deed *deed_find(venv_manager *m, venv_id id);
+deed *deed_new(venv_manager *m, venv_id id, venv_id parent, const char *kind, const char *subject, const char *by);
+void deed_touch(venv_manager *m, deed *d);
+void deed_run(venv_manager *m, deed *d, venv_span timeout);
+void deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error);
+void deed_free(deed *d);
+bool deed_restore(venv_manager *m, venv_id id, const venv_value *row);
+venv_value deed_row(venv_manager *m, const deed *d);
+venv_value deed_view(venv_manager *m, const deed *d, bool whole);
+bool deed_is_open(const deed *d);
+void deeds_sweep(venv_manager *m);
+void deeds_retention(venv_manager *m);
+venv_rc rc_parse(venv_str name);
+
+/* calls.c */
+gather *gather_new(venv_manager *m, peer *p, uint64_t request, int16_t type, venv_id deed_id, venv_span timeout);
+bool gather_add(venv_manager *m, gather *g, const char *agent_name, const char *label, size_t *ret_item);
+void gather_call(venv_manager *m, gather *g, size_t item, agent *a, int16_t type, venv_value body);
+void gather_fail(venv_manager *m, gather *g, size_t item, venv_rc rc, const char *text);
+void gather_set(venv_manager *m, gather *g, size_t item, venv_value value);
+void gather_finish(venv_manager *m, gather *g);
+bool call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
+void calls_forget_peer(venv_manager *m, uint64_t peer);
+void gathers_sweep(venv_manager *m);
+void gather_free(gather *g);
+gather *gather_of_deed(venv_manager *m, venv_id id);
+
+/* verbs.c: what users and triggers can ask for, done in one place. `deed` carries id, parent and who. */
+venv_rc verb_start(venv_manager *m, deed *d, const char *environment, const char *node, int64_t count, venv_error *err);
+venv_rc verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
+venv_rc verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);
+venv_rc verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err);
+venv_rc verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
+venv_rc verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err);
+venv_environment *environment_find(venv_manager *m, const char *name);
+
+/* fire.c */
+void triggers_run(venv_manager *m);
+
+/* requests.c */
+void user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
+void request_result(venv_manager *m, peer *p, uint64_t request, venv_value body);
+void request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err);
+void request_remember(venv_manager *m, venv_id id, int16_t type, const char *by, const venv_value *body);
+void request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body);
+void waiters_check(venv_manager *m);
+void waiters_forget_peer(venv_manager *m, uint64_t peer);
+void requests_retention(venv_manager *m);
+
+/* lists.c */
+venv_rc list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err);
+venv_rc show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *ret_item, venv_error *err);
+venv_value status_view(venv_manager *m);
+venv_value property_view(venv_manager *m, const agent *a, const kept_property *p);
+
+/* rows.c */
+venv_rc rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err);
+void rows_flush(venv_manager *m);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Choosing a node for an instance: candidates are the agents that have a hypervisor, with what is taken on
+ * each by foreign domains and by our own instances, those that are placed and not seen yet included.
+ */
+#include "manager/internal.h"
+
+#include "base/cleanup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct candidate {
+    venv_manager *m;
+    const char *name;
+} candidate;
+
+typedef struct candidates {
+    venv_placement_node *nodes;
+    candidate *names;
+    venv_placement_verdict *verdicts;
+    size_t count;
+} candidates;
+
+static venv_expr_answer ask_node(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth)
+{
+    const candidate *c = user;
+    return world_agent(c->m, c->name, read, ret_value, ret_depth);
+}
+
+static uint32_t kinds_of(const venv_value *node)
+{
+    uint32_t kinds = 0;
+    const venv_value *list = venv_value_get(node, "kinds");
+    for (size_t i = 0; list && i < venv_value_count(list); i++)
+        for (unsigned k = 0; k < VENV_HYPERVISOR__COUNT; k++)
+            if (venv_value_is_text(venv_value_at(list, i), venv_hypervisor_kind_name((venv_hypervisor_kind)k)))
+                kinds |= 1u << k;
+    return kinds;
+}
+
+static void count_used(venv_manager *m, venv_placement_node *node)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        const instance *i = item;
+        if (!i->node || strcmp(i->node, node->name) != 0 || !venv_instance_holds_resources(i->state))
+            continue;
+        node->used_vcpus += i->vcpus;
+        node->used_memory_bytes += i->memory;
+    }
+}
+
+static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate *c)
+{
+    *c = (candidate){ m, a->name };
+    int64_t cpus = venv_value_get_int(&a->node, "cpus", 0), memory = venv_value_get_int(&a->node, "memory", 0);
+    uint64_t whole = memory > 0 ? (uint64_t)memory : 0, reserve = m->config->memory_reserve;
+    double vcpus = (double)(cpus > 0 ? cpus : 0) * m->config->vcpu_overcommit;
+    node->name = a->name;
+    node->connected = agent_is_connected(m, a);
+    node->reachable = a->machines_known && a->reachable;
+    node->kinds = kinds_of(&a->node);
+    node->vcpus = vcpus < UINT32_MAX ? (uint32_t)vcpus : UINT32_MAX;
+    node->memory_bytes = whole > reserve ? whole - reserve : 0;
+    node->used_vcpus = a->foreign_vcpus;
+    node->used_memory_bytes = a->foreign_memory;
+    node->resolve = ask_node;
+    node->resolve_user = c;
+    count_used(m, node);
+}
+
+static void candidates_free(candidates *c)
+{
+    free(c->nodes);
+    free(c->names);
+    free(c->verdicts);
+}
+
+static bool candidates_make(venv_manager *m, candidates *ret)
+{
+    size_t max = venv_groups_member_count(m->groups), cursor = 0;
+    ret->nodes = calloc(max + 1, sizeof *ret->nodes);
+    ret->names = calloc(max + 1, sizeof *ret->names);
+    ret->verdicts = calloc(max + 1, sizeof *ret->verdicts);
+    ret->count = 0;
+    if (!ret->nodes || !ret->names || !ret->verdicts) {
+        candidates_free(ret);
+        no_memory(m);
+        return false;
+    }
+    const venv_member *member;
+    while ((member = venv_groups_next_member(m->groups, &cursor))) {
+        agent *a = member->data;
+        if (!a || !a->hypervisor)
+            continue;
+        fill(m, a, &ret->nodes[ret->count], &ret->names[ret->count]);
+        ret->count++;
+    }
+    return true;
+}
+
+static bool choose(venv_manager *m, venv_environment *environment, const char *asked, candidates *c, size_t *ret_index)
+{
+    if (venv_placement_choose(environment, asked, c->nodes, c->count, m->place_context, NULL, c->verdicts, ret_index,
+                              NULL) == VENV_OK)
+        return true;
+    no_memory(m);
+    return false;
+}
+
+/* Try to place a pending instance and tell its node. False: it stays pending, with the reason. */
+bool place_instance(venv_manager *m, instance *i)
+{
+    venv_environment *environment = NULL;
+    candidates c = { NULL, NULL, NULL, 0 };
+    size_t index = 0;
+    venv_error err = { 0 };
+    /* The definition of when it was asked for: a changed configuration makes new instances, not other old ones. */
+    if (venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, &err) != VENV_OK) {
+        instance_set(m, i, VENV_INSTANCE_FAILED, err.text);
+        instance_end_deeds(m, i);
+        return true;
+    }
+    if (!candidates_make(m, &c)) {
+        venv_environment_unref(environment);
+        return false;
+    }
+    bool placed = choose(m, environment, i->asked_node, &c, &index) && index < c.count;
+    char why[REASON_MAX];
+    if (placed) {
+        free(i->node);
+        i->node = copy_text(m, c.nodes[index].name);
+        i->epoch++;
+        instance_set(m, i, VENV_INSTANCE_PLACING, "");
+        instance_set(m, i, VENV_INSTANCE_PREPARING, "");
+        instance_set(m, i, VENV_INSTANCE_STARTING, "its node is told to start it");
+        deed *d = deed_find(m, i->start);
+        if (d && deed_is_open(d))
+            deed_run(m, d, m->config->action_timeout);
+        instance_send_start(m, i);
+    } else {
+        venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
+        if (c.count == 0)
+            memcpy(why, "no agent has a hypervisor", sizeof "no agent has a hypervisor");
+        if (strcmp(i->reason, why) != 0) {
+            set_reason(i->reason, why);
+            instance_touch(m, i);
+            event_add(m, "instance-waits", i->name, i->start, venv_value_null(), "%s waits for a node: %s", i->name, i->reason);
+        }
+    }
+    candidates_free(&c);
+    venv_environment_unref(environment);
+    return placed;
+}
+
+static venv_value verdict_value(venv_manager *m, const char *node, const venv_placement_verdict *v)
+{
+    char text[512];
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "node", node);
+    venv_map_put_z(&map, "rule", venv_placement_rule_name(v->rule));
+    if (v->rule == VENV_PLACEMENT_OK) {
+        venv_map_put(&map, "score", venv_value_double(v->score));
+    } else {
+        venv_map_put_text(&map, "needed", v->needed, strlen(v->needed));
+        venv_map_put_text(&map, "available", v->available, strlen(v->available));
+    }
+    venv_placement_explain(node, v, text, sizeof text);
+    venv_map_put_text(&map, "text", text, strlen(text));
+    return take_map(m, &map);
+}
+
+/* What a start of `count` would do: where each would go, and why not elsewhere. Changes nothing. */
+venv_value place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count)
+{
+    candidates c = { NULL, NULL, NULL, 0 };
+    venv_list_builder instances, verdicts;
+    venv_list_init(&instances);
+    venv_list_init(&verdicts);
+    if (!candidates_make(m, &c))
+        return venv_value_null();
+    size_t index = 0;
+    for (int64_t n = 0; n < count && choose(m, environment, asked, &c, &index); n++) {
+        venv_map_builder map;
+        venv_map_init(&map);
+        venv_map_put_z(&map, "environment", venv_environment_name(environment));
+        venv_map_put_z(&map, "state", "pending");
+        if (index < c.count) {
+            venv_map_put_z(&map, "node", c.nodes[index].name);
+            c.nodes[index].used_vcpus += venv_environment_vcpus(environment);
+            c.nodes[index].used_memory_bytes += venv_environment_memory_bytes(environment);
+        } else {
+            char why[REASON_MAX];
+            venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
+            venv_map_put_text(&map, "reason", why, strlen(why));
+        }
+        venv_list_add(&instances, take_map(m, &map));
+    }
+    for (size_t n = 0; n < c.count; n++)
+        venv_list_add(&verdicts, verdict_value(m, c.nodes[n].name, &c.verdicts[n]));
+    candidates_free(&c);
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, "dry_run", venv_value_bool(true));
+    venv_map_put(&map, "instances", take_list(m, &instances));
+    venv_map_put(&map, "placement", take_list(m, &verdicts));
+    return take_map(m, &map);
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a node tells about its machines, against what we know. Three rules:
+ *
+ *  - "could not ask the hypervisor" is never "there is none": only a list that the hypervisor gave counts;
+ *  - a machine whose start was told and that is not in the list is told again, under the same id and epoch,
+ *    never started as another one; one that was seen to run and is gone is over, never started again;
+ *  - a machine that carries our mark and that we do not know is taken in, not destroyed.
+ *
+ * The agent keeps a machine in its list while it still works on its start or stop.
+ */
+#include "manager/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const venv_id none = { { 0 } };
+
+static uint64_t number(const venv_value *map, const char *key)
+{
+    const venv_value *value = venv_value_get(map, key);
+    if (!value)
+        return 0;
+    if (venv_value_kind(value) == VENV_UINT)
+        return venv_value_peek_uint(value);
+    int64_t n = venv_value_kind(value) == VENV_INT ? venv_value_peek_int(value) : 0;
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static void text_of(const venv_value *map, const char *key, char *to, size_t size)
+{
+    venv_str text = venv_value_get_text(map, key);
+    snprintf(to, size, "%.*s", (int)(text.size < size ? text.size : size - 1), text.data ? text.data : "");
+}
+
+static void set_console(venv_manager *m, instance *i, const venv_value *reported)
+{
+    venv_str console = venv_value_get_text(reported, "console");
+    if (console.size == 0 || console.size > 1024 || (i->console && strlen(i->console) == console.size &&
+                                                     memcmp(i->console, console.data, console.size) == 0))
+        return;
+    free(i->console);
+    i->console = copy_str(m, console);
+    instance_touch(m, i);
+}
+
+/* --- one machine that its node has ------------------------------------------------------------------- */
+
+static void is_up(venv_manager *m, instance *i, venv_instance_state state)
+{
+    bool first = !i->confirmed;
+    i->confirmed = true;
+    if (first)
+        instance_touch(m, i);
+    if (!i->stop_wanted) {
+        i->retry = VENV_INSTANT_NEVER;
+        if (i->state != state)
+            instance_set(m, i, state, i->state == VENV_INSTANCE_LOST ? "seen again" : "its node says so");
+        instance_end_deeds(m, i);
+        return;
+    }
+    if (i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_LOST)
+        instance_set(m, i, state, "its node says so");
+    instance_end_deeds(m, i);
+    if (i->state != VENV_INSTANCE_STOPPING)
+        instance_set(m, i, VENV_INSTANCE_STOPPING, i->force ? "it is destroyed" : "it is asked to shut down");
+    if (!i->stop_sent)
+        instance_send_stop(m, i);
+}
+
+/* Its definition is left on the node: remove it. The machine is not running, and never will again. */
+static void clean_up(venv_manager *m, const instance *i, const agent *a)
+{
+    peer *p = a->peer ? peer_find(m, a->peer) : NULL;
+    if (!p || i->adopted)
+        return;
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", venv_id_is_none(i->stop) ? i->start : i->stop);
+    venv_map_put_id(&map, "machine", i->id);
+    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, take_map(m, &map));
+}
+
+static void has_ended(venv_manager *m, instance *i, const agent *a, venv_instance_state state, const char *reason)
+{
+    if (!venv_instance_is_final(i->state)) {
+        i->confirmed = i->confirmed || state == VENV_INSTANCE_STOPPED;
+        instance_set(m, i, state, reason[0] ? reason : "its guest ended");
+        instance_end_deeds(m, i);
+    }
+    clean_up(m, i, a);
+}
+
+/* We said that it is over, and it runs: we were wrong, or its node is. Nothing is done to it but what was asked for. */
+static void runs_again(venv_manager *m, instance *i)
+{
+    i->state = VENV_INSTANCE_LOST;
+    i->confirmed = true;
+    event_add(m, "instance-unexpected", i->name, none, venv_value_null(), "%s counted as over, and node %s says that it runs",
+              i->name, i->node ? i->node : "?");
+    is_up(m, i, VENV_INSTANCE_RUNNING);
+}
+
+static void alarm_once(venv_manager *m, instance *i, const agent *a, const char *what)
+{
+    if (i->alarmed)
+        return;
+    i->alarmed = true;
+    event_add(m, "instance-conflict", i->name, none, venv_value_null(), "node %s reports %s %s; nothing is done: look at it",
+              a->name, i->name, what);
+}
+
+static void reported(venv_manager *m, agent *a, instance *i, const venv_value *machine)
+{
+    char state_name[32], reason[REASON_MAX];
+    venv_instance_state state;
+    text_of(machine, "state", state_name, sizeof state_name);
+    text_of(machine, "reason", reason, sizeof reason);
+    if (!i->node || strcmp(i->node, a->name) != 0) {
+        alarm_once(m, i, a, "which should be on another node");
+        return;
+    }
+    if (number(machine, "epoch") != i->epoch) {
+        alarm_once(m, i, a, "under another epoch than it was placed with");
+        return;
+    }
+    set_console(m, i, machine);
+    if (!venv_instance_state_parse((venv_str){ state_name, strlen(state_name) }, &state))
+        return; /* "unknown": the hypervisor does not say */
+    switch (state) {
+    case VENV_INSTANCE_RUNNING:
+    case VENV_INSTANCE_PAUSED:
+        if (venv_instance_is_final(i->state))
+            runs_again(m, i);
+        else
+            is_up(m, i, state);
+        break;
+    case VENV_INSTANCE_STOPPING:
+        if (i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_LOST || i->state == VENV_INSTANCE_PAUSED)
+            instance_set(m, i, VENV_INSTANCE_STOPPING, "its guest shuts down");
+        break;
+    case VENV_INSTANCE_STOPPED:
+    case VENV_INSTANCE_FAILED:
+        has_ended(m, i, a, state, reason);
+        break;
+    default: /* "starting": the agent works on it */
+        break;
+    }
+}
+
+/* --- machines that we do not know --------------------------------------------------------------------- */
+
+static void adopt(venv_manager *m, agent *a, const venv_value *machine, venv_id id)
+{
+    char name[VENV_NAME_MAX + 1], environment[VENV_NAME_MAX + 1], state_name[32];
+    venv_instance_state state = VENV_INSTANCE_LOST;
+    text_of(machine, "state", state_name, sizeof state_name);
+    venv_instance_state_parse((venv_str){ state_name, strlen(state_name) }, &state);
+    if (!fits_name(venv_value_get_text(machine, "instance"), name) ||
+        !fits_name(venv_value_get_text(machine, "environment"), environment) ||
+        venv_table_count(m->instances) >= INSTANCES_MAX)
+        return;
+    if (venv_instance_is_final(state))
+        return; /* a definition without a guest: nothing to take in */
+    if (instance_named(m, name)) /* taken by another machine: call this one by its id */
+        snprintf(name, sizeof name, "adopted-%02x%02x%02x%02x%02x%02x", id.bytes[0], id.bytes[1], id.bytes[2], id.bytes[3],
+                 id.bytes[4], id.bytes[5]);
+    if (instance_named(m, name))
+        return;
+    instance *i = instance_new(m, id, name, environment);
+    if (!i)
+        return;
+    i->node = copy_text(m, a->name);
+    i->epoch = number(machine, "epoch");
+    i->vcpus = (uint32_t)number(machine, "vcpus");
+    i->memory = number(machine, "memory");
+    i->state = VENV_INSTANCE_LOST;
+    i->confirmed = i->adopted = true;
+    snprintf(i->by, sizeof i->by, "node/%s", a->name);
+    instance_touch(m, i);
+    event_add(m, "instance-adopted", i->name, none, venv_value_null(),
+              "node %s has %s of environment %s, which was not known here: it is taken in", a->name, i->name, environment);
+    venv_triggers_note_instances(m->triggers, environment);
+    if (i->node)
+        reported(m, a, i, machine);
+}
+
+/* --- one that its node does not have ------------------------------------------------------------------- */
+
+static void missing(venv_manager *m, instance *i)
+{
+    if (venv_instance_is_final(i->state) || i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_PLACING)
+        return;
+    if (i->stop_wanted && (i->confirmed || i->state == VENV_INSTANCE_STOPPING || !i->start_sent)) {
+        instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
+        instance_end_deeds(m, i);
+        return;
+    }
+    if (i->confirmed) {
+        instance_set(m, i, VENV_INSTANCE_FAILED, "it ran, and its node no longer has it");
+        instance_end_deeds(m, i);
+        return;
+    }
+    if (i->start_sent || venv_id_is_none(i->start))
+        return; /* told in this session: the answer comes */
+    if (i->state == VENV_INSTANCE_LOST) {
+        /* It was told to start, and never did: only now this is known. */
+        i->state = VENV_INSTANCE_STARTING;
+        i->since = m->now.mono;
+        i->since_wall = m->now.wall;
+        set_reason(i->reason, "its node can be seen again and has not started it");
+        instance_touch(m, i);
+        venv_triggers_note_instances(m->triggers, i->environment);
+    }
+    if (i->state == VENV_INSTANCE_STARTING)
+        instance_send_start(m, i);
+}
+
+/* --- the list ---------------------------------------------------------------------------------------- */
+
+static void take_node(venv_manager *m, agent *a, const venv_value *body)
+{
+    const venv_value *node = venv_value_get(body, "node"), *foreign = venv_value_get(body, "foreign");
+    if (node && venv_value_kind(node) == VENV_MAP) {
+        venv_value copy = venv_value_null();
+        if (venv_value_dup(node, &copy, NULL) != VENV_OK) {
+            no_memory(m);
+            return;
+        }
+        venv_value_unref(&a->node);
+        a->node = copy;
+    }
+    if (foreign && venv_value_kind(foreign) == VENV_MAP) {
+        a->foreign_count = (int64_t)number(foreign, "count");
+        a->foreign_vcpus = (uint32_t)number(foreign, "vcpus");
+        a->foreign_memory = number(foreign, "memory");
+    }
+}
+
+static const venv_value *find_machine(const venv_value *machines, venv_id id)
+{
+    for (size_t k = 0; k < venv_value_count(machines); k++) {
+        venv_id other;
+        if (venv_value_get_id(venv_value_at(machines, k), "id", &other) && venv_id_equal(other, id))
+            return venv_value_at(machines, k);
+    }
+    return NULL;
+}
+
+static void take_machines(venv_manager *m, agent *a, const venv_value *machines)
+{
+    for (size_t k = 0; k < venv_value_count(machines); k++) {
+        const venv_value *machine = venv_value_at(machines, k);
+        venv_id id;
+        if (!venv_value_get_id(machine, "id", &id) || venv_id_is_none(id))
+            continue;
+        instance *i = instance_find(m, id);
+        if (i)
+            reported(m, a, i, machine);
+        else
+            adopt(m, a, machine, id);
+    }
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        instance *i = item;
+        if (i->node && strcmp(i->node, a->name) == 0 && !venv_instance_is_final(i->state) && !find_machine(machines, i->id))
+            missing(m, i);
+    }
+}
+
+void reconcile_machines(venv_manager *m, agent *a, const venv_value *body)
+{
+    bool reachable = venv_value_get_bool(body, "reachable", false);
+    if (!a->hypervisor) {
+        a->hypervisor = true;
+        agent_touch(m, a);
+    }
+    if (!reachable) {
+        char reason[REASON_MAX], safe[REASON_MAX];
+        text_of(body, "reason", reason, sizeof reason);
+        set_reason(safe, reason);
+        if (a->reachable || !a->machines_known)
+            event_add(m, "hypervisor-unreachable", a->name, none, venv_value_null(),
+                      "the hypervisor of node %s cannot be asked: %s; its machines are left alone", a->name, safe);
+        if (!agent_is_unseen(a))
+            a->unseen = m->now.mono;
+        free(a->unreachable_reason);
+        a->unreachable_reason = copy_text(m, safe);
+        a->reachable = false;
+        a->machines_known = true;
+        return;
+    }
+    if (a->machines_known && !a->reachable)
+        event_add(m, "hypervisor-reachable", a->name, none, venv_value_null(), "the hypervisor of node %s answers again", a->name);
+    a->reachable = a->machines_known = true;
+    a->unseen = VENV_INSTANT_NEVER;
+    take_node(m, a, body);
+    venv_value empty = venv_value_null();
+    const venv_value *machines = venv_value_get(body, "machines");
+    take_machines(m, a, machines ? machines : &empty);
+}
+
+/* --- the result of a start or stop --------------------------------------------------------------------- */
+
+static bool is_definite(venv_rc rc)
+{
+    return rc != VENV_EUNKNOWN && rc != VENV_EUNREACHABLE && rc != VENV_ETIMEDOUT;
+}
+
+static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *error)
+{
+    if (venv_instance_is_final(i->state) || i->confirmed)
+        return;
+    if (rc == VENV_OK) {
+        is_up(m, i, VENV_INSTANCE_RUNNING);
+    } else if (is_definite(rc)) {
+        instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
+        instance_end_deeds(m, i);
+    } else {
+        /* It may run or not. The next list says so, or it is told again. */
+        i->start_sent = false;
+        i->retry = after(m, (venv_span){ 10 * VENV_NS_PER_S });
+        set_reason(i->reason, error);
+        instance_touch(m, i);
+    }
+}
+
+static void stop_result(venv_manager *m, instance *i, venv_rc rc, const char *error)
+{
+    if (venv_instance_is_final(i->state))
+        return;
+    if (rc == VENV_OK) {
+        if (i->state == VENV_INSTANCE_DRAINING || i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_LOST ||
+            i->state == VENV_INSTANCE_STOPPING || i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_PAUSED)
+            instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
+        instance_end_deeds(m, i);
+    } else if (is_definite(rc)) {
+        deed *d = deed_find(m, i->stop);
+        i->stop_wanted = i->force = i->stop_sent = false;
+        if (d)
+            deed_end(m, d, rc, error);
+        if (i->state == VENV_INSTANCE_STOPPING)
+            instance_set(m, i, VENV_INSTANCE_RUNNING, error);
+        instance_touch(m, i);
+    } else {
+        i->stop_sent = false;
+        i->retry = after(m, (venv_span){ 10 * VENV_NS_PER_S });
+    }
+}
+
+void reconcile_result(venv_manager *m, agent *a, const venv_value *body)
+{
+    venv_id id, machine;
+    char error[REASON_MAX];
+    if (!venv_value_get_id(body, "id", &id) || !venv_value_get_id(body, "machine", &machine))
+        return;
+    instance *i = instance_find(m, machine);
+    if (!i || !i->node || strcmp(i->node, a->name) != 0)
+        return; /* not a machine of this node: no word of it counts */
+    venv_rc rc = rc_parse(venv_value_get_text(body, "rc"));
+    text_of(body, "error", error, sizeof error);
+    if (rc != VENV_OK && error[0] == '\0')
+        snprintf(error, sizeof error, "%s", venv_rc_name(rc));
+    if (venv_id_equal(id, i->stop) && i->stop_wanted)
+        stop_result(m, i, rc, error);
+    else if (venv_id_equal(id, i->start))
+        start_result(m, i, rc, error);
+}
+
+/* The machines of this node could not be seen for so long that we cannot say what they do. */
+void reconcile_lost(venv_manager *m, agent *a)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        instance *i = item;
+        if (!i->node || strcmp(i->node, a->name) != 0 || !venv_instance_may_become(i->state, VENV_INSTANCE_LOST))
+            continue;
+        instance_set(m, i, VENV_INSTANCE_LOST, a->peer ? "the hypervisor of its node cannot be asked" : "its node is not connected");
+    }
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be asked for, by people and by triggers alike: start and stop instances, ask agents for
+ * properties, run commands on them, steer them.
+ */
+#include "manager/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+venv_environment *environment_find(venv_manager *m, const char *name)
+{
+    return venv_table_find(m->environments, name, strlen(name));
+}
+
+/* --- start ---------------------------------------------------------------------------------------------- */
+
+static bool start_one(venv_manager *m, deed *d, venv_environment *environment, const char *node)
+{
+    char name[VENV_NAME_MAX + 24];
+    const char *environment_name = venv_environment_name(environment);
+    if (!instance_next_name(m, environment_name, name, sizeof name))
+        return false;
+    venv_id id = venv_random_id(&m->random), child = venv_random_id(&m->random);
+    instance *i = instance_new(m, id, name, environment_name);
+    deed *start = i ? deed_new(m, child, d->id, "start", name, d->by) : NULL;
+    if (!start)
+        return false;
+    if (venv_environment_to_value(environment, &i->definition, NULL) != VENV_OK)
+        no_memory(m);
+    i->vcpus = venv_environment_vcpus(environment);
+    i->memory = venv_environment_memory_bytes(environment);
+    i->start = child;
+    i->grace = m->config->grace;
+    i->give_up = after(m, m->config->pending_timeout);
+    if (node)
+        i->asked_node = copy_text(m, node);
+    snprintf(i->by, sizeof i->by, "%s", d->by);
+    instance_touch(m, i);
+    event_add(m, "instance-pending", name, child, venv_value_null(), "%s is asked for by %s", name, d->by);
+    venv_triggers_note_instances(m->triggers, environment_name);
+    place_instance(m, i);
+    return true;
+}
+
+venv_rc verb_start(venv_manager *m, deed *d, const char *environment_name, const char *node, int64_t count,
+                   venv_error *err)
+{
+    venv_environment *environment = environment_find(m, environment_name);
+    if (!environment)
+        return venv_error_set(err, VENV_ENOENT, "no environment is called '%s'", environment_name);
+    if (node && !agent_find(m, node))
+        return venv_error_set(err, VENV_ENOENT, "no agent is called '%s'", node);
+    if (count < 0 || count > (int64_t)START_COUNT_MAX)
+        return venv_error_set(err, VENV_ERANGE, "%lld instances; 1 to %u can be asked for at once", (long long)count,
+                              START_COUNT_MAX);
+    if (venv_table_count(m->instances) + (size_t)count > INSTANCES_MAX || venv_table_count(m->deeds) + (size_t)count > DEEDS_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "there are too many instances or actions; old ones go away by themselves");
+    d->is_parent = true;
+    deed_run(m, d, (venv_span){ 0 });
+    d->open++; /* not over before all are made */
+    for (int64_t n = 0; n < count && m->rc == VENV_OK; n++)
+        start_one(m, d, environment, node);
+    d->open--;
+    if (d->open == 0)
+        deed_end(m, d, d->failed > 0 ? VENV_EIO : VENV_OK, d->error[0] ? d->error : "no start worked");
+    return VENV_OK;
+}
+
+/* --- stop ------------------------------------------------------------------------------------------------ */
+
+/* Whom a stop takes first: those that never ran, then the youngest. */
+static int stop_order(const void *a, const void *b)
+{
+    const instance *x = *(instance *const *)a, *y = *(instance *const *)b;
+    bool up_x = x->confirmed, up_y = y->confirmed;
+    if (up_x != up_y)
+        return up_x ? 1 : -1;
+    if (x->made.ns != y->made.ns)
+        return x->made.ns > y->made.ns ? -1 : 1;
+    return strcmp(y->name, x->name);
+}
+
+venv_rc verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count,
+                         venv_error *err)
+{
+    char name[VENV_NAME_MAX + 1];
+    venv_str one = venv_value_get_text(arguments, "instance"), all = venv_value_get_text(arguments, "environment");
+    int64_t count = venv_value_get_int(arguments, "count", -1);
+    if (count < -1 || count > (int64_t)INSTANCES_MAX)
+        return venv_error_set(err, VENV_ERANGE, "count: expected 0 to %u", INSTANCES_MAX);
+    instance **items = calloc(venv_table_count(m->instances) + 1, sizeof *items);
+    if (!items)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    *ret_count = 0;
+    *ret_items = items;
+    if (one.size > 0) {
+        instance *i = fits_name(one, name) ? instance_named(m, name) : NULL;
+        if (i) {
+            if (!venv_instance_is_final(i->state))
+                items[(*ret_count)++] = i;
+            return VENV_OK;
+        }
+        free(items);
+        return venv_error_set(err, VENV_ENOENT, "no instance is called '%.*s'", (int)(one.size < 64 ? one.size : 64), one.data);
+    }
+    bool known = fits_name(all, name) && environment_find(m, name);
+    size_t cursor = 0;
+    void *item;
+    while (fits_name(all, name) && venv_table_next(m->instances, &cursor, NULL, &item)) {
+        instance *i = item;
+        if (strcmp(i->environment, name) != 0)
+            continue;
+        known = true;
+        if (!venv_instance_is_final(i->state) && (!i->stop_wanted || count < 0))
+            items[(*ret_count)++] = i;
+    }
+    if (!known) {
+        free(items);
+        return all.size == 0 ? venv_error_set(err, VENV_EINVAL, "name an instance or an environment that is to be stopped")
+                             : venv_error_set(err, VENV_ENOENT, "no environment is called '%.*s'",
+                                              (int)(all.size < 64 ? all.size : 64), all.data);
+    }
+    if (*ret_count > 0)
+        qsort(items, *ret_count, sizeof(instance *), stop_order);
+    if (count >= 0 && (size_t)count < *ret_count)
+        *ret_count = (size_t)count;
+    return VENV_OK;
+}
+
+venv_rc verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)
+{
+    instance **items = NULL;
+    size_t count = 0;
+    venv_rc rc = verb_stop_select(m, arguments, &items, &count, err);
+    if (rc != VENV_OK)
+        return rc;
+    bool force = venv_value_get_bool(arguments, "force", false);
+    venv_span grace = m->config->grace;
+    const venv_value *asked = venv_value_get(arguments, "grace");
+    if (asked && (!venv_value_to_span(asked, &grace) || grace.ns < 0 || grace.ns > 3600 * VENV_NS_PER_S)) {
+        free(items);
+        return venv_error_set(err, VENV_ERANGE, "grace: expected a time from 0s to 1h");
+    }
+    d->is_parent = true;
+    deed_run(m, d, (venv_span){ 0 });
+    d->open++;
+    for (size_t n = 0; n < count && m->rc == VENV_OK; n++) {
+        instance *i = items[n];
+        if (i->stop_wanted && !(force && !i->force))
+            continue;
+        deed *old = deed_find(m, i->stop);
+        deed *child = deed_new(m, venv_random_id(&m->random), d->id, "stop", i->name, d->by);
+        if (!child)
+            break;
+        deed_run(m, child, (venv_span){ m->config->action_timeout.ns + grace.ns });
+        if (old)
+            deed_end(m, old, VENV_ECANCELED, "a stop by force took its place");
+        instance_stop(m, i, child->id, force, grace);
+    }
+    d->open--;
+    if (d->open == 0)
+        deed_end(m, d, VENV_OK, "");
+    free(items);
+    return VENV_OK;
+}
+
+/* --- requests to agents --------------------------------------------------------------------------------- */
+
+typedef struct asking {
+    venv_manager *m;
+    gather *g;
+    const char *label;
+    const venv_value *arguments;
+    venv_id id;
+    int16_t type;
+} asking;
+
+static void ask_property(asking *x, agent *a, const char *label)
+{
+    size_t index;
+    if (!gather_add(x->m, x->g, a->name, label, &index))
+        return;
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "label", label);
+    gather_call(x->m, x->g, index, a, x->type, take_map(x->m, &map));
+}
+
+static bool each_property(void *user, const venv_member *member)
+{
+    asking *x = user;
+    agent *a = member->data;
+    if (!a)
+        return true;
+    if (x->label)
+        ask_property(x, a, x->label);
+    else
+        for (size_t i = 0; i < a->property_count; i++)
+            ask_property(x, a, a->properties[i].label);
+    return x->m->rc == VENV_OK;
+}
+
+venv_rc verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err)
+{
+    asking x = { m, g, label && label[0] ? label : NULL, NULL, { { 0 } }, kept ? VENV_MSG_GETPROP : VENV_MSG_FETCHPROP };
+    if (x.label && !venv_label_is_valid((venv_str){ label, strlen(label) }))
+        return venv_error_set(err, VENV_EINVAL, "'%.64s' is no name of a property", label);
+    return venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_property, &x, err);
+}
+
+static bool each_exec(void *user, const venv_member *member)
+{
+    asking *x = user;
+    agent *a = member->data;
+    size_t index;
+    if (!a || !gather_add(x->m, x->g, a->name, "", &index))
+        return x->m->rc == VENV_OK;
+    static const char *const keys[] = { "command", "args", "timeout" };
+    venv_map_builder map;
+    venv_map_init(&map);
+    for (size_t k = 0; k < 3; k++) {
+        const venv_value *value = venv_value_get(x->arguments, keys[k]);
+        if (value)
+            venv_map_put(&map, keys[k], venv_value_ref(value));
+    }
+    venv_map_put_id(&map, "id", x->id);
+    gather_call(x->m, x->g, index, a, VENV_MSG_EXECUTE, take_map(x->m, &map));
+    return x->m->rc == VENV_OK;
+}
+
+venv_rc verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err)
+{
+    asking x = { m, g, NULL, arguments, id, VENV_MSG_EXECUTE };
+    const venv_value *args = venv_value_get(arguments, "args");
+    for (size_t i = 0; args && i < venv_value_count(args); i++)
+        if (venv_value_kind(venv_value_at(args, i)) != VENV_STRING)
+            return venv_error_set(err, VENV_EKIND, "args: expected a list of texts");
+    return venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_exec, &x, err);
+}
+
+static bool each_steer(void *user, const venv_member *member)
+{
+    asking *x = user;
+    agent *a = member->data;
+    size_t index;
+    if (!a || !gather_add(x->m, x->g, a->name, "", &index))
+        return x->m->rc == VENV_OK;
+    static const char *const keys[] = { "verb", "groups", "after" };
+    venv_map_builder map;
+    venv_map_init(&map);
+    for (size_t k = 0; k < 3; k++) {
+        const venv_value *value = venv_value_get(x->arguments, keys[k]);
+        if (value)
+            venv_map_put(&map, keys[k], venv_value_ref(value));
+    }
+    gather_call(x->m, x->g, index, a, VENV_MSG_CONTROL, take_map(x->m, &map));
+    return x->m->rc == VENV_OK;
+}
+
+venv_rc verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err)
+{
+    asking x = { m, g, NULL, arguments, { { 0 } }, VENV_MSG_CONTROL };
+    return venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_steer, &x, err);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What expressions see: agents as maps, queues summed over agents, instances as lists. What could not be
+ * looked at is unknown, never zero.
+ */
+#include "manager/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void world_stale(venv_manager *m, agent *a)
+{
+    if (a)
+        venv_value_unref(&a->cached);
+    m->agents_stale = true;
+}
+
+/* The value of a property, or unknown. A value of an agent that is away may have changed since. */
+static venv_value property_value(venv_manager *m, const agent *a, const kept_property *p)
+{
+    const venv_member *member = venv_groups_member(m->groups, a->name);
+    bool away = !a->peer || !member || member->state == VENV_MEMBER_LOST;
+    if (away || p->quality != VENV_QUALITY_OK)
+        return venv_expr_unknown();
+    return p->value;
+}
+
+static venv_value groups_value(venv_manager *m, const venv_member *member)
+{
+    venv_list_builder list;
+    venv_list_init(&list);
+    for (size_t i = 0; i < member->group_count; i++)
+        venv_list_add_text(&list, venv_groups_group_of(member, i));
+    return take_list(m, &list);
+}
+
+static const venv_value *agent_value(venv_manager *m, agent *a)
+{
+    if (venv_value_kind(&a->cached) != VENV_NULL)
+        return &a->cached;
+    const venv_member *member = venv_groups_member(m->groups, a->name);
+    venv_map_builder map, p;
+    venv_map_init(&map);
+    venv_map_init(&p);
+    for (size_t i = 0; i < a->property_count; i++) {
+        venv_value value = property_value(m, a, &a->properties[i]);
+        venv_map_put(&p, a->properties[i].label, venv_value_ref(&value));
+    }
+    venv_map_put_z(&map, "name", a->name);
+    venv_map_put_z(&map, "state", venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
+    if (member) {
+        venv_map_put(&map, "groups", groups_value(m, member));
+        venv_map_put(&map, "heard", venv_value_from_wall(member->heard_wall));
+    }
+    venv_value properties = take_map(m, &p);
+    if (!a->labels) { /* remembered from before a restart: what it had is not known */
+        venv_value_unref(&properties);
+        properties = venv_expr_unknown();
+    }
+    venv_map_put(&map, "p", properties);
+    a->cached = take_map(m, &map);
+    return &a->cached;
+}
+
+/* A path that begins with `agent` (or `node`): most ask for one property, which needs no map. */
+venv_expr_answer world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value,
+                             uint32_t *ret_depth)
+{
+    agent *a = agent_find(m, name);
+    if (!a)
+        return VENV_EXPR_NOT_THERE;
+    if (read->path_count >= 3 && strcmp(read->path[1], "p") == 0) {
+        const char *label = read->path[2];
+        const kept_property *p = a->labels ? venv_table_find(a->labels, label, strlen(label)) : NULL;
+        if (!p)
+            return a->labels ? VENV_EXPR_NOT_THERE : VENV_EXPR_NOT_KNOWN;
+        venv_value value = property_value(m, a, p);
+        *ret_depth = 3;
+        *ret_value = value;
+        return !a->peer || p->quality != VENV_QUALITY_OK ? VENV_EXPR_NOT_KNOWN : VENV_EXPR_FOUND;
+    }
+    *ret_value = *agent_value(m, a);
+    *ret_depth = 1;
+    return VENV_EXPR_FOUND;
+}
+
+static venv_expr_answer ask_agent(void *user, const char *name, const venv_expr_read *read, venv_value *ret_value,
+                                  uint32_t *ret_depth)
+{
+    return world_agent(user, name, read, ret_value, ret_depth);
+}
+
+static venv_expr_answer ask_agents(void *user, venv_value *ret_list)
+{
+    venv_manager *m = user;
+    if (m->agents_stale || venv_value_kind(&m->agents_cached) == VENV_NULL) {
+        venv_list_builder list;
+        venv_list_init(&list);
+        size_t cursor = 0;
+        const venv_member *member;
+        while ((member = venv_groups_next_member(m->groups, &cursor)))
+            if (member->data)
+                venv_list_add(&list, venv_value_ref(agent_value(m, member->data)));
+        venv_value_unref(&m->agents_cached);
+        m->agents_cached = take_list(m, &list);
+        m->agents_stale = false;
+    }
+    *ret_list = m->agents_cached;
+    return VENV_EXPR_FOUND;
+}
+
+/* --- queue(NAME) ------------------------------------------------------------------------------------- */
+
+#define QUEUE_KEYS_MAX 16
+
+typedef struct queue_sum {
+    char names[QUEUE_KEYS_MAX][VENV_NAME_MAX + 1];
+    double sums[QUEUE_KEYS_MAX];
+    bool whole[QUEUE_KEYS_MAX];
+    size_t count;
+} queue_sum;
+
+static void add_to_sum(queue_sum *sum, const char *name, const venv_value *value)
+{
+    double number = 0;
+    bool whole = true;
+    if (value && venv_value_kind(value) == VENV_INT)
+        number = (double)venv_value_peek_int(value);
+    else if (value && venv_value_kind(value) == VENV_UINT)
+        number = (double)venv_value_peek_uint(value);
+    else if (value && venv_value_kind(value) == VENV_DOUBLE) {
+        number = venv_value_peek_double(value);
+        whole = number == (double)(int64_t)number;
+    } else if (value) {
+        return; /* texts and the like are no sums */
+    }
+    size_t at = 0;
+    while (at < sum->count && strcmp(sum->names[at], name) != 0)
+        at++;
+    if (at == QUEUE_KEYS_MAX)
+        return;
+    if (at == sum->count) {
+        snprintf(sum->names[at], sizeof sum->names[at], "%s", name);
+        sum->whole[at] = true;
+        sum->sums[at] = 0;
+        sum->count++;
+    }
+    sum->sums[at] += number;
+    sum->whole[at] = sum->whole[at] && whole;
+}
+
+static void add_queue(queue_sum *sum, const venv_value *queue)
+{
+    const venv_value *key, *value;
+    for (size_t i = 0; venv_value_entry(queue, i, &key, &value); i++) {
+        char name[VENV_NAME_MAX + 1];
+        venv_str text = venv_value_kind(key) == VENV_STRING ? venv_value_peek_text(key) : VENV_STR("");
+        if (text.size == 0 || text.size > VENV_NAME_MAX || memchr(text.data, '\0', text.size))
+            continue;
+        memcpy(name, text.data, text.size);
+        name[text.size] = '\0';
+        add_to_sum(sum, name, value);
+    }
+}
+
+/*
+ * Sum over all agents that define the property `queue`. It is known only if every one of them is, also of
+ * those that were there before the manager was restarted: half a sum would say that nothing waits.
+ */
+static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_error *err)
+{
+    venv_manager *m = user;
+    queue_sum sum = { .count = 0 };
+    bool any = false;
+    add_to_sum(&sum, "pending", NULL);
+    add_to_sum(&sum, "running", NULL);
+    size_t cursor = 0;
+    const venv_member *member;
+    while ((member = venv_groups_next_member(m->groups, &cursor))) {
+        const agent *a = member->data;
+        if (!a || !a->has_queue)
+            continue;
+        any = true;
+        const kept_property *p = a->labels ? venv_table_find(a->labels, "queue", 5) : NULL;
+        if (!p || !a->peer || member->state == VENV_MEMBER_LOST || p->quality != VENV_QUALITY_OK)
+            return venv_error_set(err, VENV_EUNKNOWN, "the queue of agent %s could not be looked at", a->name);
+        if (venv_value_kind(&p->value) != VENV_MAP)
+            return venv_error_set(err, VENV_EKIND, "property queue of agent %s is no map from queues to numbers", a->name);
+        venv_value key = venv_value_borrow(name.data, name.size);
+        const venv_value *queue = venv_value_find(&p->value, &key);
+        if (queue)
+            add_queue(&sum, queue);
+    }
+    if (!any)
+        return venv_error_set(err, VENV_EUNKNOWN, "no agent has a property `queue`");
+    venv_map_builder map;
+    venv_map_init(&map);
+    for (size_t i = 0; i < sum.count; i++)
+        venv_map_put(&map, sum.names[i], sum.whole[i] ? venv_value_int((int64_t)sum.sums[i]) : venv_value_double(sum.sums[i]));
+    return venv_map_take(&map, ret_map, err);
+}
+
+/* --- instances(ENVIRONMENT) -------------------------------------------------------------------------- */
+
+static venv_rc ask_instances(void *user, venv_str environment, venv_value *ret_list, venv_error *err)
+{
+    venv_manager *m = user;
+    char name[VENV_NAME_MAX + 1];
+    if (!fits_name(environment, name) || !environment_find(m, name))
+        return venv_error_set(err, VENV_ENOENT, "no environment is called '%.*s'",
+                              (int)(environment.size < 64 ? environment.size : 64), environment.data);
+    venv_list_builder list;
+    venv_list_init(&list);
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        const instance *i = item;
+        if (venv_instance_is_final(i->state) || strcmp(i->environment, name) != 0)
+            continue;
+        venv_list_add(&list, instance_view(m, i));
+    }
+    return venv_list_take(&list, ret_list, err);
+}
+
+venv_trigger_world world_of(venv_manager *m)
+{
+    return (venv_trigger_world){ m, ask_agent, ask_agents, ask_queue, ask_instances };
+}

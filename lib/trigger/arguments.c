@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `do` and `recover`: a list of orders, each a verb with arguments. Texts may hold `${ expression }`.
+ * They are compiled once, and evaluated once, when the trigger fires; what comes out is checked against
+ * the table of arguments. A value of an agent is data: it is never evaluated.
+ */
+#include "trigger/internal.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const argument_row rows[] = {
+    { VENV_ORDER_START, "environment", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_START, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_START, "node", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_STOP, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_STOP, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_STOP, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_STOP, "grace", ARGUMENT_SPAN, false, 0, 0, { NULL } },
+    { VENV_ORDER_STOP, "force", ARGUMENT_BOOL, false, 0, 0, { NULL } },
+    { VENV_ORDER_GET, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_GET, "label", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_FETCH, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_FETCH, "label", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_EXEC, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_EXEC, "command", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_EXEC, "args", ARGUMENT_TEXTS, false, 0, 0, { NULL } },
+    { VENV_ORDER_EXEC, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
+    { VENV_ORDER_LOG, "text", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_LOG, "level", ARGUMENT_TEXT, false, 0, 0, { "error", "warning", "info", "debug", NULL } },
+};
+
+static const char *const expectations[] = {
+    [ARGUMENT_TEXT] = "a text",
+    [ARGUMENT_INT] = "a whole number",
+    [ARGUMENT_BOOL] = "true or false",
+    [ARGUMENT_SPAN] = "a time such as 30s",
+    [ARGUMENT_TEXTS] = "a list of texts",
+};
+
+static const argument_row *find_row(venv_order_verb verb, const venv_value *key)
+{
+    for (size_t i = 0; i < VENV_COUNT_OF(rows); i++)
+        if (rows[i].verb == verb && venv_value_is_text(key, rows[i].key))
+            return &rows[i];
+    return NULL;
+}
+
+/* A value to the kind that the row wants. VENV_EKIND or VENV_ERANGE with a text that says what was expected. */
+static venv_rc convert(const argument_row *row, const venv_value *value, venv_value *ret_value,
+                       venv_error *err)
+{
+    venv_kind kind = venv_value_kind(value);
+    venv_span span;
+    int64_t number = 0;
+    switch (row->kind) {
+    case ARGUMENT_TEXT:
+        if (kind != VENV_STRING)
+            break;
+        if (row->words[0]) {
+            size_t at = 0;
+            while (row->words[at] && !venv_value_is_text(value, row->words[at]))
+                at++;
+            if (!row->words[at])
+                return venv_error_set(err, VENV_EINVAL, "%s: expected error, warning, info or debug", row->key);
+        }
+        return venv_value_dup(value, ret_value, err);
+    case ARGUMENT_BOOL:
+        if (kind != VENV_BOOL)
+            break;
+        *ret_value = *value;
+        return VENV_OK;
+    case ARGUMENT_SPAN:
+        if (!read_span(value, &span))
+            break;
+        *ret_value = venv_value_from_span(span);
+        return VENV_OK;
+    case ARGUMENT_INT:
+        if (kind == VENV_INT)
+            number = venv_value_peek_int(value);
+        else if (kind == VENV_UINT && venv_value_peek_uint(value) <= INT64_MAX)
+            number = (int64_t)venv_value_peek_uint(value);
+        else if (kind == VENV_DOUBLE && fabs(venv_value_peek_double(value)) < 1e15 &&
+                 floor(venv_value_peek_double(value)) == venv_value_peek_double(value))
+            number = (int64_t)venv_value_peek_double(value);
+        else
+            break;
+        if (number < row->min || number > row->max)
+            return venv_error_set(err, VENV_ERANGE, "%s: %lld is out of bounds: expected %lld to %lld", row->key,
+                                  (long long)number, (long long)row->min, (long long)row->max);
+        *ret_value = venv_value_int(number);
+        return VENV_OK;
+    case ARGUMENT_TEXTS:
+        break;
+    }
+    char shown[80];
+    venv_value_print(value, shown, sizeof shown);
+    return venv_error_set(err, VENV_EKIND, "%s: expected %s, this is %s", row->key, expectations[row->kind],
+                          shown);
+}
+
+static venv_rc add_part(venv_expr_env *words, argument *a, const venv_value *value, const venv_mark *mark,
+                        venv_error *err)
+{
+    if (venv_value_kind(value) != VENV_STRING)
+        return venv_error_set(err, VENV_EKIND, "%s: expected texts", a->row->key);
+    venv_str text = venv_value_peek_text(value);
+    venv_rc rc = venv_expr_template_compile(words, text.data, text.size, &a->parts[a->part_count], err);
+    if (rc != VENV_OK)
+        return blame_expr(mark, err);
+    a->part_count++;
+    return VENV_OK;
+}
+
+static venv_rc compile_argument(venv_expr_env *words, const argument_row *row, const venv_value *value,
+                                const venv_mark *mark, argument *a, venv_error *err)
+{
+    a->row = row;
+    bool is_list = row->kind == ARGUMENT_TEXTS;
+    if (is_list && venv_value_kind(value) != VENV_LIST)
+        return venv_error_set(err, VENV_EKIND, "%s: expected a list of texts", row->key);
+    if (!is_list && venv_value_kind(value) != VENV_STRING)
+        return convert(row, value, &a->literal, err);
+    size_t count = is_list ? venv_value_count(value) : 1;
+    if (count > ARGUMENT_PARTS_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "%s: at most %u items are allowed", row->key, ARGUMENT_PARTS_MAX);
+    a->parts = calloc(count ? count : 1, sizeof *a->parts);
+    if (!a->parts)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    venv_rc rc = VENV_OK;
+    for (size_t i = 0; rc == VENV_OK && i < count; i++)
+        rc = add_part(words, a, is_list ? venv_value_at(value, i) : value, is_list ? venv_mark_at(mark, i) : mark, err);
+    if (rc != VENV_OK || is_list || venv_expr_template_count(a->parts[0]) > 0)
+        return rc;
+    /* Plain text: wrong words and times are found now, not when it fires. */
+    venv_value checked = venv_value_null();
+    rc = convert(row, value, &checked, err);
+    venv_value_unref(&checked);
+    return rc;
+}
+
+static bool order_has(const order_plan *o, const char *key)
+{
+    for (size_t i = 0; i < o->argument_count; i++)
+        if (strcmp(o->arguments[i].row->key, key) == 0)
+            return true;
+    return false;
+}
+
+static venv_rc check_required(const order_plan *o, venv_error *err)
+{
+    for (size_t i = 0; i < VENV_COUNT_OF(rows); i++)
+        if (rows[i].verb == o->verb && rows[i].required && !order_has(o, rows[i].key))
+            return venv_error_set(err, VENV_EINVAL, "`%s` is missing", rows[i].key);
+    if (o->verb == VENV_ORDER_STOP && !order_has(o, "environment") && !order_has(o, "instance"))
+        return venv_error_set(err, VENV_EINVAL, "`environment` or `instance` is missing: what is to be stopped");
+    return VENV_OK;
+}
+
+static venv_rc compile_order(venv_expr_env *words, const venv_value *order, const venv_mark *mark,
+                             order_plan *o, venv_error *err)
+{
+    const venv_value *verb, *arguments;
+    if (venv_value_kind(order) != VENV_MAP || venv_value_count(order) != 1 ||
+        !venv_value_entry(order, 0, &verb, &arguments))
+        return venv_error_set(err, VENV_EINVAL, "expected one verb with its arguments, for example "
+                              "{start: {environment: class2}}");
+    unsigned at = 0;
+    while (at < VENV_ORDER_VERB__COUNT && !venv_value_is_text(verb, venv_order_verb_name((venv_order_verb)at)))
+        at++;
+    if (at == VENV_ORDER_VERB__COUNT) {
+        char shown[80];
+        venv_value_print(verb, shown, sizeof shown);
+        return venv_error_set(err, VENV_EINVAL, "there is no action %s; there are: start stop get fetch exec log", shown);
+    }
+    o->verb = (venv_order_verb)at;
+    const venv_mark *inner = venv_mark_at(mark, 0);
+    if (venv_value_kind(arguments) != VENV_MAP)
+        return venv_error_set(err, VENV_EKIND, "%s: expected a map of arguments", venv_order_verb_name(o->verb));
+    const venv_value *key, *value;
+    for (size_t i = 0; venv_value_entry(arguments, i, &key, &value); i++) {
+        const argument_row *row = find_row(o->verb, key);
+        const venv_mark *place = venv_mark_at(inner, i);
+        venv_rc rc;
+        if (!row) {
+            char shown[80];
+            venv_value_print(key, shown, sizeof shown);
+            rc = venv_error_set(err, VENV_EINVAL, "%s takes no argument %s", venv_order_verb_name(o->verb), shown);
+        } else {
+            rc = compile_argument(words, row, value, place, &o->arguments[o->argument_count++], err);
+        }
+        if (rc != VENV_OK) {
+            if (err && err->file[0] == '\0')
+                venv_mark_blame(place, err);
+            return rc;
+        }
+    }
+    venv_rc rc = check_required(o, err);
+    return rc == VENV_OK ? rc : venv_error_prefix(err, "%s", venv_order_verb_name(o->verb));
+}
+
+venv_rc plan_compile(venv_expr_env *words, const char *where, const venv_value *orders, const venv_mark *mark,
+                     plan *ret_plan, venv_error *err)
+{
+    if (venv_value_kind(orders) != VENV_LIST || venv_value_count(orders) == 0)
+        return venv_error_set(err, VENV_EKIND, "%s: expected a list of actions", where);
+    if (venv_value_count(orders) > VENV_TRIGGER_ORDERS_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "%s: at most %u actions are allowed", where, VENV_TRIGGER_ORDERS_MAX);
+    for (size_t i = 0; i < venv_value_count(orders); i++) {
+        const venv_mark *place = venv_mark_at(mark, i);
+        ret_plan->count++;
+        venv_rc rc = compile_order(words, venv_value_at(orders, i), place, &ret_plan->orders[i], err);
+        if (rc != VENV_OK) {
+            if (err && err->file[0] == '\0')
+                venv_mark_blame(place, err);
+            return venv_error_prefix(err, "%s", where);
+        }
+    }
+    return VENV_OK;
+}
+
+void plan_fini(plan *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t j = 0; j < p->orders[i].argument_count; j++) {
+            argument *a = &p->orders[i].arguments[j];
+            venv_value_unref(&a->literal);
+            for (size_t k = 0; k < a->part_count; k++)
+                venv_expr_template_unref(a->parts[k]);
+            free(a->parts);
+        }
+    p->count = 0;
+}
+
+void plan_each_expr(const plan *p, plan_expr_fn each, void *user)
+{
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t j = 0; j < p->orders[i].argument_count; j++) {
+            const argument *a = &p->orders[i].arguments[j];
+            for (size_t k = 0; k < a->part_count; k++)
+                for (size_t e = 0; e < venv_expr_template_count(a->parts[k]); e++)
+                    each(user, venv_expr_template_at(a->parts[k], e));
+        }
+}
+
+venv_rc missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what,
+                      venv_error *err)
+{
+    char list[PROBLEM_TEXT_MAX / 2] = "something it reads";
+    size_t at = 0;
+    for (size_t i = 0; i < result->missing_count; i++) {
+        const venv_expr_read *read = venv_expr_missing(memory, i);
+        size_t size = read ? strlen(read->text) : 0;
+        if (!read || at + size + 3 > sizeof list)
+            break;
+        if (at > 0) {
+            memcpy(list + at, ", ", 2);
+            at += 2;
+        }
+        memcpy(list + at, read->text, size);
+        at += size;
+        list[at] = '\0';
+    }
+    return venv_error_set(err, VENV_EUNKNOWN, "%s is unknown: could not look at %s", what, list);
+}
+
+/* One text of an argument. Scalars in a list of texts become text. */
+static venv_rc eval_part(const argument *a, size_t index, venv_expr_context *memory, const venv_expr_input *input,
+                         venv_value *ret_value, venv_error *err)
+{
+    venv_expr_result result;
+    venv_rc rc = venv_expr_template_eval(a->parts[index], memory, input, &result, err);
+    if (rc != VENV_OK)
+        return venv_error_prefix(err, "%s", a->row->key);
+    if (result.outcome == VENV_EXPR_UNKNOWN)
+        return missing_error(memory, &result, a->row->key, err);
+    if (a->row->kind != ARGUMENT_TEXTS)
+        return convert(a->row, &result.value, ret_value, err);
+    switch (venv_value_kind(&result.value)) {
+    case VENV_STRING:
+        return venv_value_dup(&result.value, ret_value, err);
+    case VENV_BOOL:
+    case VENV_INT:
+    case VENV_DOUBLE: {
+        char text[64];
+        venv_value_print(&result.value, text, sizeof text);
+        return venv_value_string_z(text, ret_value, err);
+    }
+    default:
+        return venv_error_set(err, VENV_EKIND, "%s: expected texts", a->row->key);
+    }
+}
+
+static venv_rc eval_argument(const argument *a, venv_expr_context *memory, const venv_expr_input *input,
+                             venv_value *ret_value, venv_error *err)
+{
+    if (!a->parts) {
+        *ret_value = venv_value_ref(&a->literal);
+        return VENV_OK;
+    }
+    if (a->row->kind != ARGUMENT_TEXTS)
+        return eval_part(a, 0, memory, input, ret_value, err);
+    venv_list_builder list;
+    venv_list_init(&list);
+    for (size_t i = 0; i < a->part_count; i++) {
+        venv_value text = venv_value_null();
+        venv_rc rc = eval_part(a, i, memory, input, &text, err);
+        if (rc != VENV_OK) {
+            venv_list_fini(&list);
+            return rc;
+        }
+        venv_list_add(&list, text);
+    }
+    return venv_list_take(&list, ret_value, err);
+}
+
+venv_rc plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
+                    venv_order **ret_orders, size_t *ret_count, venv_error *err)
+{
+    venv_order *orders = calloc(p->count ? p->count : 1, sizeof *orders);
+    if (!orders)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    venv_rc rc = VENV_OK;
+    for (size_t i = 0; rc == VENV_OK && i < p->count; i++) {
+        venv_map_builder map;
+        venv_map_init(&map);
+        orders[i].verb = p->orders[i].verb;
+        for (size_t j = 0; rc == VENV_OK && j < p->orders[i].argument_count; j++) {
+            const argument *a = &p->orders[i].arguments[j];
+            venv_value value = venv_value_null();
+            rc = eval_argument(a, memory, input, &value, err);
+            if (rc == VENV_OK)
+                venv_map_put(&map, a->row->key, value);
+        }
+        if (rc == VENV_OK)
+            rc = venv_map_take(&map, &orders[i].arguments, err);
+        else
+            venv_error_prefix(err, "%s", venv_order_verb_name(p->orders[i].verb));
+        venv_map_fini(&map);
+    }
+    if (rc != VENV_OK) {
+        orders_free(orders, p->count);
+        return rc;
+    }
+    *ret_orders = orders;
+    *ret_count = p->count;
+    return VENV_OK;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_TRIGGER_INTERNAL_H
+#define VENV_TRIGGER_INTERNAL_H
+
+/*
+ * What the files of this folder share: a compiled trigger, its units, and the set of both.
+ *
+ *      definition.c  value → trigger            arguments.c  `do` → templates → orders
+ *      words.c       what expressions can say    note.c       what changed → which triggers
+ *      machine.c     the table of states         unit.c       units: making, ending, counting
+ *      step.c        evaluation                  rows.c       what outlives a restart, and looking
+ */
+
+#include "base/table.h"
+
+#include "trigger/trigger.h"
+
+#define PROBLEM_TEXT_MAX 256
+
+typedef enum trigger_on {
+    ON_UPDATE = 1 << 0,
+    ON_JOIN = 1 << 1,
+    ON_LEAVE = 1 << 2,
+    ON_DISCONNECT = 1 << 3,
+} trigger_on;
+
+/* --- orders as they stand in a definition -------------------------------------------------------- */
+
+#define ARGUMENTS_MAX 5u
+#define ARGUMENT_PARTS_MAX 64u
+
+typedef enum argument_kind { ARGUMENT_TEXT, ARGUMENT_INT, ARGUMENT_BOOL, ARGUMENT_SPAN, ARGUMENT_TEXTS } argument_kind;
+
+typedef struct argument_row {
+    venv_order_verb verb;
+    const char *key;
+    argument_kind kind;
+    bool required;
+    int64_t min, max;   /* ARGUMENT_INT */
+    const char *words[5]; /* ARGUMENT_TEXT: one of these, if there are any */
+} argument_row;
+
+/* One argument: a literal that is no text, or a text (a list of them) that may have `${…}` in it. */
+typedef struct argument {
+    const argument_row *row;
+    venv_value literal;            /* null: see parts */
+    venv_expr_template **parts;
+    size_t part_count;
+} argument;
+
+typedef struct order_plan {
+    venv_order_verb verb;
+    argument arguments[ARGUMENTS_MAX];
+    size_t argument_count;
+} order_plan;
+
+typedef struct plan {
+    order_plan orders[VENV_TRIGGER_ORDERS_MAX];
+    size_t count;
+} plan;
+
+/* --- triggers and units ---------------------------------------------------------------------------- */
+
+typedef enum problem { PROBLEM_NONE = 0, PROBLEM_MISSING, PROBLEM_FAILED, PROBLEM_LIMITED } problem;
+
+typedef struct unit {
+    char *key;             /* "ELEMENT", "AGENT", "ELEMENT AGENT", "" */
+    char *element, *agent; /* "" if none */
+    venv_value element_value;
+    char *group, *property, *reason; /* context of the last evaluation */
+    venv_trigger_state state;
+    venv_instant since;    /* of the state */
+    venv_wall since_wall;
+    uint32_t true_count;   /* evaluations in a row that were true, while holding */
+    bool ever_fired;
+    venv_instant fired_at; /* valid if ever_fired */
+    venv_wall fired_wall;
+    uint64_t fired;        /* how often */
+    problem problem;
+    char problem_text[PROBLEM_TEXT_MAX];
+    bool due, seen, changed, saved, when_true;
+} unit;
+
+/* In whose context a trigger is to be evaluated. */
+typedef struct context {
+    char *agent, *group, *property, *reason;
+} context;
+
+typedef struct trigger {
+    char *name;
+    size_t index;
+    venv_value definition;
+    venv_expr_env *words;
+    char *for_variable;
+    uint32_t for_slot;
+    venv_expr *for_list, *when, *until;
+    venv_span hold, cooldown, limit_per;
+    uint32_t hold_count;     /* > 0: this many evaluations in a row instead of a time */
+    bool has_every;
+    int64_t every;
+    unsigned on;             /* set of trigger_on */
+    uint32_t limit;          /* 0: none */
+    bool observe;
+    plan act, recover;
+    bool contextual;         /* reads agent, group, property or reason */
+    bool reads_now;
+
+    venv_table *units;       /* key → unit */
+    venv_table *contexts;    /* agent → context, noted since the last step */
+    bool noted;              /* something it reads changed */
+    bool ticked;             /* `every: 0` was done, or the first tick is set */
+    venv_instant next_tick;  /* valid if it ticks */
+    venv_instant *spent;     /* when each action of `limit` was done, oldest first */
+    size_t spent_count;
+    bool changed, saved;     /* its row: counters and what `limit` has spent */
+    bool has_fired;
+    venv_wall last_fired;
+    uint64_t evaluations, fired;
+    problem problem;         /* of `for` */
+    char problem_text[PROBLEM_TEXT_MAX];
+} trigger;
+
+/* Triggers that something concerns. */
+typedef struct trigger_list {
+    trigger **items;
+    size_t count;
+} trigger_list;
+
+struct venv_triggers {
+    trigger **items;
+    size_t count;
+    venv_span tick;
+    venv_expr_context *memory;
+    venv_table *by_name;
+    venv_table *by_label;       /* property → trigger_list */
+    venv_table *by_environment; /* environment → trigger_list */
+    trigger_list any_label, any_environment, by_state, by_membership;
+    bool pending, started, short_of_memory;
+    venv_instant deadline;
+};
+
+/* words.c: slots of the variables that every trigger has, in this order. */
+enum { SLOT_NOW = 0, SLOT_AGENT, SLOT_AGENTS, SLOT_GROUP, SLOT_PROPERTY, SLOT_REASON, SLOT__COUNT };
+typedef struct asked {
+    const venv_trigger_world *world;
+    const char *agent;
+} asked;
+venv_rc words_new(venv_expr_env **ret_env, venv_error *err);
+venv_expr_answer words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
+
+/* definition.c */
+/* An error inside of an expression: from "line, column of the expression" to those of the file. */
+venv_rc blame_expr(const venv_mark *mark, venv_error *err);
+/* A duration: "30s", or a value of that kind. */
+bool read_span(const venv_value *value, venv_span *ret_span);
+venv_rc trigger_new(const char *name, const venv_value *definition, const venv_mark *mark, trigger **ret_trigger,
+                    venv_error *err);
+void trigger_free(trigger *t);
+
+/* arguments.c */
+venv_rc plan_compile(venv_expr_env *words, const char *where, const venv_value *orders, const venv_mark *mark,
+                     plan *ret_plan, venv_error *err);
+void plan_fini(plan *p);
+typedef void (*plan_expr_fn)(void *user, const venv_expr *expr);
+void plan_each_expr(const plan *p, plan_expr_fn each, void *user);
+/* VENV_EUNKNOWN: an argument is unknown, err says which. */
+venv_rc plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
+                    venv_order **ret_orders, size_t *ret_count, venv_error *err);
+void orders_free(venv_order *orders, size_t count);
+/* "queue("class2"), agent.p.cputemp" of the last evaluation, into an error's text. */
+venv_rc missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what, venv_error *err);
+
+/* note.c */
+venv_rc index_build(venv_triggers *set, venv_error *err);
+void index_fini(venv_triggers *set);
+void context_free(context *c);
+
+/* machine.c: the table of states. */
+typedef enum truth { TRUTH_TRUE = 1, TRUTH_FALSE = 2, TRUTH_UNKNOWN = 4 } truth;
+typedef enum cool { COOL_NONE = 1, COOL_RUNNING = 2, COOL_OVER = 4 } cool; /* no cooldown, not over, over */
+typedef enum unit_effect { EFFECT_NONE = 0, EFFECT_HOLD, EFFECT_FIRE, EFFECT_RECOVER, EFFECT_REST } unit_effect;
+typedef struct unit_input {
+    truth when, until;
+    bool held; /* `when` has been true for long enough */
+    cool cool;
+} unit_input;
+void unit_next(venv_trigger_state state, const unit_input *input, venv_trigger_state *ret_state, unit_effect *ret_effect);
+
+/* unit.c */
+unit *unit_find(const trigger *t, const char *element, const char *agent);
+venv_rc unit_get(trigger *t, const char *element, const venv_value *element_value, const char *agent, venv_now now,
+                 unit **ret_unit, venv_error *err);
+void unit_free(unit *u);
+bool unit_set_context(unit *u, const context *c);
+void unit_enter(unit *u, venv_trigger_state state, venv_now now);
+venv_instant unit_deadline(const trigger *t, const unit *u);
+uint32_t limit_left(trigger *t, venv_now now);
+bool limit_spend(trigger *t, uint32_t actions, venv_now now);
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What outlives a restart, and what people see.
+ *
+ *   key "NAME"       {fired, last_fired, spent: [timestamp]}       counters, and what `limit` has spent
+ *   key "NAME/UNIT"  {state, since, fired, fired_at, element, agent}  of units that are active or cooling
+ *
+ * A hold is not kept: while nobody looked nothing was seen to be true.
+ */
+#include "trigger/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static venv_rc trigger_row(const trigger *t, venv_now now, venv_value *ret_row, venv_error *err)
+{
+    (void)now;
+    venv_map_builder map;
+    venv_list_builder spent;
+    venv_value list = venv_value_null();
+    venv_map_init(&map);
+    venv_map_put(&map, "fired", venv_value_int((int64_t)t->fired));
+    if (t->has_fired)
+        venv_map_put(&map, "last_fired", venv_value_from_wall(t->last_fired));
+    venv_list_init(&spent);
+    /* Instants mean nothing after a restart; as the wall clock counts back from the last firing they do. */
+    for (size_t i = 0; i < t->spent_count; i++)
+        venv_list_add(&spent, venv_value_from_wall((venv_wall){
+                                  t->last_fired.ns - (t->spent[t->spent_count - 1].ns - t->spent[i].ns) }));
+    venv_rc rc = venv_list_take(&spent, &list, err);
+    if (rc != VENV_OK) {
+        venv_map_fini(&map);
+        return rc;
+    }
+    venv_map_put(&map, "spent", list);
+    return venv_map_take(&map, ret_row, err);
+}
+
+static venv_rc unit_row(const unit *u, venv_value *ret_row, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "state", venv_trigger_state_name(u->state));
+    venv_map_put(&map, "since", venv_value_from_wall(u->since_wall));
+    venv_map_put(&map, "fired", venv_value_int((int64_t)u->fired));
+    if (u->ever_fired)
+        venv_map_put(&map, "fired_at", venv_value_from_wall(u->fired_wall));
+    venv_map_put_z(&map, "element_text", u->element);
+    venv_map_put(&map, "element", venv_value_ref(&u->element_value));
+    venv_map_put_z(&map, "agent", u->agent);
+    return venv_map_take(&map, ret_row, err);
+}
+
+static char *unit_row_key(const trigger *t, const unit *u)
+{
+    size_t name = strlen(t->name), key = strlen(u->key);
+    char *text = malloc(name + key + 2);
+    if (!text)
+        return NULL;
+    memcpy(text, t->name, name);
+    text[name] = '/';
+    memcpy(text + name + 1, u->key, key + 1);
+    return text;
+}
+
+static venv_rc save_unit(const trigger *t, unit *u, venv_trigger_row_fn row, void *user, venv_error *err)
+{
+    bool keep = u->state == VENV_TRIGGER_ACTIVE || u->state == VENV_TRIGGER_COOLING;
+    if (!u->changed)
+        return VENV_OK;
+    venv_value value = venv_value_null();
+    venv_rc rc = keep ? unit_row(u, &value, err) : VENV_OK;
+    char *key = rc == VENV_OK ? unit_row_key(t, u) : NULL;
+    if (rc == VENV_OK && !key)
+        rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
+    if (rc == VENV_OK && (keep || u->saved))
+        row(user, key, &value);
+    if (rc == VENV_OK) {
+        u->saved = keep;
+        u->changed = false;
+    }
+    free(key);
+    venv_value_unref(&value);
+    return rc;
+}
+
+venv_rc venv_triggers_save(venv_triggers *set, venv_trigger_row_fn row, void *user, venv_error *err)
+{
+    venv_rc rc = VENV_OK;
+    for (size_t i = 0; rc == VENV_OK && i < set->count; i++) {
+        trigger *t = set->items[i];
+        if (t->changed) {
+            venv_value value = venv_value_null();
+            rc = trigger_row(t, (venv_now){ { 0 }, { 0 } }, &value, err);
+            if (rc != VENV_OK)
+                return rc;
+            row(user, t->name, &value);
+            venv_value_unref(&value);
+            t->changed = false;
+        }
+        size_t cursor = 0;
+        void *item;
+        while (rc == VENV_OK && venv_table_next(t->units, &cursor, NULL, &item))
+            rc = save_unit(t, item, row, user, err);
+    }
+    return rc;
+}
+
+/* What was at a wall-clock time, on this monotonic clock. A time in the future counts as now: clocks are set. */
+static venv_instant instant_of(venv_wall wall, venv_now now)
+{
+    int64_t age = now.wall.ns - wall.ns;
+    return (venv_instant){ now.mono.ns - (age > 0 ? age : 0) };
+}
+
+static void restore_trigger(trigger *t, const venv_value *row, venv_now now)
+{
+    t->fired = (uint64_t)venv_value_get_int(row, "fired", 0);
+    const venv_value *last = venv_value_get(row, "last_fired");
+    t->has_fired = last && venv_value_to_wall(last, &t->last_fired);
+    const venv_value *spent = venv_value_get(row, "spent");
+    t->spent_count = 0;
+    for (size_t i = 0; spent && i < venv_value_count(spent) && t->spent_count < t->limit; i++) {
+        venv_wall wall;
+        if (venv_value_to_wall(venv_value_at(spent, i), &wall))
+            t->spent[t->spent_count++] = instant_of(wall, now);
+    }
+}
+
+static venv_rc restore_unit(trigger *t, const venv_value *row, venv_now now, venv_error *err)
+{
+    venv_str state = venv_value_get_text(row, "state"), element = venv_value_get_text(row, "element_text"),
+             agent = venv_value_get_text(row, "agent");
+    char element_text[VENV_NAME_MAX + 1] = "", agent_text[VENV_NAME_MAX + 1] = "";
+    bool active = state.size == 6 && memcmp(state.data, "active", 6) == 0;
+    if ((!active && !(state.size == 7 && memcmp(state.data, "cooling", 7) == 0)) || element.size > VENV_NAME_MAX ||
+        agent.size > VENV_NAME_MAX)
+        return VENV_OK;
+    if (element.size > 0)
+        memcpy(element_text, element.data, element.size);
+    if (agent.size > 0)
+        memcpy(agent_text, agent.data, agent.size);
+    unit *u = NULL;
+    venv_rc rc = unit_get(t, element_text, venv_value_get(row, "element"), agent_text, now, &u, err);
+    if (rc != VENV_OK)
+        return rc;
+    u->state = active ? VENV_TRIGGER_ACTIVE : VENV_TRIGGER_COOLING;
+    u->fired = (uint64_t)venv_value_get_int(row, "fired", 0);
+    const venv_value *since = venv_value_get(row, "since"), *fired = venv_value_get(row, "fired_at");
+    if (since && venv_value_to_wall(since, &u->since_wall))
+        u->since = instant_of(u->since_wall, now);
+    if (fired && venv_value_to_wall(fired, &u->fired_wall)) {
+        u->fired_at = instant_of(u->fired_wall, now);
+        u->ever_fired = true;
+    }
+    u->saved = u->seen = true;
+    return VENV_OK;
+}
+
+venv_rc venv_triggers_restore(venv_triggers *set, venv_str key, const venv_value *row, venv_now now,
+                              bool *ret_known, venv_error *err)
+{
+    const char *slash = memchr(key.data, '/', key.size);
+    size_t size = slash ? (size_t)(slash - key.data) : key.size;
+    trigger *t = venv_table_find(set->by_name, key.data, size);
+    *ret_known = t;
+    if (!t)
+        return VENV_OK;
+    if (slash)
+        return restore_unit(t, row, now, err);
+    restore_trigger(t, row, now);
+    return VENV_OK;
+}
+
+/* --- looking ------------------------------------------------------------------------------------------- */
+
+/* The state that says most about a trigger with several units. */
+static venv_trigger_state trigger_state(const trigger *t, venv_wall *ret_since)
+{
+    static const int weight[] = { [VENV_TRIGGER_IDLE] = 0, [VENV_TRIGGER_COOLING] = 1, [VENV_TRIGGER_HOLDING] = 2,
+                                  [VENV_TRIGGER_ACTIVE] = 3 };
+    venv_trigger_state state = VENV_TRIGGER_IDLE;
+    size_t cursor = 0;
+    void *item;
+    bool any = false;
+    while (venv_table_next(t->units, &cursor, NULL, &item)) {
+        const unit *u = item;
+        if (any && weight[u->state] <= weight[state])
+            continue;
+        any = true;
+        state = u->state;
+        *ret_since = u->since_wall;
+    }
+    return state;
+}
+
+static venv_rc unit_value(const trigger *t, const unit *u, venv_now now, venv_value *ret_value, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "unit", u->key);
+    venv_map_put_z(&map, "state", venv_trigger_state_name(u->state));
+    venv_map_put(&map, "since", venv_value_from_wall(u->since_wall));
+    venv_map_put(&map, "fired", venv_value_int((int64_t)u->fired));
+    if (u->ever_fired)
+        venv_map_put(&map, "last_fired", venv_value_from_wall(u->fired_wall));
+    if (u->state == VENV_TRIGGER_HOLDING) {
+        if (t->hold_count > 0) {
+            venv_map_put(&map, "held", venv_value_int(u->true_count));
+            venv_map_put(&map, "hold", venv_value_int(t->hold_count));
+        } else {
+            venv_map_put(&map, "held", venv_value_from_span((venv_span){ now.mono.ns - u->since.ns }));
+            venv_map_put(&map, "hold", venv_value_from_span(t->hold));
+        }
+    }
+    if (u->problem != PROBLEM_NONE)
+        venv_map_put_text(&map, "error", u->problem_text, strlen(u->problem_text));
+    return venv_map_take(&map, ret_value, err);
+}
+
+static const char *first_problem(const trigger *t)
+{
+    if (t->problem != PROBLEM_NONE)
+        return t->problem_text;
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(t->units, &cursor, NULL, &item))
+        if (((unit *)item)->problem != PROBLEM_NONE)
+            return ((unit *)item)->problem_text;
+    return NULL;
+}
+
+venv_rc venv_triggers_describe(const venv_triggers *set, const char *name, venv_now now, venv_value *ret_map,
+                               venv_error *err)
+{
+    const trigger *t = venv_table_find(set->by_name, name, strlen(name));
+    if (!t)
+        return venv_error_set(err, VENV_ENOENT, "no trigger is called '%s'", name);
+    venv_list_builder units;
+    venv_list_init(&units);
+    size_t cursor = 0;
+    void *item;
+    venv_rc rc = VENV_OK;
+    while (rc == VENV_OK && venv_table_next(t->units, &cursor, NULL, &item)) {
+        venv_value value = venv_value_null();
+        rc = unit_value(t, item, now, &value, err);
+        if (rc == VENV_OK)
+            venv_list_add(&units, value);
+    }
+    venv_value list = venv_value_null();
+    if (rc == VENV_OK)
+        rc = venv_list_take(&units, &list, err);
+    venv_list_fini(&units);
+    if (rc != VENV_OK)
+        return rc;
+    venv_wall since = { 0 };
+    venv_trigger_state state = trigger_state(t, &since);
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "name", t->name);
+    venv_map_put_z(&map, "mode", t->observe ? "observe" : "act");
+    venv_map_put_z(&map, "state", venv_trigger_state_name(state));
+    if (since.ns != 0)
+        venv_map_put(&map, "since", venv_value_from_wall(since));
+    venv_map_put(&map, "fired", venv_value_int((int64_t)t->fired));
+    if (t->has_fired)
+        venv_map_put(&map, "last_fired", venv_value_from_wall(t->last_fired));
+    venv_map_put_z(&map, "when", venv_expr_source(t->when));
+    venv_map_put(&map, "evaluations", venv_value_int((int64_t)t->evaluations));
+    if (first_problem(t))
+        venv_map_put_text(&map, "error", first_problem(t), strlen(first_problem(t)));
+    venv_map_put(&map, "units", list);
+    venv_map_put(&map, "definition", venv_value_ref(&t->definition));
+    return venv_map_take(&map, ret_map, err);
+}
+
+uint64_t venv_triggers_digest(const venv_triggers *set)
+{
+    uint64_t hash = 0x7472696767657273;
+    for (size_t i = 0; i < set->count; i++) {
+        const trigger *t = set->items[i];
+        uint64_t head[] = { venv_value_hash(&t->definition, 1), t->fired, t->evaluations, t->spent_count, t->noted };
+        hash = venv_hash_bytes(t->name, strlen(t->name), hash);
+        hash = venv_hash_bytes(head, sizeof head, hash);
+        size_t cursor = 0;
+        void *item;
+        while (venv_table_next(t->units, &cursor, NULL, &item)) {
+            const unit *u = item;
+            uint64_t body[] = { (uint64_t)u->state, (uint64_t)u->since.ns, u->fired, (uint64_t)u->fired_at.ns,
+                                u->true_count, (uint64_t)u->problem };
+            hash = venv_hash_bytes(u->key, strlen(u->key), hash);
+            hash = venv_hash_bytes(body, sizeof body, hash);
+        }
+    }
+    return hash;
+}

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One step: find the units that are due, evaluate each, move it through the table of states, and report.
+ *
+ * A unit changes its state only after everything that can fail has been done: an order whose argument
+ * is unknown, a limit that is used up, or a lack of memory leaves it where it was, to be tried again.
+ */
+#include "trigger/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct stepping {
+    venv_triggers *set;
+    venv_now now;
+    const venv_trigger_world *world;
+    venv_trigger_reports *reports;
+    venv_error *err;
+} stepping;
+
+static venv_trigger_report *report_add(stepping *s, const trigger *t, const unit *u, venv_trigger_report_kind kind)
+{
+    venv_trigger_reports *r = s->reports;
+    if (r->count == r->capacity) {
+        size_t capacity = r->capacity ? r->capacity * 2 : 8;
+        venv_trigger_report *grown = realloc(r->items, capacity * sizeof *grown);
+        if (!grown)
+            return NULL;
+        r->items = grown;
+        r->capacity = capacity;
+    }
+    venv_trigger_report *report = &r->items[r->count++];
+    memset(report, 0, sizeof *report);
+    report->kind = kind;
+    report->trigger = t->name;
+    report->unit = u ? u->key : "";
+    return report;
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+    snprintf(to, size, "%.*s", (int)size - 1, from);
+}
+
+/* Something is wrong since now, or is something else than before: told once. */
+static venv_rc set_problem(stepping *s, trigger *t, unit *u, problem kind, const char *text)
+{
+    static const venv_trigger_report_kind kinds[] = {
+        [PROBLEM_MISSING] = VENV_TRIGGER_MISSING,
+        [PROBLEM_FAILED] = VENV_TRIGGER_FAILED,
+        [PROBLEM_LIMITED] = VENV_TRIGGER_LIMITED,
+    };
+    problem *was = u ? &u->problem : &t->problem;
+    if (kind != PROBLEM_NONE && *was != kind) {
+        venv_trigger_report *report = report_add(s, t, u, kinds[kind]);
+        if (!report)
+            return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
+        copy_text(report->text, sizeof report->text, text);
+    }
+    *was = kind;
+    copy_text(u ? u->problem_text : t->problem_text, PROBLEM_TEXT_MAX, text);
+    return VENV_OK;
+}
+
+static venv_expr_input make_input(const stepping *s, const trigger *t, const unit *u, venv_value *slots, asked *a)
+{
+    for (size_t i = 0; i <= SLOT__COUNT; i++)
+        slots[i] = venv_expr_absent();
+    slots[SLOT_NOW] = venv_value_from_wall(s->now.wall);
+    slots[SLOT_GROUP] = venv_value_literal(u ? u->group : "");
+    slots[SLOT_PROPERTY] = venv_value_literal(u ? u->property : "");
+    slots[SLOT_REASON] = venv_value_literal(u ? u->reason : "");
+    if (u && t->for_variable)
+        slots[t->for_slot] = u->element_value;
+    *a = (asked){ s->world, u ? u->agent : "" };
+    return (venv_expr_input){ .slots = slots, .slot_count = SLOT__COUNT + 1, .resolve = words_resolve,
+                              .resolve_user = a, .data = a };
+}
+
+/* One condition. A failure or a lack is told, and counts as unknown. Only VENV_ENOMEM is returned. */
+static venv_rc eval_truth(stepping *s, const venv_expr *expr, const char *what, const venv_expr_input *input,
+                          truth *ret_truth, problem *ret_problem, venv_error *ret_why)
+{
+    venv_expr_result result;
+    venv_error why = { 0 };
+    venv_rc rc = venv_expr_eval(expr, s->set->memory, input, &result, &why);
+    if (rc == VENV_ENOMEM)
+        return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
+    *ret_truth = TRUTH_UNKNOWN;
+    if (rc != VENV_OK) {
+        *ret_problem = PROBLEM_FAILED;
+        venv_error_prefix(&why, "%s", what);
+        *ret_why = why;
+    } else if (result.outcome == VENV_EXPR_UNKNOWN) {
+        *ret_problem = *ret_problem == PROBLEM_FAILED ? PROBLEM_FAILED : PROBLEM_MISSING;
+        if (*ret_problem == PROBLEM_MISSING)
+            missing_error(s->set->memory, &result, what, ret_why);
+    } else if (venv_value_kind(&result.value) != VENV_BOOL) {
+        *ret_problem = PROBLEM_FAILED;
+        venv_error_set(ret_why, VENV_EKIND, "%s gave a value of kind %s, expected true or false", what,
+                       venv_kind_name(venv_value_kind(&result.value)));
+    } else {
+        *ret_truth = venv_value_peek_bool(&result.value) ? TRUTH_TRUE : TRUTH_FALSE;
+    }
+    return VENV_OK;
+}
+
+static bool is_held(const trigger *t, const unit *u, venv_now now)
+{
+    if (t->hold_count > 0)
+        return u->true_count + 1 >= t->hold_count;
+    if (t->hold.ns <= 0)
+        return true;
+    return u->state == VENV_TRIGGER_HOLDING && now.mono.ns - u->since.ns >= t->hold.ns;
+}
+
+static cool coolness(const trigger *t, const unit *u, venv_now now)
+{
+    if (t->cooldown.ns <= 0)
+        return COOL_NONE;
+    return u->ever_fired && now.mono.ns - u->fired_at.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
+}
+
+/* --- what `limit` allows of some orders ----------------------------------------------------------- */
+
+static uint32_t order_weight(const venv_order *order)
+{
+    if (order->verb != VENV_ORDER_START && order->verb != VENV_ORDER_STOP)
+        return 1;
+    return (uint32_t)venv_value_get_int(&order->arguments, "count", 1);
+}
+
+static venv_rc order_cut(venv_order *order, uint32_t count, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    const venv_value *key, *value;
+    for (size_t i = 0; venv_value_entry(&order->arguments, i, &key, &value); i++)
+        if (!venv_value_is_text(key, "count"))
+            venv_map_put_value(&map, venv_value_ref(key), venv_value_ref(value));
+    venv_map_put(&map, "count", venv_value_int(count));
+    venv_value cut = venv_value_null();
+    venv_rc rc = venv_map_take(&map, &cut, err);
+    if (rc != VENV_OK)
+        return rc;
+    venv_value_unref(&order->arguments);
+    order->arguments = cut;
+    return VENV_OK;
+}
+
+/* Cut the orders down to what is left. `*ret_granted` is what they count; `*ret_cut` that something was cut. */
+static venv_rc apply_limit(uint32_t left, venv_order *orders, size_t *count, uint32_t *ret_granted,
+                           bool *ret_cut, venv_error *err)
+{
+    size_t kept = 0;
+    uint32_t granted = 0;
+    *ret_cut = false;
+    for (size_t i = 0; i < *count; i++) {
+        uint32_t wanted = order_weight(&orders[i]), got = wanted < left ? wanted : left;
+        venv_rc rc = VENV_OK;
+        if (got < wanted) {
+            *ret_cut = true;
+            if (got > 0)
+                rc = order_cut(&orders[i], got, err);
+        }
+        if (rc != VENV_OK)
+            return rc;
+        if (got == 0 && wanted > 0) {
+            venv_value_unref(&orders[i].arguments);
+            continue;
+        }
+        left -= got;
+        granted += got;
+        venv_order moved = orders[i];
+        orders[i] = (venv_order){ moved.verb, venv_value_null() };
+        orders[kept++] = moved;
+    }
+    *count = kept;
+    *ret_granted = granted;
+    return VENV_OK;
+}
+
+/* --- one unit ---------------------------------------------------------------------------------------- */
+
+static void describe_fired(const trigger *t, bool cut, char *text, size_t size)
+{
+    snprintf(text, size, "%.*s is true%s", 160, venv_expr_source(t->when),
+             cut ? "; less than asked for, because of `limit`" : "");
+}
+
+static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input *input, venv_trigger_state next)
+{
+    venv_order *orders = NULL;
+    size_t count = 0;
+    uint32_t granted = 0;
+    bool cut = false;
+    venv_error why = { 0 };
+    venv_rc rc = plan_orders(&t->act, s->set->memory, input, &orders, &count, &why);
+    if (rc == VENV_ENOMEM)
+        return venv_error_set(s->err, rc, "out of memory");
+    if (rc != VENV_OK)
+        return set_problem(s, t, u, rc == VENV_EUNKNOWN ? PROBLEM_MISSING : PROBLEM_FAILED, why.text);
+    size_t planned = count;
+    rc = apply_limit(limit_left(t, s->now), orders, &count, &granted, &cut, s->err);
+    venv_trigger_report *report = NULL;
+    if (rc == VENV_OK && planned > 0 && count == 0) {
+        orders_free(orders, 0);
+        return set_problem(s, t, u, PROBLEM_LIMITED, "it would fire, but `limit` is used up for now");
+    }
+    if (rc == VENV_OK) {
+        report = report_add(s, t, u, t->observe ? VENV_TRIGGER_OBSERVED : VENV_TRIGGER_FIRED);
+        if (!report)
+            rc = venv_error_set(s->err, VENV_ENOMEM, "out of memory");
+    }
+    if (rc != VENV_OK) {
+        orders_free(orders, count);
+        return rc;
+    }
+    report->orders = orders;
+    report->order_count = count;
+    describe_fired(t, cut, report->text, sizeof report->text);
+    limit_spend(t, granted, s->now);
+    u->ever_fired = true;
+    u->fired_at = s->now.mono;
+    u->fired_wall = s->now.wall;
+    u->fired++;
+    u->changed = true;
+    u->true_count = 0;
+    t->fired++;
+    t->has_fired = true;
+    t->last_fired = s->now.wall;
+    t->changed = true;
+    unit_enter(u, next, s->now);
+    return VENV_OK;
+}
+
+static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_input *input, venv_trigger_state next)
+{
+    venv_order *orders = NULL;
+    size_t count = 0;
+    venv_error why = { 0 };
+    if (!t->observe && t->recover.count > 0) {
+        venv_rc rc = plan_orders(&t->recover, s->set->memory, input, &orders, &count, &why);
+        if (rc == VENV_ENOMEM)
+            return venv_error_set(s->err, rc, "out of memory");
+        if (rc != VENV_OK)
+            return set_problem(s, t, u, rc == VENV_EUNKNOWN ? PROBLEM_MISSING : PROBLEM_FAILED, why.text);
+    }
+    venv_trigger_report *report = report_add(s, t, u, VENV_TRIGGER_RECOVERED);
+    if (!report) {
+        orders_free(orders, count);
+        return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
+    }
+    report->orders = orders;
+    report->order_count = count;
+    snprintf(report->text, sizeof report->text, "%.*s is %s", 160, venv_expr_source(t->until ? t->until : t->when),
+             t->until ? "true" : "no longer true");
+    unit_enter(u, next, s->now);
+    return VENV_OK;
+}
+
+static venv_rc unit_move(stepping *s, trigger *t, unit *u, const venv_expr_input *input, const unit_input *in)
+{
+    venv_trigger_state next = u->state;
+    unit_effect effect = EFFECT_NONE;
+    unit_next(u->state, in, &next, &effect);
+    u->true_count = in->when == TRUTH_TRUE ? u->true_count + 1 : 0;
+    switch (effect) {
+    case EFFECT_FIRE:
+        return unit_fire(s, t, u, input, next);
+    case EFFECT_RECOVER:
+        return unit_recover(s, t, u, input, next);
+    case EFFECT_HOLD:
+    case EFFECT_REST:
+    case EFFECT_NONE:
+        break;
+    }
+    unit_enter(u, next, s->now);
+    return VENV_OK;
+}
+
+static venv_rc unit_eval(stepping *s, trigger *t, unit *u)
+{
+    venv_value slots[SLOT__COUNT + 1];
+    asked a;
+    venv_expr_input input = make_input(s, t, u, slots, &a);
+    unit_input in = { TRUTH_UNKNOWN, TRUTH_UNKNOWN, false, COOL_NONE };
+    problem trouble = PROBLEM_NONE;
+    venv_error why = { 0 };
+    t->evaluations++;
+    venv_rc rc = eval_truth(s, t->when, "when", &input, &in.when, &trouble, &why);
+    if (rc == VENV_OK && t->until)
+        rc = eval_truth(s, t->until, "until", &input, &in.until, &trouble, &why);
+    if (rc != VENV_OK)
+        return rc;
+    if (!t->until)
+        in.until = in.when == TRUTH_TRUE ? TRUTH_FALSE : in.when == TRUTH_FALSE ? TRUTH_TRUE : TRUTH_UNKNOWN;
+    in.held = is_held(t, u, s->now);
+    in.cool = coolness(t, u, s->now);
+    u->when_true = in.when == TRUTH_TRUE;
+    problem limited = u->problem;
+    rc = set_problem(s, t, u, trouble, why.text);
+    if (rc != VENV_OK)
+        return rc;
+    if (limited == PROBLEM_LIMITED && trouble == PROBLEM_NONE && u->when_true)
+        u->problem = PROBLEM_LIMITED; /* told once for as long as it wants to fire and may not */
+    size_t reports = s->reports->count;
+    rc = unit_move(s, t, u, &input, &in);
+    if (rc == VENV_OK && u->problem == PROBLEM_LIMITED && s->reports->count > reports &&
+        s->reports->items[reports].kind != VENV_TRIGGER_LIMITED)
+        u->problem = PROBLEM_NONE;
+    if (rc == VENV_OK)
+        u->due = false;
+    return rc;
+}
+
+/* --- which units are due ------------------------------------------------------------------------------ */
+
+static venv_rc mark_element(stepping *s, trigger *t, const char *element, const venv_value *value, bool all)
+{
+    unit *u = NULL;
+    if (!t->contextual) {
+        venv_rc rc = unit_get(t, element, value, "", s->now, &u, s->err);
+        if (rc == VENV_OK) {
+            u->seen = true;
+            u->due = u->due || all;
+        }
+        return rc;
+    }
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(t->contexts, &cursor, NULL, &item)) {
+        const context *c = item;
+        venv_rc rc = unit_get(t, element, value, c->agent, s->now, &u, s->err);
+        if (rc != VENV_OK)
+            return rc;
+        if (!unit_set_context(u, c))
+            return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
+        u->seen = u->due = true;
+    }
+    return VENV_OK;
+}
+
+static bool element_text(const venv_value *value, char *text, size_t size)
+{
+    if (venv_value_kind(value) == VENV_STRING) {
+        venv_str s = venv_value_peek_text(value);
+        if (s.size == 0 || s.size >= size || memchr(s.data, ' ', s.size) || memchr(s.data, '\0', s.size))
+            return false;
+        memcpy(text, s.data, s.size);
+        text[s.size] = '\0';
+        return true;
+    }
+    return venv_value_kind(value) == VENV_INT && venv_value_print(value, text, size) < size;
+}
+
+/* The list of `for`, kept beyond the next evaluation. Unknown or failed: no element is looked at, none is forgotten. */
+static venv_rc eval_for(stepping *s, trigger *t, venv_value *ret_list, bool *ret_known)
+{
+    venv_value slots[SLOT__COUNT + 1];
+    asked a;
+    venv_expr_input input = make_input(s, t, NULL, slots, &a);
+    venv_expr_result result;
+    venv_error why = { 0 };
+    *ret_known = false;
+    venv_rc rc = venv_expr_eval(t->for_list, s->set->memory, &input, &result, &why);
+    if (rc == VENV_ENOMEM)
+        return venv_error_set(s->err, rc, "out of memory");
+    if (rc != VENV_OK)
+        return set_problem(s, t, NULL, PROBLEM_FAILED, why.text);
+    if (result.outcome == VENV_EXPR_UNKNOWN) {
+        missing_error(s->set->memory, &result, "for", &why);
+        return set_problem(s, t, NULL, PROBLEM_MISSING, why.text);
+    }
+    char text[VENV_NAME_MAX + 1];
+    for (size_t i = 0; i < venv_value_count(&result.value); i++)
+        if (!element_text(venv_value_at(&result.value, i), text, sizeof text))
+            return set_problem(s, t, NULL, PROBLEM_FAILED,
+                               "for: elements have to be whole numbers, or texts of 1 to 64 characters without blanks");
+    if (venv_value_kind(&result.value) != VENV_LIST || venv_value_count(&result.value) > VENV_TRIGGER_UNITS_MAX)
+        return set_problem(s, t, NULL, PROBLEM_FAILED, "for: expected a list of at most 4096 elements");
+    *ret_known = true;
+    rc = venv_value_dup(&result.value, ret_list, s->err);
+    return rc == VENV_OK ? set_problem(s, t, NULL, PROBLEM_NONE, "") : rc;
+}
+
+static venv_rc mark_elements(stepping *s, trigger *t, bool all)
+{
+    venv_value list = venv_value_null();
+    bool known = false;
+    venv_rc rc = eval_for(s, t, &list, &known);
+    if (rc != VENV_OK || !known)
+        return rc;
+    size_t cursor = 0;
+    void *item;
+    char text[VENV_NAME_MAX + 1];
+    while (!t->contextual && venv_table_next(t->units, &cursor, NULL, &item))
+        ((unit *)item)->seen = false;
+    for (size_t i = 0; rc == VENV_OK && i < venv_value_count(&list); i++) {
+        const venv_value *value = venv_value_at(&list, i);
+        if (element_text(value, text, sizeof text))
+            rc = mark_element(s, t, text, value, all);
+    }
+    venv_value_unref(&list);
+    cursor = 0;
+    while (rc == VENV_OK && !t->contextual && venv_table_next(t->units, &cursor, NULL, &item)) {
+        unit *u = item;
+        if (!u->seen) { /* the element is gone, and what it was waiting for with it */
+            unit_enter(u, VENV_TRIGGER_IDLE, s->now);
+            u->due = false;
+            u->problem = PROBLEM_NONE;
+        }
+    }
+    return rc;
+}
+
+static bool take_tick(const venv_triggers *set, trigger *t, venv_now now)
+{
+    if (!t->has_every || t->every < 0 || t->next_tick.ns > now.mono.ns)
+        return false;
+    int64_t period;
+    if (t->every == 0 || __builtin_mul_overflow(t->every, set->tick.ns, &period)) {
+        t->next_tick = VENV_INSTANT_NEVER;
+        return true;
+    }
+    int64_t missed = (now.mono.ns - t->next_tick.ns) / period;
+    t->next_tick.ns += (missed + 1) * period; /* ticks that went by unseen are not made up for */
+    return true;
+}
+
+static venv_rc trigger_mark(stepping *s, trigger *t, bool ticked, bool *ret_any)
+{
+    size_t cursor = 0;
+    void *item;
+    bool all = ticked || t->noted, timed = false;
+    bool every_unit = t->contextual && (ticked || s->set->short_of_memory || (t->noted && venv_table_count(t->contexts) == 0));
+    while (venv_table_next(t->units, &cursor, NULL, &item)) {
+        unit *u = item;
+        if (every_unit || unit_deadline(t, u).ns <= s->now.mono.ns)
+            u->due = true;
+        timed = timed || u->due;
+    }
+    *ret_any = all || timed;
+    if (!all)
+        return VENV_OK;
+    return t->for_list ? mark_elements(s, t, all) : mark_element(s, t, "", NULL, all);
+}
+
+static void forget_contexts(trigger *t)
+{
+    size_t cursor = 0;
+    void *item;
+    venv_str key;
+    while (venv_table_next(t->contexts, &cursor, &key, &item)) {
+        venv_table_remove(t->contexts, key.data, key.size);
+        context_free(item);
+    }
+}
+
+/* Units that have nothing to remember and nothing to tell. */
+static void sweep(trigger *t)
+{
+    size_t cursor = 0;
+    void *item;
+    venv_str key;
+    while (venv_table_next(t->units, &cursor, &key, &item)) {
+        unit *u = item;
+        bool spare = t->contextual || (t->for_list && !u->seen);
+        if (!spare || u->due || u->changed || u->saved || u->state != VENV_TRIGGER_IDLE || u->problem != PROBLEM_NONE)
+            continue;
+        venv_table_remove(t->units, key.data, key.size);
+        unit_free(u);
+    }
+}
+
+static venv_rc trigger_step(stepping *s, trigger *t)
+{
+    bool any = false;
+    venv_instant tick = t->next_tick;
+    bool ticked = take_tick(s->set, t, s->now);
+    venv_rc rc = trigger_mark(s, t, ticked, &any);
+    size_t cursor = 0;
+    void *item;
+    while (rc == VENV_OK && any && venv_table_next(t->units, &cursor, NULL, &item))
+        if (((unit *)item)->due)
+            rc = unit_eval(s, t, item);
+    if (rc != VENV_OK) {
+        t->next_tick = tick;
+        return rc;
+    }
+    t->noted = false;
+    forget_contexts(t);
+    return VENV_OK;
+}
+
+static void set_deadline(venv_triggers *set, venv_now now)
+{
+    venv_instant first = VENV_INSTANT_NEVER;
+    for (size_t i = 0; i < set->count; i++) {
+        const trigger *t = set->items[i];
+        if (t->has_every && t->every >= 0 && t->next_tick.ns < first.ns)
+            first = t->next_tick;
+        size_t cursor = 0;
+        void *item;
+        while (venv_table_next(t->units, &cursor, NULL, &item)) {
+            venv_instant at = unit_deadline(t, item);
+            /* What could not be done now is tried again, a tick later. */
+            if (at.ns <= now.mono.ns)
+                at.ns = now.mono.ns + set->tick.ns;
+            if (at.ns < first.ns)
+                first = at;
+        }
+    }
+    set->deadline = first;
+}
+
+venv_rc venv_triggers_step(venv_triggers *set, venv_now now, const venv_trigger_world *world,
+                           venv_trigger_reports *reports, venv_error *err)
+{
+    stepping s = { set, now, world, reports, err };
+    if (!set->started) {
+        for (size_t i = 0; i < set->count; i++) {
+            set->items[i]->next_tick = now.mono;
+            set->items[i]->noted = (set->items[i]->on & ON_UPDATE) != 0;
+        }
+        set->started = true;
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        sweep(set->items[i]);
+        venv_rc rc = trigger_step(&s, set->items[i]);
+        if (rc != VENV_OK && rc != VENV_ELIMIT) {
+            set->pending = true;
+            return rc;
+        }
+        if (rc == VENV_ELIMIT) { /* more units than there may be: its own fault, and nobody else's */
+            set->items[i]->noted = false;
+            forget_contexts(set->items[i]);
+            rc = set_problem(&s, set->items[i], NULL, PROBLEM_FAILED, "it has more units than the 4096 that are allowed");
+            if (rc != VENV_OK)
+                return rc;
+        }
+    }
+    set->pending = set->short_of_memory = false;
+    set_deadline(set, now);
+    return VENV_OK;
+}
