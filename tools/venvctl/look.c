@@ -111,6 +111,14 @@ int run_show(venvctl *app)
 
 /* --- status ---------------------------------------------------------------------------------------------- */
 
+/* A part of the status; the empty map where a manager does not tell it. */
+static const venv_value *part(const venv_value *status, const char *key)
+{
+    static const venv_value nothing;
+    const venv_value *value = venv_value_get(status, key);
+    return value ? value : &nothing;
+}
+
 static void print_counts(venvctl *app, const char *title, const venv_value *map, const char *total)
 {
     const venv_value *key, *value;
@@ -130,7 +138,7 @@ static void print_counts(venvctl *app, const char *title, const venv_value *map,
 
 static void print_status(venvctl *app, const venv_value *status)
 {
-    const venv_value *manager = venv_value_get(status, "manager");
+    const venv_value *manager = part(status, "manager");
     venv_wall since;
     char age[32];
     fprintf(app->out, "%-13s ", "manager");
@@ -143,12 +151,12 @@ static void print_status(venvctl *app, const venv_value *status)
     if (start && venv_value_to_wall(start, &since))
         fprintf(app->out, ", up %s", format_age(since, app->now, age, sizeof age));
     fprintf(app->out, ", at %s\n", venv_client_address(app->client));
-    print_counts(app, "agents", venv_value_get(status, "agents"), "known");
+    print_counts(app, "agents", part(status, "agents"), "known");
     fprintf(app->out, "%-13s %" PRId64 "\n", "groups", venv_value_get_int(status, "groups", 0));
     fprintf(app->out, "%-13s %" PRId64 "\n", "environments", venv_value_get_int(status, "environments", 0));
-    print_counts(app, "instances", venv_value_get(status, "instances"), "total");
-    print_counts(app, "triggers", venv_value_get(status, "triggers"), "total");
-    fprintf(app->out, "%-13s %" PRId64 " open\n", "actions", venv_value_get_int(venv_value_get(status, "actions"), "open", 0));
+    print_counts(app, "instances", part(status, "instances"), "total");
+    print_counts(app, "triggers", part(status, "triggers"), "total");
+    fprintf(app->out, "%-13s %" PRId64 " open\n", "actions", venv_value_get_int(part(status, "actions"), "open", 0));
     fprintf(app->out, "%-13s %" PRId64 "\n", "revision", venv_value_get_int(status, "revision", 0));
 }
 
@@ -161,11 +169,10 @@ int run_status(venvctl *app)
     venv_value status = venv_value_null();
     if (venv_client_status(app->client, &status, &err) != VENV_OK)
         return app_fail(app, &err);
-    static const venv_value nothing;
     if (app_has(app, OPTION_JSON))
         code = print_json(app, &status);
     else if (!app_has(app, OPTION_QUIET))
-        print_status(app, venv_value_get(&status, "manager") ? &status : &nothing);
+        print_status(app, &status);
     venv_value_unref(&status);
     return code;
 }

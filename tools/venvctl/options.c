@@ -107,7 +107,7 @@ static int verb_unknown(venvctl *app)
 {
     const char *names[128];
     size_t count = 0;
-    char both[128];
+    char both[128] = "";
     for (size_t i = 0; i < verb_count && count < 127; i++)
         if (verb_rows[i].summary)
             names[count++] = verb_rows[i].name;
@@ -119,10 +119,11 @@ static int verb_unknown(venvctl *app)
     }
     if (!near)
         near = venv_text_nearest((venv_str){ app->words[0], strlen(app->words[0]) }, names);
+    const char *said = app->argument_count > 1 && near && strchr(near, ' ') ? both : app->words[0];
+    if (strcmp(said, "cert") == 0)
+        return app_usage(app, "cert what? cert init, cert issue or cert show");
     if (near)
-        return app_usage(app, "there is no verb \"%s\"; did you mean \"%s\"?", app->words[0], near);
-    if (strcmp(app->words[0], "cert") == 0)
-        return app_usage(app, "cert what? init, issue or show");
+        return app_usage(app, "there is no verb \"%s\"; did you mean \"%s\"?", said, near);
     return app_usage(app, "there is no verb \"%s\"", app->words[0]);
 }
 
@@ -132,7 +133,7 @@ static int check(venvctl *app)
     for (int i = OPTION_GLOBAL_END; i < OPTION__END; i++)
         if (app->value[i] && !verb_takes(verb, (option_id)i))
             return app_usage(app, "\"%s\" takes no option --%s", verb->name, option_rows[i].name);
-    if (app_has(app, OPTION_HELP))
+    if (app_has(app, OPTION_HELP) || app_has(app, OPTION_VERSION))
         return EXIT_DONE;
     if (app->argument_count < verb->least)
         return app_usage(app, "\"%s\" needs %s", verb->name, verb->arguments);

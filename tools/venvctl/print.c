@@ -71,8 +71,11 @@ size_t text_width(venv_str text)
 
 static void text_cell(venv_str text, char *cell)
 {
-    if (venv_text_safe(text, cell, CELL_SIZE_MAX) == 0)
+    size_t need = venv_text_safe(text, cell, CELL_SIZE_MAX - 3);
+    if (need == 0)
         memcpy(cell, "-", 2);
+    else if (need >= CELL_SIZE_MAX - 3)
+        memcpy(cell + strlen(cell), "\xe2\x80\xa6", 4); /* … */
 }
 
 static void id_cell(const venv_value *value, char *cell)
@@ -137,7 +140,7 @@ static void fill_cell(const venv_value *value, cell_kind kind, venv_wall now, ch
 
 void print_scalar(venvctl *app, FILE *out, const venv_value *value)
 {
-    if (venv_value_kind(value) == VENV_STRING) {
+    if (venv_value_kind(value) == VENV_STRING && venv_value_peek_text(value).size > 0) {
         print_safe(out, venv_value_peek_text(value)); /* whole, however long */
         return;
     }
@@ -151,7 +154,7 @@ static const venv_value *cell_value(const venv_value *item, const column *which)
     return venv_value_get(item, which->key);
 }
 
-/* A column without a single value says nothing: it is left out, unless it is the first. */
+/* How wide each column must be; returns the last one. */
 static size_t measure(venvctl *app, const venv_value *items, const column *columns, size_t count, size_t *widths)
 {
     char cell[CELL_SIZE_MAX];
@@ -219,49 +222,90 @@ static bool is_nested(const venv_value *value)
     return false;
 }
 
-/* Depth is bounded by DEPTH_MAX; messages are, too. */
-static void print_tree(venvctl *app, const venv_value *value, unsigned depth)
+/* One entry of a map while it is put in the order that people read: what it is, how it is, then by the alphabet. */
+typedef struct entry {
+    unsigned rank;
+    char name[CELL_SIZE_MAX];
+    const venv_value *value;
+} entry;
+
+static int compare_entries(const void *a, const void *b)
 {
-    size_t widest = 0;
-    const venv_value *key, *item;
-    if (venv_value_kind(value) == VENV_LIST) {
-        for (size_t i = 0; i < venv_value_count(value); i++) {
-            item = venv_value_at(value, i);
-            fprintf(app->out, "%*s- ", (int)depth * 2, "");
-            if (is_nested(item) && depth < DEPTH_MAX) {
-                fputs("\n", app->out);
-                print_tree(app, item, depth + 1);
-            } else {
-                print_scalar(app, app->out, item);
-                fputs("\n", app->out);
-            }
-        }
-        return;
+    const entry *left = a, *right = b;
+    if (left->rank != right->rank)
+        return left->rank < right->rank ? -1 : 1;
+    return strcmp(left->name, right->name);
+}
+
+static entry *sorted_entries(venvctl *app, const venv_value *map)
+{
+    static const char *const first[] = { "name", "identity", "id", "kind", "environment", "state", "reason", "since", "node", NULL };
+    entry *entries = calloc(venv_value_count(map) + 1, sizeof *entries);
+    const venv_value *key, *value;
+    for (size_t i = 0; entries && venv_value_entry(map, i, &key, &value); i++) {
+        fill_cell(key, CELL_TEXT, app->now, entries[i].name);
+        entries[i].value = value;
+        while (first[entries[i].rank] && strcmp(first[entries[i].rank], entries[i].name) != 0)
+            entries[i].rank++;
     }
-    for (size_t i = 0; venv_value_entry(value, i, &key, &item); i++) {
-        char name[CELL_SIZE_MAX];
-        fill_cell(key, CELL_TEXT, app->now, name);
-        size_t width = text_width((venv_str){ name, strlen(name) });
-        if (!is_nested(item) && width > widest)
-            widest = width;
-    }
-    for (size_t i = 0; venv_value_entry(value, i, &key, &item); i++) {
-        char name[CELL_SIZE_MAX], age[32];
-        venv_wall then;
-        fill_cell(key, CELL_TEXT, app->now, name);
-        size_t width = text_width((venv_str){ name, strlen(name) });
-        fprintf(app->out, "%*s%s:", (int)depth * 2, "", name);
+    if (entries)
+        qsort(entries, venv_value_count(map), sizeof *entries, compare_entries);
+    return entries;
+}
+
+static void print_entry(venvctl *app, const venv_value *value)
+{
+    venv_wall then;
+    char age[32];
+    print_scalar(app, app->out, value);
+    if (venv_value_kind(value) == VENV_TIMESTAMP && venv_value_to_wall(value, &then) && then.ns <= app->now.ns)
+        fprintf(app->out, " (%s ago)", format_age(then, app->now, age, sizeof age));
+    fputs("\n", app->out);
+}
+
+static void print_tree(venvctl *app, const venv_value *value, unsigned depth);
+
+static void print_list(venvctl *app, const venv_value *list, unsigned depth)
+{
+    for (size_t i = 0; i < venv_value_count(list); i++) {
+        const venv_value *item = venv_value_at(list, i);
+        fprintf(app->out, "%*s-", (int)depth * 2, "");
         if (is_nested(item) && depth < DEPTH_MAX) {
             fputs("\n", app->out);
             print_tree(app, item, depth + 1);
-            continue;
+        } else {
+            fputs(" ", app->out);
+            print_entry(app, item);
         }
-        fprintf(app->out, "%*s", (int)(widest > width ? widest - width : 0) + 1, "");
-        print_scalar(app, app->out, item);
-        if (venv_value_kind(item) == VENV_TIMESTAMP && venv_value_to_wall(item, &then) && then.ns <= app->now.ns)
-            fprintf(app->out, " (%s ago)", format_age(then, app->now, age, sizeof age));
-        fputs("\n", app->out);
     }
+}
+
+/* Depth is bounded by DEPTH_MAX; messages are, too. */
+static void print_tree(venvctl *app, const venv_value *value, unsigned depth)
+{
+    if (venv_value_kind(value) == VENV_LIST) {
+        print_list(app, value, depth);
+        return;
+    }
+    entry *entries = sorted_entries(app, value);
+    size_t widest = 0;
+    for (size_t i = 0; entries && i < venv_value_count(value); i++) {
+        size_t width = text_width((venv_str){ entries[i].name, strlen(entries[i].name) });
+        if (!is_nested(entries[i].value) && width > widest)
+            widest = width;
+    }
+    for (size_t i = 0; entries && i < venv_value_count(value); i++) {
+        size_t width = text_width((venv_str){ entries[i].name, strlen(entries[i].name) });
+        fprintf(app->out, "%*s%s:", (int)depth * 2, "", entries[i].name);
+        if (is_nested(entries[i].value) && depth < DEPTH_MAX) {
+            fputs("\n", app->out);
+            print_tree(app, entries[i].value, depth + 1);
+        } else {
+            fprintf(app->out, "%*s", (int)(widest > width ? widest - width : 0) + 1, "");
+            print_entry(app, entries[i].value);
+        }
+    }
+    free(entries);
 }
 
 int print_value(venvctl *app, const venv_value *value)
