@@ -12,13 +12,13 @@
 
 static const venv_id none = { { 0 } };
 
-agent *agent_find(venv_manager *m, const char *name)
+agent *venv_mgr_agent_find(venv_manager *m, const char *name)
 {
     const venv_member *member = venv_groups_member(m->groups, name);
     return member ? member->data : NULL;
 }
 
-bool agent_is_connected(venv_manager *m, const agent *a)
+bool venv_mgr_agent_is_connected(venv_manager *m, const agent *a)
 {
     const venv_member *member = venv_groups_member(m->groups, a->name);
     return member && a->peer && member->state == VENV_MEMBER_CONNECTED;
@@ -42,7 +42,7 @@ static void properties_free(agent *a)
     a->labels = NULL;
 }
 
-void agent_free(agent *a)
+void venv_mgr_agent_free(agent *a)
 {
     if (!a)
         return;
@@ -61,14 +61,14 @@ static agent *agent_new(venv_manager *m, const char *name)
     agent *a = calloc(1, sizeof *a);
     if (!a || !(a->name = strdup(name))) {
         free(a);
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return NULL;
     }
     a->unseen = m->now.mono;
     return a;
 }
 
-void agent_touch(venv_manager *m, agent *a)
+void venv_mgr_agent_touch(venv_manager *m, agent *a)
 {
     if (a->dirty)
         return;
@@ -76,7 +76,7 @@ void agent_touch(venv_manager *m, agent *a)
         size_t capacity = m->dirty_agent_capacity ? m->dirty_agent_capacity * 2 : 8;
         agent **grown = realloc(m->dirty_agents, capacity * sizeof *grown);
         if (!grown) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return;
         }
         m->dirty_agents = grown;
@@ -114,7 +114,7 @@ static venv_rc read_groups(const venv_value *body, group_names *ret, venv_error 
     return VENV_OK;
 }
 
-void membership_changed(void *user, const venv_membership *event)
+void venv_mgr_membership_changed(void *user, const venv_membership *event)
 {
     venv_manager *m = user;
     if (!m->out)
@@ -126,7 +126,7 @@ void membership_changed(void *user, const venv_membership *event)
     snprintf(subject, sizeof subject, "%s@%s", event->member, event->group);
     char name[32];
     snprintf(name, sizeof name, "group-%s", kind);
-    event_add(m, name, subject, none, venv_value_null(), "agent %s: %s of group %s: %s", event->member, kind, event->group,
+    venv_mgr_event_add(m, name, subject, none, venv_value_null(), "agent %s: %s of group %s: %s", event->member, kind, event->group,
               event->reason);
 }
 
@@ -134,7 +134,7 @@ void membership_changed(void *user, const venv_membership *event)
 
 static void note_property(venv_manager *m, agent *a, const kept_property *p)
 {
-    world_stale(m, a);
+    venv_mgr_world_stale(m, a);
     venv_triggers_note_property(m->triggers, a->name, p->label);
 }
 
@@ -142,7 +142,7 @@ static void note_all(venv_manager *m, agent *a)
 {
     for (size_t i = 0; i < a->property_count; i++)
         note_property(m, a, &a->properties[i]);
-    world_stale(m, a);
+    venv_mgr_world_stale(m, a);
     venv_triggers_note_agent(m->triggers, a->name);
 }
 
@@ -165,7 +165,7 @@ static void set_definitions(venv_manager *m, agent *a, const venv_value *list)
     fresh.properties = calloc(count ? count : 1, sizeof *fresh.properties);
     if (!fresh.properties || venv_table_new(m->seed, VENV_PROPERTY_COUNT_MAX, &fresh.labels, NULL) != VENV_OK) {
         free(fresh.properties);
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return;
     }
     bool has_queue = false;
@@ -175,14 +175,14 @@ static void set_definitions(venv_manager *m, agent *a, const venv_value *list)
         if (venv_property_from_value(venv_value_at(list, i), &definition, &slot, NULL) != VENV_OK || slot != i)
             break; /* checked before: cannot be */
         kept_property *p = &fresh.properties[fresh.property_count++];
-        p->label = copy_str(m, definition.label);
-        p->unit = copy_str(m, definition.unit);
-        p->type = copy_text(m, venv_property_type_name(definition.type));
-        p->source = copy_str(m, venv_value_get_text(venv_value_at(list, i), "source"));
+        p->label = venv_mgr_copy_str(m, definition.label);
+        p->unit = venv_mgr_copy_str(m, definition.unit);
+        p->type = venv_mgr_copy_text(m, venv_property_type_name(definition.type));
+        p->source = venv_mgr_copy_str(m, venv_value_get_text(venv_value_at(list, i), "source"));
         p->every = definition.every;
         p->quality = VENV_QUALITY_ABSENT;
         if (!p->label || venv_table_add(fresh.labels, p->label, strlen(p->label), p, NULL) != VENV_OK) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             break;
         }
         take_old_value(a, p);
@@ -194,7 +194,7 @@ static void set_definitions(venv_manager *m, agent *a, const venv_value *list)
     a->labels = fresh.labels;
     if (a->has_queue != has_queue) {
         a->has_queue = has_queue;
-        agent_touch(m, a);
+        venv_mgr_agent_touch(m, a);
     }
 }
 
@@ -205,7 +205,7 @@ static void set_sample(venv_manager *m, agent *a, kept_property *p, const venv_v
     if (quality == VENV_QUALITY_OK || venv_value_kind(value) != VENV_NULL) {
         venv_value copy = venv_value_null();
         if (venv_value_dup(value, &copy, NULL) != VENV_OK) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return;
         }
         venv_value_unref(&p->value);
@@ -219,8 +219,8 @@ static void set_sample(venv_manager *m, agent *a, kept_property *p, const venv_v
     if (reason.size > 0) {
         char raw[REASON_MAX], safe[REASON_MAX];
         snprintf(raw, sizeof raw, "%.*s", (int)(reason.size < 200 ? reason.size : 200), reason.data);
-        set_reason(safe, raw);
-        p->reason = copy_text(m, safe);
+        venv_mgr_set_reason(safe, raw);
+        p->reason = venv_mgr_copy_text(m, safe);
     }
     if (changed)
         note_property(m, a, p);
@@ -236,7 +236,7 @@ static void take_samples(venv_manager *m, agent *a, const venv_value *list)
     }
 }
 
-void agent_store_propval(venv_manager *m, agent *a, const venv_value *body)
+void venv_mgr_agent_store_propval(venv_manager *m, agent *a, const venv_value *body)
 {
     venv_str label = venv_value_get_text(body, "label");
     kept_property *p = a->labels && label.size > 0 ? venv_table_find(a->labels, label.data, label.size) : NULL;
@@ -252,7 +252,7 @@ void agent_store_propval(venv_manager *m, agent *a, const venv_value *body)
 
 /* --- coming and going -------------------------------------------------------------------------------- */
 
-venv_rc agent_check_hello(const venv_value *body, venv_error *err)
+venv_rc venv_mgr_agent_check_hello(const venv_value *body, venv_error *err)
 {
     group_names groups;
     venv_rc rc = read_groups(body, &groups, err);
@@ -283,14 +283,14 @@ static void replace_text(venv_manager *m, char **text, venv_str with)
 {
     char raw[REASON_MAX], safe[REASON_MAX];
     snprintf(raw, sizeof raw, "%.*s", (int)(with.size < 200 ? with.size : 200), with.data ? with.data : "");
-    set_reason(safe, raw);
+    venv_mgr_set_reason(safe, raw);
     free(*text);
-    *text = copy_text(m, safe);
+    *text = venv_mgr_copy_text(m, safe);
 }
 
-void agent_hello(venv_manager *m, peer *p, const venv_value *body)
+void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body)
 {
-    agent *a = agent_find(m, p->name);
+    agent *a = venv_mgr_agent_find(m, p->name);
     bool known = a;
     if (!a)
         a = agent_new(m, p->name);
@@ -303,7 +303,7 @@ void agent_hello(venv_manager *m, peer *p, const venv_value *body)
     venv_value_get_id(body, "machine", &machine);
     a->peer = p->number;
     p->agent = a;
-    event_add(m, "agent-connected", a->name, none, venv_value_null(), "agent %s connected from %s", a->name, p->address);
+    venv_mgr_event_add(m, "agent-connected", a->name, none, venv_value_null(), "agent %s connected from %s", a->name, p->address);
     venv_rc rc = read_groups(body, &groups, &err);
     if (rc == VENV_OK)
         rc = venv_groups_connect(m->groups, a->name, groups.names, groups.count, m->now, "connected", &err);
@@ -311,9 +311,9 @@ void agent_hello(venv_manager *m, peer *p, const venv_value *body)
         a->peer = 0;
         p->agent = NULL;
         if (!known)
-            agent_free(a);
-        effect_log(m, VENV_LOG_WARNING, "agent %s is closed: %s", p->name, err.text);
-        effect_close(m, p, err.text, true);
+            venv_mgr_agent_free(a);
+        venv_mgr_effect_log(m, VENV_LOG_WARNING, "agent %s is closed: %s", p->name, err.text);
+        venv_mgr_effect_close(m, p, err.text, true);
         return;
     }
     venv_groups_set_data(m->groups, a->name, a);
@@ -322,21 +322,21 @@ void agent_hello(venv_manager *m, peer *p, const venv_value *body)
     a->machines_known = false;
     replace_text(m, &a->program, venv_value_get_text(body, "program"));
     free(a->address);
-    a->address = copy_text(m, p->address);
+    a->address = venv_mgr_copy_text(m, p->address);
     set_definitions(m, a, venv_value_get(body, "properties"));
     take_samples(m, a, venv_value_get(body, "samples"));
     note_all(m, a);
-    agent_touch(m, a);
+    venv_mgr_agent_touch(m, a);
 }
 
-void agent_gone(venv_manager *m, agent *a, const char *reason)
+void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
 {
     char safe[REASON_MAX];
-    set_reason(safe, reason);
-    event_add(m, "agent-lost", a->name, none, venv_value_null(), "agent %s is not connected: %s", a->name, safe);
+    venv_mgr_set_reason(safe, reason);
+    venv_mgr_event_add(m, "agent-lost", a->name, none, venv_value_null(), "agent %s is not connected: %s", a->name, safe);
     venv_groups_disconnect(m->groups, a->name, m->now, safe);
     a->machines_known = false;
-    if (!agent_is_unseen(a))
+    if (!venv_mgr_agent_is_unseen(a))
         a->unseen = m->now.mono;
     size_t cursor = 0;
     void *item;
@@ -348,12 +348,12 @@ void agent_gone(venv_manager *m, agent *a, const char *reason)
     note_all(m, a);
 }
 
-bool agent_is_unseen(const agent *a)
+bool venv_mgr_agent_is_unseen(const agent *a)
 {
     return a->unseen.ns != VENV_INSTANT_NEVER.ns;
 }
 
-void agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
+void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
 {
     agent *a = p->agent;
     group_names groups;
@@ -369,36 +369,36 @@ void agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const
         if (venv_value_get(body, "groups") && read_groups(body, &groups, &err) == VENV_OK)
             rc = venv_groups_set(m->groups, a->name, groups.names, groups.count, "the agent changed its groups", &err);
         if (rc != VENV_OK || err.rc != VENV_OK)
-            effect_log(m, VENV_LOG_WARNING, "agent %s: %s", a->name, err.text);
-        world_stale(m, a);
-        agent_touch(m, a);
+            venv_mgr_effect_log(m, VENV_LOG_WARNING, "agent %s: %s", a->name, err.text);
+        venv_mgr_world_stale(m, a);
+        venv_mgr_agent_touch(m, a);
         break;
     case VENV_MSG_MACHINES:
-        reconcile_machines(m, a, body);
+        venv_mgr_reconcile_machines(m, a, body);
         break;
     case VENV_MSG_MACHINE_RESULT:
-        reconcile_result(m, a, body);
+        venv_mgr_reconcile_result(m, a, body);
         break;
     default:
         break;
     }
     if (request != 0)
-        call_answered(m, p, type, request, body);
+        venv_mgr_call_answered(m, p, type, request, body);
 }
 
 /* Machines that could not be seen for so long are lost; agents that nothing is known of for very long are forgotten. */
-void agents_sweep(venv_manager *m)
+void venv_mgr_agents_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     const venv_member *member;
     while ((member = venv_groups_next_member(m->groups, &cursor))) {
         agent *a = member->data;
-        if (a && agent_is_unseen(a) && m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
-            reconcile_lost(m, a);
+        if (a && venv_mgr_agent_is_unseen(a) && m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
+            venv_mgr_reconcile_lost(m, a);
     }
 }
 
-void agent_restore(venv_manager *m, const char *name, const venv_value *row)
+void venv_mgr_agent_restore(venv_manager *m, const char *name, const venv_value *row)
 {
     agent *a = agent_new(m, name);
     if (!a)
@@ -408,9 +408,9 @@ void agent_restore(venv_manager *m, const char *name, const venv_value *row)
     if (read_groups(row, &groups, &err) != VENV_OK)
         groups.count = 0;
     if (venv_groups_remember(m->groups, name, groups.names, groups.count, m->now, &err) != VENV_OK) {
-        agent_free(a);
+        venv_mgr_agent_free(a);
         if (err.rc == VENV_ENOMEM)
-            no_memory(m);
+            venv_mgr_no_memory(m);
         return;
     }
     venv_groups_set_data(m->groups, name, a);

@@ -10,27 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-gather *gather_new(venv_manager *m, peer *p, uint64_t request, int16_t type, venv_id deed_id, venv_span timeout)
+gather *venv_mgr_gather_new(venv_manager *m, peer *p, uint64_t request, int16_t type, venv_id deed_id, venv_span timeout)
 {
     gather *g = calloc(1, sizeof *g);
     if (!g) {
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return NULL;
     }
-    g->number = next_number(m);
+    g->number = venv_mgr_next_number(m);
     g->peer = p ? p->number : 0;
     g->request = request;
     g->type = type;
     g->deed = deed_id;
-    g->deadline = after(m, timeout);
+    g->deadline = venv_mgr_after(m, timeout);
     if (venv_table_add(m->gathers, &g->number, sizeof g->number, g, NULL) != VENV_OK) {
-        gather_free(g);
+        venv_mgr_gather_free(g);
         return NULL;
     }
     return g;
 }
 
-void gather_free(gather *g)
+void venv_mgr_gather_free(gather *g)
 {
     if (!g)
         return;
@@ -43,7 +43,7 @@ void gather_free(gather *g)
     free(g);
 }
 
-gather *gather_of_deed(venv_manager *m, venv_id id)
+gather *venv_mgr_gather_of_deed(venv_manager *m, venv_id id)
 {
     size_t cursor = 0;
     void *item;
@@ -53,24 +53,24 @@ gather *gather_of_deed(venv_manager *m, venv_id id)
     return NULL;
 }
 
-bool gather_add(venv_manager *m, gather *g, const char *agent_name, const char *label, size_t *ret_item)
+bool venv_mgr_gather_add(venv_manager *m, gather *g, const char *agent_name, const char *label, size_t *ret_item)
 {
     gather_item *grown = realloc(g->items, (g->count + 1) * sizeof *grown);
     if (!grown) {
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return false;
     }
     g->items = grown;
     gather_item *item = &g->items[g->count];
     memset(item, 0, sizeof *item);
-    item->agent = copy_text(m, agent_name);
-    item->label = copy_text(m, label);
+    item->agent = venv_mgr_copy_text(m, agent_name);
+    item->label = venv_mgr_copy_text(m, label);
     *ret_item = g->count++;
     g->open++;
     return m->rc == VENV_OK;
 }
 
-void gather_set(venv_manager *m, gather *g, size_t index, venv_value value)
+void venv_mgr_gather_set(venv_manager *m, gather *g, size_t index, venv_value value)
 {
     (void)m;
     gather_item *item = &g->items[index];
@@ -83,7 +83,7 @@ void gather_set(venv_manager *m, gather *g, size_t index, venv_value value)
     g->open--;
 }
 
-void gather_fail(venv_manager *m, gather *g, size_t index, venv_rc rc, const char *text)
+void venv_mgr_gather_fail(venv_manager *m, gather *g, size_t index, venv_rc rc, const char *text)
 {
     venv_map_builder map;
     venv_map_init(&map);
@@ -92,31 +92,31 @@ void gather_fail(venv_manager *m, gather *g, size_t index, venv_rc rc, const cha
         venv_map_put_z(&map, "label", g->items[index].label);
     venv_map_put_z(&map, "rc", venv_rc_name(rc));
     venv_map_put_text(&map, "error", text, strlen(text));
-    gather_set(m, g, index, take_map(m, &map));
+    venv_mgr_gather_set(m, g, index, venv_mgr_take_map(m, &map));
 }
 
-void gather_call(venv_manager *m, gather *g, size_t index, agent *a, int16_t type, venv_value body)
+void venv_mgr_gather_call(venv_manager *m, gather *g, size_t index, agent *a, int16_t type, venv_value body)
 {
-    peer *p = a->peer ? peer_find(m, a->peer) : NULL;
+    peer *p = a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
     if (!p) {
         venv_value_unref(&body);
-        gather_fail(m, g, index, VENV_EUNREACHABLE, "the agent is not connected");
+        venv_mgr_gather_fail(m, g, index, VENV_EUNREACHABLE, "the agent is not connected");
         return;
     }
     call *c = calloc(1, sizeof *c);
     if (!c) {
         venv_value_unref(&body);
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return;
     }
-    *c = (call){ next_number(m), p->number, g->number, index };
+    *c = (call){ venv_mgr_next_number(m), p->number, g->number, index };
     if (venv_table_add(m->calls, &c->number, sizeof c->number, c, NULL) != VENV_OK) {
         free(c);
         venv_value_unref(&body);
-        gather_fail(m, g, index, VENV_ELIMIT, "too many requests to agents are open; try again later");
+        venv_mgr_gather_fail(m, g, index, VENV_ELIMIT, "too many requests to agents are open; try again later");
         return;
     }
-    sender_send(m, p, type, c->number, body);
+    venv_mgr_sender_send(m, p, type, c->number, body);
 }
 
 /* --- the answer ---------------------------------------------------------------------------------------- */
@@ -136,7 +136,7 @@ static venv_value cut_output(venv_manager *m, const venv_value *item, size_t max
         if (venv_value_kind(value) == VENV_BYTES && venv_value_peek_text(value).size > max) {
             venv_str text = venv_value_peek_text(value);
             if (venv_value_bytes(text.data, max, &copy, NULL) != VENV_OK)
-                no_memory(m);
+                venv_mgr_no_memory(m);
         }
         if (!venv_value_is_text(key, "truncated"))
             venv_map_put_value(&map, venv_value_ref(key), copy);
@@ -144,7 +144,7 @@ static venv_value cut_output(venv_manager *m, const venv_value *item, size_t max
             venv_value_unref(&copy);
     }
     venv_map_put(&map, "truncated", venv_value_bool(true));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 /* All items; output beyond the bound is cut, and marked as cut. */
@@ -164,20 +164,20 @@ static venv_value gather_value(venv_manager *m, const gather *g, size_t output_m
     }
     venv_map_builder map;
     venv_map_init(&map);
-    venv_map_put(&map, "items", take_list(m, &list));
-    return take_map(m, &map);
+    venv_map_put(&map, "items", venv_mgr_take_list(m, &list));
+    return venv_mgr_take_map(m, &map);
 }
 
 static void end_deed(venv_manager *m, const gather *g)
 {
-    deed *d = deed_find(m, g->deed);
-    if (!d || !deed_is_open(d))
+    deed *d = venv_mgr_deed_find(m, g->deed);
+    if (!d || !venv_mgr_deed_is_open(d))
         return;
     venv_rc rc = VENV_OK;
     char error[REASON_MAX] = "";
     for (size_t i = 0; i < g->count; i++) {
         venv_str name = venv_value_get_text(&g->items[i].value, "rc"), text = venv_value_get_text(&g->items[i].value, "error");
-        venv_rc item = name.size > 0 ? rc_parse(name) : VENV_OK;
+        venv_rc item = name.size > 0 ? venv_mgr_rc_parse(name) : VENV_OK;
         if (item == VENV_OK || rc == VENV_EUNKNOWN)
             continue;
         rc = item == VENV_ETIMEDOUT ? VENV_EUNKNOWN : item;
@@ -185,11 +185,11 @@ static void end_deed(venv_manager *m, const gather *g)
                  text.data ? text.data : "");
     }
     d->result = gather_value(m, g, ROW_OUTPUT_MAX);
-    deed_end(m, d, rc, error);
+    venv_mgr_deed_end(m, d, rc, error);
 }
 
 /* All answers are there, or the time is over. */
-void gather_finish(venv_manager *m, gather *g)
+void venv_mgr_gather_finish(venv_manager *m, gather *g)
 {
     if (g->open > 0)
         return;
@@ -197,10 +197,10 @@ void gather_finish(venv_manager *m, gather *g)
     if (g->request != 0 || !venv_id_is_none(g->deed)) {
         venv_value answer = gather_value(m, g, RESULT_OUTPUT_MAX);
         if (!venv_id_is_none(g->deed))
-            request_answer_remembered(m, g->deed, &answer);
-        peer *p = g->peer ? peer_find(m, g->peer) : NULL;
+            venv_mgr_request_answer_remembered(m, g->deed, &answer);
+        peer *p = g->peer ? venv_mgr_peer_find(m, g->peer) : NULL;
         if (p && g->request != 0)
-            request_result(m, p, g->request, venv_value_ref(&answer));
+            venv_mgr_request_result(m, p, g->request, venv_value_ref(&answer));
         venv_value_unref(&answer);
     }
     size_t cursor = 0;
@@ -214,7 +214,7 @@ void gather_finish(venv_manager *m, gather *g)
         free(c);
     }
     venv_table_remove(m->gathers, &g->number, sizeof g->number);
-    gather_free(g);
+    venv_mgr_gather_free(g);
 }
 
 static venv_value with_agent(venv_manager *m, const char *agent_name, const venv_value *body, const char *reply)
@@ -228,10 +228,10 @@ static venv_value with_agent(venv_manager *m, const char *agent_name, const venv
     venv_map_put_z(&map, "agent", agent_name);
     if (reply)
         venv_map_put_z(&map, "reply", reply);
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
-bool call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
+bool venv_mgr_call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
 {
     call *c = venv_table_find(m->calls, &request, sizeof request);
     if (!c || c->peer != p->number)
@@ -243,7 +243,7 @@ bool call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, con
     if (!g)
         return false;
     if (type == VENV_MSG_PROPVAL)
-        agent_store_propval(m, p->agent, body);
+        venv_mgr_agent_store_propval(m, p->agent, body);
     if (type == VENV_MSG_PROPERR || type == VENV_MSG_CTRLBAD || type == VENV_MSG_CTRLUNKN || type == VENV_MSG_UNKNOWNTYPE) {
         char text[REASON_MAX];
         venv_str error = venv_value_get_text(body, "error"), name = venv_value_get_text(body, "rc");
@@ -251,16 +251,16 @@ bool call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, con
                  error.size > 0 ? error.data : "the agent does not know this request");
         if (error.size == 0)
             snprintf(text, sizeof text, "the agent does not know this request");
-        gather_fail(m, g, index, name.size > 0 ? rc_parse(name) : VENV_EINVAL, text);
+        venv_mgr_gather_fail(m, g, index, name.size > 0 ? venv_mgr_rc_parse(name) : VENV_EINVAL, text);
     } else {
-        gather_set(m, g, index, with_agent(m, p->name, body, g->type == VENV_MSG_STEER ? venv_message_name(type) : NULL));
+        venv_mgr_gather_set(m, g, index, with_agent(m, p->name, body, g->type == VENV_MSG_STEER ? venv_message_name(type) : NULL));
     }
-    gather_finish(m, g);
+    venv_mgr_gather_finish(m, g);
     return true;
 }
 
 /* An agent went away: what it was asked may have been done. */
-void calls_forget_peer(venv_manager *m, uint64_t number)
+void venv_mgr_calls_forget_peer(venv_manager *m, uint64_t number)
 {
     size_t cursor = 0;
     void *item;
@@ -274,14 +274,14 @@ void calls_forget_peer(venv_manager *m, uint64_t number)
         venv_table_remove(m->calls, key.data, key.size);
         free(c);
         if (g)
-            gather_fail(m, g, index, VENV_EUNKNOWN, "the agent went away before it answered");
+            venv_mgr_gather_fail(m, g, index, VENV_EUNKNOWN, "the agent went away before it answered");
     }
     cursor = 0;
     while (venv_table_next(m->gathers, &cursor, NULL, &item))
-        gather_finish(m, item);
+        venv_mgr_gather_finish(m, item);
 }
 
-void gathers_sweep(venv_manager *m)
+void venv_mgr_gathers_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
@@ -291,7 +291,7 @@ void gathers_sweep(venv_manager *m)
             continue;
         for (size_t i = 0; i < g->count; i++)
             if (!g->items[i].done)
-                gather_fail(m, g, i, VENV_ETIMEDOUT, "no answer came in time");
-        gather_finish(m, g);
+                venv_mgr_gather_fail(m, g, i, VENV_ETIMEDOUT, "no answer came in time");
+        venv_mgr_gather_finish(m, g);
     }
 }

@@ -26,7 +26,7 @@ static venv_rc make_tables(venv_manager *m, venv_error *err)
         if (rc != VENV_OK)
             return rc;
     }
-    return venv_groups_new(m->seed, membership_changed, m, &m->groups, err);
+    return venv_groups_new(m->seed, venv_mgr_membership_changed, m, &m->groups, err);
 }
 
 static venv_rc make_environments(venv_manager *m, venv_error *err)
@@ -38,7 +38,7 @@ static venv_rc make_environments(venv_manager *m, venv_error *err)
     for (size_t i = 0; rc == VENV_OK && venv_value_entry(&m->config->environments, i, &key, &value); i++) {
         char name[VENV_NAME_MAX + 1];
         venv_environment *environment = NULL;
-        if (venv_value_kind(key) != VENV_STRING || !fits_name(venv_value_peek_text(key), name))
+        if (venv_value_kind(key) != VENV_STRING || !venv_mgr_fits_name(venv_value_peek_text(key), name))
             return venv_error_set(err, VENV_EINVAL, "an environment has no valid name");
         rc = venv_environment_from_value(name, value, NULL, m->place_env, &environment, err);
         if (rc == VENV_OK)
@@ -73,12 +73,12 @@ venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_r
     if (rc == VENV_OK)
         rc = venv_triggers_new(&config->triggers, config->tick, &m->triggers, err);
     if (rc == VENV_OK)
-        rc = rows_load(m, rows, row_count, err);
+        rc = venv_mgr_rows_load(m, rows, row_count, err);
     if (rc != VENV_OK) {
         venv_manager_free(m);
         return rc;
     }
-    m->next_retention = after(m, RETENTION_EVERY);
+    m->next_retention = venv_mgr_after(m, RETENTION_EVERY);
     *ret_manager = m;
     return VENV_OK;
 }
@@ -94,10 +94,10 @@ static void table_free_all(venv_table *table, free_fn release)
     venv_table_free(table);
 }
 
-static void free_peer_item(void *item) { peer_free(item); }
-static void free_instance_item(void *item) { instance_free(item); }
-static void free_deed_item(void *item) { deed_free(item); }
-static void free_gather_item(void *item) { gather_free(item); }
+static void free_peer_item(void *item) { venv_mgr_peer_free(item); }
+static void free_instance_item(void *item) { venv_mgr_instance_free(item); }
+static void free_deed_item(void *item) { venv_mgr_deed_free(item); }
+static void free_gather_item(void *item) { venv_mgr_gather_free(item); }
 static void free_environment_item(void *item) { venv_environment_unref(item); }
 static void free_row_item(void *item)
 {
@@ -113,7 +113,7 @@ void venv_manager_free(venv_manager *m)
     size_t cursor = 0;
     const venv_member *member;
     while (m->groups && (member = venv_groups_next_member(m->groups, &cursor)))
-        agent_free(member->data);
+        venv_mgr_agent_free(member->data);
     venv_groups_free(m->groups);
     table_free_all(m->peers, free_peer_item);
     table_free_all(m->names, NULL);
@@ -131,7 +131,7 @@ void venv_manager_free(venv_manager *m)
     free(m->dirty_instances);
     free(m->dirty_deeds);
     free(m->dirty_agents);
-    sender_free(m);
+    venv_mgr_sender_free(m);
     venv_value_unref(&m->agents_cached);
     venv_trigger_reports_fini(&m->reports);
     venv_triggers_free(m->triggers);
@@ -145,16 +145,16 @@ static void sweep(venv_manager *m)
 {
     if (m->next_sweep.ns > m->now.mono.ns)
         return;
-    m->next_sweep = after(m, (venv_span){ SWEEP_NS });
-    peers_sweep(m);
-    agents_sweep(m);
-    gathers_sweep(m);
-    deeds_sweep(m);
-    instances_sweep(m);
+    m->next_sweep = venv_mgr_after(m, (venv_span){ SWEEP_NS });
+    venv_mgr_peers_sweep(m);
+    venv_mgr_agents_sweep(m);
+    venv_mgr_gathers_sweep(m);
+    venv_mgr_deeds_sweep(m);
+    venv_mgr_instances_sweep(m);
     if (m->next_retention.ns <= m->now.mono.ns) {
-        m->next_retention = after(m, RETENTION_EVERY);
-        deeds_retention(m);
-        requests_retention(m);
+        m->next_retention = venv_mgr_after(m, RETENTION_EVERY);
+        venv_mgr_deeds_retention(m);
+        venv_mgr_requests_retention(m);
     }
 }
 
@@ -171,9 +171,9 @@ static void first_step(venv_manager *m)
     venv_map_put(&map, "boots", venv_value_int((int64_t)m->boots));
     venv_map_put(&map, "started", venv_value_from_wall(m->now.wall));
     if (venv_value_string_z("manager", &key, NULL) != VENV_OK)
-        no_memory(m);
-    effect_put(m, VENV_ROWS_META, key, take_map(m, &map));
-    event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
+        venv_mgr_no_memory(m);
+    venv_mgr_effect_put(m, VENV_ROWS_META, key, venv_mgr_take_map(m, &map));
+    venv_mgr_event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
               "manager %s started for the %llu. time, with %zu instances and %zu agents known", m->config->name,
               (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
 }
@@ -191,24 +191,24 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
     case VENV_MANAGER_EVENT_TIME:
         break;
     case VENV_MANAGER_EVENT_PEER_UP:
-        peer_up(m, event);
+        venv_mgr_peer_up(m, event);
         break;
     case VENV_MANAGER_EVENT_PEER_DOWN:
-        peer_down(m, event->peer, event->text);
+        venv_mgr_peer_down(m, event->peer, event->text);
         break;
     case VENV_MANAGER_EVENT_FRAME:
-        peer_frame(m, event);
+        venv_mgr_peer_frame(m, event);
         break;
     case VENV_MANAGER_EVENT_HISTORY:
-        events_history(m, event->token, event->value);
+        venv_mgr_events_history(m, event->token, event->value);
         break;
     }
     sweep(m);
-    sender_run(m);
-    triggers_run(m);
-    waiters_check(m);
-    rows_flush(m);
-    effects_finish(m);
+    venv_mgr_sender_run(m);
+    venv_mgr_triggers_run(m);
+    venv_mgr_waiters_check(m);
+    venv_mgr_rows_flush(m);
+    venv_mgr_effects_finish(m);
     m->out = NULL;
     return m->rc == VENV_OK ? VENV_OK : venv_error_set(err, m->rc, "out of memory: the manager ends and starts again from its state");
 }
@@ -220,7 +220,7 @@ venv_instant venv_manager_deadline(const venv_manager *m)
         return (venv_instant){ m->now.mono.ns + TRIGGERS_AGAIN_NS };
     if (other.ns < first.ns)
         first = other;
-    other = sender_deadline(m);
+    other = venv_mgr_sender_deadline(m);
     return other.ns < first.ns ? other : first;
 }
 

@@ -18,7 +18,7 @@
 
 static const char *const state_names[DEED_STATE__COUNT] = { "pending", "running", "done", "failed", "unknown" };
 
-venv_rc rc_parse(venv_str name)
+venv_rc venv_mgr_rc_parse(venv_str name)
 {
     for (int rc = 0; rc >= VENV_EINTERNAL; rc--) {
         const char *text = venv_rc_name((venv_rc)rc);
@@ -28,12 +28,12 @@ venv_rc rc_parse(venv_str name)
     return VENV_EINTERNAL;
 }
 
-deed *deed_find(venv_manager *m, venv_id id)
+deed *venv_mgr_deed_find(venv_manager *m, venv_id id)
 {
     return venv_table_find(m->deeds, id.bytes, sizeof id.bytes);
 }
 
-void deed_free(deed *d)
+void venv_mgr_deed_free(deed *d)
 {
     if (!d)
         return;
@@ -42,12 +42,12 @@ void deed_free(deed *d)
     free(d);
 }
 
-bool deed_is_open(const deed *d)
+bool venv_mgr_deed_is_open(const deed *d)
 {
     return d->state == DEED_PENDING || d->state == DEED_RUNNING;
 }
 
-void deed_touch(venv_manager *m, deed *d)
+void venv_mgr_deed_touch(venv_manager *m, deed *d)
 {
     if (d->dirty)
         return;
@@ -55,7 +55,7 @@ void deed_touch(venv_manager *m, deed *d)
         size_t capacity = m->dirty_deed_capacity ? m->dirty_deed_capacity * 2 : 8;
         deed **grown = realloc(m->dirty_deeds, capacity * sizeof *grown);
         if (!grown) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return;
         }
         m->dirty_deeds = grown;
@@ -65,13 +65,13 @@ void deed_touch(venv_manager *m, deed *d)
     m->dirty_deeds[m->dirty_deed_count++] = d;
 }
 
-deed *deed_new(venv_manager *m, venv_id id, venv_id parent, const char *kind, const char *subject, const char *by)
+deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char *kind, const char *subject, const char *by)
 {
     deed *d = calloc(1, sizeof *d);
     if (!d || !(d->subject = strdup(subject)) ||
         venv_table_add(m->deeds, id.bytes, sizeof id.bytes, d, NULL) != VENV_OK) {
-        deed_free(d);
-        no_memory(m);
+        venv_mgr_deed_free(d);
+        venv_mgr_no_memory(m);
         return NULL;
     }
     d->id = id;
@@ -80,61 +80,61 @@ deed *deed_new(venv_manager *m, venv_id id, venv_id parent, const char *kind, co
     snprintf(d->by, sizeof d->by, "%s", by);
     d->made = m->now.wall;
     d->deadline = VENV_INSTANT_NEVER;
-    deed *up = deed_find(m, parent);
+    deed *up = venv_mgr_deed_find(m, parent);
     if (up) {
         up->is_parent = true;
         up->open++;
-        deed_touch(m, up);
+        venv_mgr_deed_touch(m, up);
     }
-    deed_touch(m, d);
+    venv_mgr_deed_touch(m, d);
     return d;
 }
 
-void deed_run(venv_manager *m, deed *d, venv_span timeout)
+void venv_mgr_deed_run(venv_manager *m, deed *d, venv_span timeout)
 {
     d->state = DEED_RUNNING;
-    d->deadline = timeout.ns > 0 ? after(m, timeout) : VENV_INSTANT_NEVER;
-    deed_touch(m, d);
+    d->deadline = timeout.ns > 0 ? venv_mgr_after(m, timeout) : VENV_INSTANT_NEVER;
+    venv_mgr_deed_touch(m, d);
 }
 
 static void tell_end(venv_manager *m, const deed *d)
 {
     char kind[48];
     snprintf(kind, sizeof kind, "action-%s", state_names[d->state]);
-    event_add(m, kind, d->subject, d->id, venv_value_null(), "%s %s by %s: %s%s%s", d->kind, d->subject, d->by,
+    venv_mgr_event_add(m, kind, d->subject, d->id, venv_value_null(), "%s %s by %s: %s%s%s", d->kind, d->subject, d->by,
               state_names[d->state], d->error[0] ? ": " : "", d->error);
 }
 
 static void child_ended(venv_manager *m, const deed *child)
 {
-    deed *up = deed_find(m, child->parent);
+    deed *up = venv_mgr_deed_find(m, child->parent);
     if (!up || !up->is_parent || up->open == 0)
         return;
     up->open--;
     up->failed += child->state == DEED_FAILED;
     up->unknown += child->state == DEED_UNKNOWN;
     if (up->failed + up->unknown > 0 && up->error[0] == '\0')
-        set_reason(up->error, child->error);
-    deed_touch(m, up);
-    if (up->open > 0 || !deed_is_open(up))
+        venv_mgr_set_reason(up->error, child->error);
+    venv_mgr_deed_touch(m, up);
+    if (up->open > 0 || !venv_mgr_deed_is_open(up))
         return;
     char why[REASON_MAX];
     snprintf(why, sizeof why, "%s", up->error);
-    deed_end(m, up, up->failed > 0 ? VENV_ECONFLICT : up->unknown > 0 ? VENV_EUNKNOWN : VENV_OK, why);
+    venv_mgr_deed_end(m, up, up->failed > 0 ? VENV_ECONFLICT : up->unknown > 0 ? VENV_EUNKNOWN : VENV_OK, why);
 }
 
 /* `rc` VENV_OK: done. VENV_EUNKNOWN and what is like it: unknown. Anything else: failed. */
-void deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error)
+void venv_mgr_deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error)
 {
-    if (!deed_is_open(d))
+    if (!venv_mgr_deed_is_open(d))
         return;
     d->state = rc == VENV_OK ? DEED_DONE : rc == VENV_EUNKNOWN || rc == VENV_ETIMEDOUT ? DEED_UNKNOWN : DEED_FAILED;
     d->rc = rc;
     if (rc != VENV_OK && error)
-        set_reason(d->error, error);
+        venv_mgr_set_reason(d->error, error);
     d->ended = m->now.wall;
     d->deadline = VENV_INSTANT_NEVER;
-    deed_touch(m, d);
+    venv_mgr_deed_touch(m, d);
     tell_end(m, d);
     child_ended(m, d);
 }
@@ -151,7 +151,7 @@ static void put_common(venv_map_builder *map, const deed *d)
     venv_map_put(map, "made", venv_value_from_wall(d->made));
     if (!venv_id_is_none(d->parent))
         venv_map_put_id(map, "parent", d->parent);
-    if (!deed_is_open(d)) {
+    if (!venv_mgr_deed_is_open(d)) {
         venv_map_put(map, "ended", venv_value_from_wall(d->ended));
         venv_map_put_z(map, "rc", venv_rc_name(d->rc));
     }
@@ -161,7 +161,7 @@ static void put_common(venv_map_builder *map, const deed *d)
         venv_map_put_text(map, "reason", d->reason, strlen(d->reason));
 }
 
-venv_value deed_row(venv_manager *m, const deed *d)
+venv_value venv_mgr_deed_row(venv_manager *m, const deed *d)
 {
     venv_map_builder map;
     venv_map_init(&map);
@@ -173,17 +173,17 @@ venv_value deed_row(venv_manager *m, const deed *d)
     }
     if (venv_value_kind(&d->result) != VENV_NULL)
         venv_map_put(&map, "result", venv_value_ref(&d->result));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
-venv_value deed_view(venv_manager *m, const deed *d, bool whole)
+venv_value venv_mgr_deed_view(venv_manager *m, const deed *d, bool whole)
 {
     venv_map_builder map;
     venv_map_init(&map);
     put_common(&map, d);
     if (whole && venv_value_kind(&d->result) != VENV_NULL)
         venv_map_put(&map, "result", venv_value_ref(&d->result));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static void copy_field(const venv_value *row, const char *key, char *to, size_t size)
@@ -199,7 +199,7 @@ static void copy_wall(const venv_value *row, const char *key, venv_wall *to)
         venv_value_to_wall(value, to);
 }
 
-bool deed_restore(venv_manager *m, venv_id id, const venv_value *row)
+bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row)
 {
     venv_str state = venv_value_get_text(row, "state");
     unsigned at = 0;
@@ -210,7 +210,7 @@ bool deed_restore(venv_manager *m, venv_id id, const venv_value *row)
         return false;
     d->id = id;
     d->state = (deed_state)at;
-    d->subject = copy_str(m, venv_value_get_text(row, "subject"));
+    d->subject = venv_mgr_copy_str(m, venv_value_get_text(row, "subject"));
     copy_field(row, "kind", d->kind, sizeof d->kind);
     copy_field(row, "by", d->by, sizeof d->by);
     copy_field(row, "error", d->error, sizeof d->error);
@@ -218,19 +218,19 @@ bool deed_restore(venv_manager *m, venv_id id, const venv_value *row)
     copy_wall(row, "made", &d->made);
     copy_wall(row, "ended", &d->ended);
     venv_value_get_id(row, "parent", &d->parent);
-    d->rc = deed_is_open(d) ? VENV_OK : rc_parse(venv_value_get_text(row, "rc"));
+    d->rc = venv_mgr_deed_is_open(d) ? VENV_OK : venv_mgr_rc_parse(venv_value_get_text(row, "rc"));
     d->is_parent = venv_value_get(row, "open") != NULL;
     d->open = (uint32_t)venv_value_get_int(row, "open", 0);
     d->failed = (uint32_t)venv_value_get_int(row, "failed", 0);
     d->unknown = (uint32_t)venv_value_get_int(row, "unknown", 0);
     const venv_value *result = venv_value_get(row, "result");
     if (result && venv_value_dup(result, &d->result, NULL) != VENV_OK)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     /* What ran when the manager ended has the whole of its time again. */
-    d->deadline = deed_is_open(d) && !d->is_parent ? after(m, m->config->action_timeout) : VENV_INSTANT_NEVER;
+    d->deadline = venv_mgr_deed_is_open(d) && !d->is_parent ? venv_mgr_after(m, m->config->action_timeout) : VENV_INSTANT_NEVER;
     if (!d->subject || venv_table_add(m->deeds, id.bytes, sizeof id.bytes, d, NULL) != VENV_OK) {
-        deed_free(d);
-        no_memory(m);
+        venv_mgr_deed_free(d);
+        venv_mgr_no_memory(m);
         return false;
     }
     return true;
@@ -238,43 +238,43 @@ bool deed_restore(venv_manager *m, venv_id id, const venv_value *row)
 
 /* --- time ------------------------------------------------------------------------------------------------ */
 
-void deeds_sweep(venv_manager *m)
+void venv_mgr_deeds_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->deeds, &cursor, NULL, &item)) {
         deed *d = item;
-        if (!deed_is_open(d) || d->deadline.ns > m->now.mono.ns)
+        if (!venv_mgr_deed_is_open(d) || d->deadline.ns > m->now.mono.ns)
             continue;
-        gather *g = gather_of_deed(m, d->id);
+        gather *g = venv_mgr_gather_of_deed(m, d->id);
         if (g)
             continue; /* it has a time-out of its own, with the answers that came */
-        deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");
+        venv_mgr_deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");
     }
 }
 
 /* Rows of what ended long ago go away. */
-void deeds_retention(venv_manager *m)
+void venv_mgr_deeds_retention(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
     venv_str key;
     while (venv_table_next(m->deeds, &cursor, &key, &item)) {
         deed *d = item;
-        if (deed_is_open(d) || d->dirty || m->now.wall.ns - d->ended.ns < m->config->retention.ns)
+        if (venv_mgr_deed_is_open(d) || d->dirty || m->now.wall.ns - d->ended.ns < m->config->retention.ns)
             continue;
-        effect_delete(m, VENV_ROWS_ACTIONS, id_value(m, d->id));
+        venv_mgr_effect_delete(m, VENV_ROWS_ACTIONS, venv_mgr_id_value(m, d->id));
         venv_table_remove(m->deeds, key.data, key.size);
-        deed_free(d);
+        venv_mgr_deed_free(d);
     }
     cursor = 0;
     while (venv_table_next(m->instances, &cursor, &key, &item)) {
         instance *i = item;
         if (!venv_instance_is_final(i->state) || i->dirty || m->now.wall.ns - i->since_wall.ns < m->config->retention.ns)
             continue;
-        effect_delete(m, VENV_ROWS_INSTANCES, id_value(m, i->id));
+        venv_mgr_effect_delete(m, VENV_ROWS_INSTANCES, venv_mgr_id_value(m, i->id));
         venv_table_remove(m->names, i->name, strlen(i->name));
         venv_table_remove(m->instances, key.data, key.size);
-        instance_free(i);
+        venv_mgr_instance_free(i);
     }
 }

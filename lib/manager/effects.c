@@ -14,7 +14,7 @@
 
 #define AFTER_WRITES UINT64_MAX /* becomes the number of the last write when the step ends */
 
-void no_memory(venv_manager *m)
+void venv_mgr_no_memory(venv_manager *m)
 {
     m->rc = VENV_ENOMEM;
 }
@@ -50,7 +50,7 @@ static venv_manager_action *add(venv_manager *m, venv_manager_action_kind kind)
         size_t capacity = out->capacity ? out->capacity * 2 : 16;
         venv_manager_action *grown = realloc(out->items, capacity * sizeof *grown);
         if (!grown) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return NULL;
         }
         out->items = grown;
@@ -77,17 +77,17 @@ static void send_with(venv_manager *m, peer *p, int16_t type, uint64_t request, 
     venv_session_sent(&p->session, m->now);
 }
 
-void effect_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body)
+void venv_mgr_effect_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body)
 {
     send_with(m, p, type, request, body, AFTER_WRITES);
 }
 
-void effect_send_now(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body)
+void venv_mgr_effect_send_now(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body)
 {
     send_with(m, p, type, request, body, 0);
 }
 
-void effect_close(venv_manager *m, peer *p, const char *reason, bool now)
+void venv_mgr_effect_close(venv_manager *m, peer *p, const char *reason, bool now)
 {
     if (p->closing)
         return;
@@ -97,10 +97,10 @@ void effect_close(venv_manager *m, peer *p, const char *reason, bool now)
         return;
     action->after_write = now ? 0 : AFTER_WRITES;
     action->peer = p->number;
-    action->text = copy_text(m, reason);
+    action->text = venv_mgr_copy_text(m, reason);
 }
 
-void effect_put(venv_manager *m, venv_collection collection, venv_value key, venv_value row)
+void venv_mgr_effect_put(venv_manager *m, venv_collection collection, venv_value key, venv_value row)
 {
     venv_manager_action *action = add(m, VENV_MANAGER_ACT_PUT);
     if (!action) {
@@ -114,7 +114,7 @@ void effect_put(venv_manager *m, venv_collection collection, venv_value key, ven
     m->wrote = true;
 }
 
-void effect_delete(venv_manager *m, venv_collection collection, venv_value key)
+void venv_mgr_effect_delete(venv_manager *m, venv_collection collection, venv_value key)
 {
     venv_manager_action *action = add(m, VENV_MANAGER_ACT_DELETE);
     if (!action) {
@@ -126,7 +126,7 @@ void effect_delete(venv_manager *m, venv_collection collection, venv_value key)
     m->wrote = true;
 }
 
-void effect_append(venv_manager *m, venv_value event)
+void venv_mgr_effect_append(venv_manager *m, venv_value event)
 {
     venv_manager_action *action = add(m, VENV_MANAGER_ACT_APPEND);
     if (!action) {
@@ -137,7 +137,7 @@ void effect_append(venv_manager *m, venv_value event)
     m->wrote = true;
 }
 
-void effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit)
+void venv_mgr_effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit)
 {
     venv_manager_action *action = add(m, VENV_MANAGER_ACT_READ);
     if (!action)
@@ -148,7 +148,7 @@ void effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit
     action->limit = limit;
 }
 
-void effect_log(venv_manager *m, int level, const char *format, ...)
+void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -159,11 +159,11 @@ void effect_log(venv_manager *m, int level, const char *format, ...)
     if (!action)
         return;
     action->level = level;
-    action->text = copy_text(m, text);
+    action->text = venv_mgr_copy_text(m, text);
 }
 
 /* The step is over: number its transaction, and let what was held back wait for it. */
-void effects_finish(venv_manager *m)
+void venv_mgr_effects_finish(venv_manager *m)
 {
     if (m->wrote)
         m->writes++;
@@ -175,48 +175,48 @@ void effects_finish(venv_manager *m)
 
 /* --- small helpers ------------------------------------------------------------------------------------ */
 
-venv_value id_value(venv_manager *m, venv_id id)
+venv_value venv_mgr_id_value(venv_manager *m, venv_id id)
 {
     venv_value value = venv_value_null();
     if (venv_value_from_id(id, &value, NULL) != VENV_OK)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     return value;
 }
 
-venv_value take_map(venv_manager *m, venv_map_builder *map)
+venv_value venv_mgr_take_map(venv_manager *m, venv_map_builder *map)
 {
     venv_value value = venv_value_null();
     if (venv_map_take(map, &value, NULL) != VENV_OK)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     return value;
 }
 
-venv_value take_list(venv_manager *m, venv_list_builder *list)
+venv_value venv_mgr_take_list(venv_manager *m, venv_list_builder *list)
 {
     venv_value value = venv_value_null();
     if (venv_list_take(list, &value, NULL) != VENV_OK)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     return value;
 }
 
-char *copy_text(venv_manager *m, const char *text)
+char *venv_mgr_copy_text(venv_manager *m, const char *text)
 {
     char *copy = strdup(text ? text : "");
     if (!copy)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     return copy;
 }
 
-char *copy_str(venv_manager *m, venv_str text)
+char *venv_mgr_copy_str(venv_manager *m, venv_str text)
 {
     char *copy = strndup(text.data ? text.data : "", text.size);
     if (!copy)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     return copy;
 }
 
 /* A name out of a message, as C text. False if it is none. */
-bool fits_name(venv_str text, char ret_name[VENV_NAME_MAX + 1])
+bool venv_mgr_fits_name(venv_str text, char ret_name[VENV_NAME_MAX + 1])
 {
     if (!text.data || !venv_name_is_valid(text))
         return false;
@@ -225,19 +225,19 @@ bool fits_name(venv_str text, char ret_name[VENV_NAME_MAX + 1])
     return true;
 }
 
-uint64_t next_number(venv_manager *m)
+uint64_t venv_mgr_next_number(venv_manager *m)
 {
     return ++m->next_number;
 }
 
-venv_instant after(venv_manager *m, venv_span span)
+venv_instant venv_mgr_after(venv_manager *m, venv_span span)
 {
     venv_instant sum;
     return __builtin_add_overflow(m->now.mono.ns, span.ns, &sum.ns) ? VENV_INSTANT_NEVER : sum;
 }
 
 /* Text that may come from a peer, cut and made safe to print. */
-void set_reason(char *reason, const char *text)
+void venv_mgr_set_reason(char *reason, const char *text)
 {
     venv_buf buf;
     venv_buf_init(&buf, REASON_MAX * 8);

@@ -28,10 +28,10 @@ static venv_value event_value(venv_manager *m, uint64_t revision, const char *ki
         venv_map_put_id(&map, "cause", cause);
     if (venv_value_kind(&detail) != VENV_NULL)
         venv_map_put(&map, "detail", detail);
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
-void event_add(venv_manager *m, const char *kind, const char *subject, venv_id cause, venv_value detail,
+void venv_mgr_event_add(venv_manager *m, const char *kind, const char *subject, venv_id cause, venv_value detail,
                const char *format, ...)
 {
     char raw[768], text[REASON_MAX];
@@ -39,19 +39,19 @@ void event_add(venv_manager *m, const char *kind, const char *subject, venv_id c
     va_start(args, format);
     vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
-    set_reason(text, raw);
+    venv_mgr_set_reason(text, raw);
     venv_value event = event_value(m, ++m->revision, kind, subject, cause, detail, text);
     size_t cursor = 0;
     void *item;
     while (m->followers > 0 && venv_table_next(m->peers, &cursor, NULL, &item)) {
         peer *p = item;
         if (p->follows)
-            effect_send(m, p, VENV_MSG_EVENT, p->follow_request, venv_value_ref(&event));
+            venv_mgr_effect_send(m, p, VENV_MSG_EVENT, p->follow_request, venv_value_ref(&event));
     }
-    effect_append(m, event);
+    venv_mgr_effect_append(m, event);
 }
 
-void events_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body)
+void venv_mgr_events_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body)
 {
     int64_t limit = venv_value_get_int(body, "limit", 0);
     bool follow = venv_value_get_bool(body, "follow", false);
@@ -70,25 +70,25 @@ void events_request(venv_manager *m, peer *p, uint64_t request, const venv_value
         venv_error_set(&err, p->follows ? VENV_ECONFLICT : VENV_ELIMIT,
                        p->follows ? "this connection follows the events already"
                                   : "too many read the events at once; try again later");
-        request_failed(m, p, request, &err);
+        venv_mgr_request_failed(m, p, request, &err);
         return;
     }
     if (from > m->revision) {
         venv_error_set(&err, VENV_ECONFLICT, "revision %llu has not happened: the last one is %llu; was the state restored "
                        "from an older copy? Start again without `since`", (unsigned long long)from,
                        (unsigned long long)m->revision);
-        request_failed(m, p, request, &err);
+        venv_mgr_request_failed(m, p, request, &err);
         return;
     }
     if (!m->reads)
         m->reads = calloc(READS_MAX, sizeof *m->reads);
     if (!m->reads) {
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return;
     }
     history_read *read = &m->reads[m->read_count++];
-    *read = (history_read){ next_number(m), p->number, request, from, from, (uint32_t)limit, follow };
-    effect_read(m, read->token, from, READ_PAGE);
+    *read = (history_read){ venv_mgr_next_number(m), p->number, request, from, from, (uint32_t)limit, follow };
+    venv_mgr_effect_read(m, read->token, from, READ_PAGE);
 }
 
 static void drop_read(venv_manager *m, size_t index)
@@ -115,17 +115,17 @@ static void send_page(venv_manager *m, peer *p, history_read *read, const venv_v
         if (revision <= read->sent)
             continue;
         if (revision > read->sent + 1)
-            effect_send(m, p, VENV_MSG_EVENT, read->request,
+            venv_mgr_effect_send(m, p, VENV_MSG_EVENT, read->request,
                         event_value(m, revision - 1, "resync", "events", (venv_id){ { 0 } }, venv_value_null(),
                                     "the events before this are no longer kept"));
-        effect_send(m, p, VENV_MSG_EVENT, read->request, venv_value_ref(event));
+        venv_mgr_effect_send(m, p, VENV_MSG_EVENT, read->request, venv_value_ref(event));
         read->sent = revision;
         if (!read->follow)
             read->left--;
     }
 }
 
-void events_history(venv_manager *m, uint64_t token, const venv_value *rows)
+void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *rows)
 {
     size_t index = 0;
     while (index < m->read_count && m->reads[index].token != token)
@@ -133,7 +133,7 @@ void events_history(venv_manager *m, uint64_t token, const venv_value *rows)
     if (index == m->read_count)
         return;
     history_read *read = &m->reads[index];
-    peer *p = peer_find(m, read->peer);
+    peer *p = venv_mgr_peer_find(m, read->peer);
     if (!p || p->closing) {
         drop_read(m, index);
         return;
@@ -141,12 +141,12 @@ void events_history(venv_manager *m, uint64_t token, const venv_value *rows)
     send_page(m, p, read, rows);
     bool more = venv_value_count(rows) > 0 && read->sent < m->revision;
     if (more && read->left > 0) {
-        effect_read(m, read->token, read->sent, READ_PAGE);
+        venv_mgr_effect_read(m, read->token, read->sent, READ_PAGE);
         return;
     }
     if (read->follow) {
         if (read->sent < m->revision) /* all of it was trimmed */
-            effect_send(m, p, VENV_MSG_EVENT, read->request,
+            venv_mgr_effect_send(m, p, VENV_MSG_EVENT, read->request,
                         event_value(m, m->revision, "resync", "events", (venv_id){ { 0 } }, venv_value_null(),
                                     "the events before this are no longer kept"));
         p->follows = true;
@@ -156,12 +156,12 @@ void events_history(venv_manager *m, uint64_t token, const venv_value *rows)
         venv_map_builder map;
         venv_map_init(&map);
         venv_map_put(&map, "revision", venv_value_uint(read->left > 0 ? m->revision : read->sent));
-        request_result(m, p, read->request, take_map(m, &map));
+        venv_mgr_request_result(m, p, read->request, venv_mgr_take_map(m, &map));
     }
     drop_read(m, index);
 }
 
-void events_forget_peer(venv_manager *m, uint64_t number)
+void venv_mgr_events_forget_peer(venv_manager *m, uint64_t number)
 {
     for (size_t i = m->read_count; i-- > 0;)
         if (m->reads[i].peer == number)

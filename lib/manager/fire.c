@@ -35,16 +35,16 @@ static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_er
     if (asked && venv_value_to_span(asked, &timeout))
         timeout.ns += 10 * VENV_NS_PER_S; /* the agent ends the command itself, and tells */
     int16_t type = order->verb == VENV_ORDER_EXEC ? VENV_MSG_EXEC : VENV_MSG_FETCH;
-    gather *g = gather_new(m, NULL, 0, type, d->id, timeout);
+    gather *g = venv_mgr_gather_new(m, NULL, 0, type, d->id, timeout);
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open");
-    deed_run(m, d, (venv_span){ 0 });
+    venv_mgr_deed_run(m, d, (venv_span){ 0 });
     venv_rc rc = order->verb == VENV_ORDER_EXEC
-                     ? verb_exec(m, g, target, &order->arguments, d->id, err)
-                     : verb_fetch(m, g, target, label, order->verb == VENV_ORDER_GET, err);
+                     ? venv_mgr_verb_exec(m, g, target, &order->arguments, d->id, err)
+                     : venv_mgr_verb_fetch(m, g, target, label, order->verb == VENV_ORDER_GET, err);
     if (rc != VENV_OK)
-        deed_end(m, d, rc, err->text);
-    gather_finish(m, g);
+        venv_mgr_deed_end(m, d, rc, err->text);
+    venv_mgr_gather_finish(m, g);
     return VENV_OK;
 }
 
@@ -55,9 +55,9 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
     case VENV_ORDER_START:
         text_argument(order, "environment", environment, sizeof environment);
         text_argument(order, "node", node, sizeof node);
-        return verb_start(m, d, environment, node[0] ? node : NULL, venv_value_get_int(&order->arguments, "count", 1), err);
+        return venv_mgr_verb_start(m, d, environment, node[0] ? node : NULL, venv_value_get_int(&order->arguments, "count", 1), err);
     case VENV_ORDER_STOP:
-        return verb_stop(m, d, &order->arguments, err);
+        return venv_mgr_verb_stop(m, d, &order->arguments, err);
     case VENV_ORDER_GET:
     case VENV_ORDER_FETCH:
     case VENV_ORDER_EXEC:
@@ -65,9 +65,9 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
     case VENV_ORDER_LOG:
         text_argument(order, "text", text, sizeof text);
         text_argument(order, "level", level, sizeof level);
-        effect_log(m, log_level(level), "%s: %s", d->by, text);
-        event_add(m, "log", d->subject, d->parent, venv_value_null(), "%s", text);
-        deed_end(m, d, VENV_OK, "");
+        venv_mgr_effect_log(m, log_level(level), "%s: %s", d->by, text);
+        venv_mgr_event_add(m, "log", d->subject, d->parent, venv_value_null(), "%s", text);
+        venv_mgr_deed_end(m, d, VENV_OK, "");
         return VENV_OK;
     case VENV_ORDER_VERB__COUNT:
         break;
@@ -84,19 +84,19 @@ static void carry_out(venv_manager *m, const venv_trigger_report *report, const 
     for (size_t k = 0; k < 3 && subject[0] == '\0'; k++)
         text_argument(order, subjects[k], subject, sizeof subject);
     if (venv_table_count(m->deeds) >= DEEDS_MAX) {
-        event_add(m, "trigger-failed", report->trigger, firing, venv_value_null(),
+        venv_mgr_event_add(m, "trigger-failed", report->trigger, firing, venv_value_null(),
                   "%s: there are too many actions; old ones go away by themselves", report->trigger);
         return;
     }
-    deed *d = deed_new(m, venv_random_id(&m->random), firing, venv_order_verb_name(order->verb),
+    deed *d = venv_mgr_deed_new(m, venv_random_id(&m->random), firing, venv_order_verb_name(order->verb),
                        subject[0] ? subject : report->trigger, by);
     if (!d)
         return;
-    set_reason(d->reason, report->text);
+    venv_mgr_set_reason(d->reason, report->text);
     venv_error err = { 0 };
     venv_rc rc = do_order(m, order, d, &err);
     if (rc != VENV_OK)
-        deed_end(m, d, rc, err.text);
+        venv_mgr_deed_end(m, d, rc, err.text);
 }
 
 static void tell(venv_manager *m, const venv_trigger_report *report)
@@ -104,7 +104,7 @@ static void tell(venv_manager *m, const venv_trigger_report *report)
     char kind[32];
     snprintf(kind, sizeof kind, "trigger-%s", venv_trigger_report_name(report->kind));
     venv_id firing = venv_random_id(&m->random);
-    event_add(m, kind, report->trigger, firing, venv_value_null(), "%s%s%s %s: %s", report->trigger,
+    venv_mgr_event_add(m, kind, report->trigger, firing, venv_value_null(), "%s%s%s %s: %s", report->trigger,
               report->unit[0] ? " of " : "", report->unit, venv_trigger_report_name(report->kind), report->text);
     if (report->kind != VENV_TRIGGER_FIRED && report->kind != VENV_TRIGGER_RECOVERED)
         return;
@@ -118,31 +118,31 @@ static void save_row(void *user, const char *key, const venv_value *row)
     venv_value text = venv_value_null(), copy = venv_value_null();
     if (venv_value_string_z(key, &text, NULL) != VENV_OK || venv_value_dup(row, &copy, NULL) != VENV_OK) {
         venv_value_unref(&text);
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return;
     }
     if (venv_value_kind(row) == VENV_NULL)
-        effect_delete(m, VENV_ROWS_TRIGGERS, text);
+        venv_mgr_effect_delete(m, VENV_ROWS_TRIGGERS, text);
     else
-        effect_put(m, VENV_ROWS_TRIGGERS, text, copy);
+        venv_mgr_effect_put(m, VENV_ROWS_TRIGGERS, text, copy);
 }
 
 /* What an action changes can be read by a trigger: evaluate again, but not for ever. */
-void triggers_run(venv_manager *m)
+void venv_mgr_triggers_run(venv_manager *m)
 {
-    venv_trigger_world world = world_of(m);
+    venv_trigger_world world = venv_mgr_world_of(m);
     for (int round = 0; round < TRIGGER_ROUNDS_MAX && m->rc == VENV_OK; round++) {
         if (!venv_triggers_pending(m->triggers) && venv_triggers_deadline(m->triggers).ns > m->now.mono.ns)
             return;
         venv_trigger_reports_clear(&m->reports);
         if (venv_triggers_step(m->triggers, m->now, &world, &m->reports, NULL) != VENV_OK) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return;
         }
         for (size_t i = 0; i < m->reports.count && m->rc == VENV_OK; i++)
             tell(m, &m->reports.items[i]);
         venv_trigger_reports_clear(&m->reports);
         if (venv_triggers_save(m->triggers, save_row, m, NULL) != VENV_OK)
-            no_memory(m);
+            venv_mgr_no_memory(m);
     }
 }

@@ -16,17 +16,17 @@
 #define RETRY       ((venv_span){ 10 * VENV_NS_PER_S })
 #define PLACE_AGAIN ((venv_span){ VENV_NS_PER_S })
 
-instance *instance_find(venv_manager *m, venv_id id)
+instance *venv_mgr_instance_find(venv_manager *m, venv_id id)
 {
     return venv_table_find(m->instances, id.bytes, sizeof id.bytes);
 }
 
-instance *instance_named(venv_manager *m, const char *name)
+instance *venv_mgr_instance_named(venv_manager *m, const char *name)
 {
     return venv_table_find(m->names, name, strlen(name));
 }
 
-void instance_free(instance *i)
+void venv_mgr_instance_free(instance *i)
 {
     if (!i)
         return;
@@ -39,34 +39,34 @@ void instance_free(instance *i)
     free(i);
 }
 
-instance *instance_new(venv_manager *m, venv_id id, const char *name, const char *environment)
+instance *venv_mgr_instance_new(venv_manager *m, venv_id id, const char *name, const char *environment)
 {
     instance *i = calloc(1, sizeof *i);
     if (!i) {
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return NULL;
     }
     i->id = id;
-    i->name = copy_text(m, name);
-    i->environment = copy_text(m, environment);
+    i->name = venv_mgr_copy_text(m, name);
+    i->environment = venv_mgr_copy_text(m, environment);
     i->made = i->since_wall = m->now.wall;
     i->since = m->now.mono;
     i->retry = i->give_up = VENV_INSTANT_NEVER;
     if (!i->name || !i->environment || venv_table_add(m->instances, id.bytes, sizeof id.bytes, i, NULL) != VENV_OK) {
-        instance_free(i);
-        no_memory(m);
+        venv_mgr_instance_free(i);
+        venv_mgr_no_memory(m);
         return NULL;
     }
     if (venv_table_add(m->names, i->name, strlen(i->name), i, NULL) != VENV_OK) {
         venv_table_remove(m->instances, id.bytes, sizeof id.bytes);
-        instance_free(i);
-        no_memory(m);
+        venv_mgr_instance_free(i);
+        venv_mgr_no_memory(m);
         return NULL;
     }
     return i;
 }
 
-void instance_touch(venv_manager *m, instance *i)
+void venv_mgr_instance_touch(venv_manager *m, instance *i)
 {
     if (i->dirty)
         return;
@@ -74,7 +74,7 @@ void instance_touch(venv_manager *m, instance *i)
         size_t capacity = m->dirty_instance_capacity ? m->dirty_instance_capacity * 2 : 8;
         instance **grown = realloc(m->dirty_instances, capacity * sizeof *grown);
         if (!grown) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return;
         }
         m->dirty_instances = grown;
@@ -85,12 +85,12 @@ void instance_touch(venv_manager *m, instance *i)
 }
 
 /* The one place where a state changes. */
-void instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason)
+void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason)
 {
     if (i->state == state)
         return;
     if (!venv_instance_may_become(i->state, state)) {
-        effect_log(m, VENV_LOG_ERROR, "instance %s cannot become %s from %s: left as it is", i->name,
+        venv_mgr_effect_log(m, VENV_LOG_ERROR, "instance %s cannot become %s from %s: left as it is", i->name,
                    venv_instance_state_name(state), venv_instance_state_name(i->state));
         return;
     }
@@ -98,34 +98,34 @@ void instance_set(venv_manager *m, instance *i, venv_instance_state state, const
     i->state = state;
     i->since = m->now.mono;
     i->since_wall = m->now.wall;
-    set_reason(i->reason, reason);
+    venv_mgr_set_reason(i->reason, reason);
     if (venv_instance_is_final(state))
         i->retry = VENV_INSTANT_NEVER;
-    instance_touch(m, i);
+    venv_mgr_instance_touch(m, i);
     venv_triggers_note_instances(m->triggers, i->environment);
     char kind[48];
     snprintf(kind, sizeof kind, "instance-%s", venv_instance_state_name(state));
     venv_id cause = !venv_id_is_none(i->stop) ? i->stop : i->start;
-    event_add(m, kind, i->name, cause, venv_value_null(), "%s%s%s: %s → %s%s%s", i->name, i->node ? " on " : "",
+    venv_mgr_event_add(m, kind, i->name, cause, venv_value_null(), "%s%s%s: %s → %s%s%s", i->name, i->node ? " on " : "",
               i->node ? i->node : "", venv_instance_state_name(was), venv_instance_state_name(state),
               i->reason[0] ? ": " : "", i->reason);
 }
 
 /* ENVIRONMENT-N, with an N that was never used before. */
-bool instance_next_name(venv_manager *m, const char *environment, char *name, size_t size)
+bool venv_mgr_instance_next_name(venv_manager *m, const char *environment, char *name, size_t size)
 {
     uint64_t *last = venv_table_find(m->counters, environment, strlen(environment));
     if (!last) {
         last = calloc(1, sizeof *last);
         if (!last || venv_table_add(m->counters, environment, strlen(environment), last, NULL) != VENV_OK) {
             free(last);
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return false;
         }
     }
     do
         snprintf(name, size, "%.*s-%llu", VENV_NAME_MAX - 20, environment, (unsigned long long)++*last);
-    while (instance_named(m, name));
+    while (venv_mgr_instance_named(m, name));
     char key[VENV_NAME_MAX + 8];
     snprintf(key, sizeof key, "name/%s", environment);
     venv_map_builder map;
@@ -133,8 +133,8 @@ bool instance_next_name(venv_manager *m, const char *environment, char *name, si
     venv_map_init(&map);
     venv_map_put(&map, "last", venv_value_uint(*last));
     if (venv_value_string_z(key, &text, NULL) != VENV_OK)
-        no_memory(m);
-    effect_put(m, VENV_ROWS_META, text, take_map(m, &map));
+        venv_mgr_no_memory(m);
+    venv_mgr_effect_put(m, VENV_ROWS_META, text, venv_mgr_take_map(m, &map));
     return true;
 }
 
@@ -142,11 +142,11 @@ bool instance_next_name(venv_manager *m, const char *environment, char *name, si
 
 static peer *node_peer(venv_manager *m, const instance *i)
 {
-    const agent *a = i->node ? agent_find(m, i->node) : NULL;
-    return a && a->peer ? peer_find(m, a->peer) : NULL;
+    const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
+    return a && a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
 }
 
-void instance_send_start(venv_manager *m, instance *i)
+void venv_mgr_instance_send_start(venv_manager *m, instance *i)
 {
     peer *p = node_peer(m, i);
     if (!p)
@@ -160,11 +160,11 @@ void instance_send_start(venv_manager *m, instance *i)
     venv_map_put_z(&map, "environment", i->environment);
     venv_map_put(&map, "definition", venv_value_ref(&i->definition));
     i->start_sent = true;
-    i->retry = after(m, m->config->action_timeout);
-    sender_send(m, p, VENV_MSG_MACHINE_START, 0, take_map(m, &map));
+    i->retry = venv_mgr_after(m, m->config->action_timeout);
+    venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_START, 0, venv_mgr_take_map(m, &map));
 }
 
-void instance_send_stop(venv_manager *m, instance *i)
+void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
 {
     peer *p = node_peer(m, i);
     if (!p)
@@ -177,26 +177,26 @@ void instance_send_stop(venv_manager *m, instance *i)
     if (!i->force)
         venv_map_put(&map, "grace", venv_value_from_span(i->grace));
     i->stop_sent = true;
-    i->retry = after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
-    sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, take_map(m, &map));
+    i->retry = venv_mgr_after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
+    venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map));
 }
 
 /* The deeds that asked for it have an end when the instance has. */
-void instance_end_deeds(venv_manager *m, instance *i)
+void venv_mgr_instance_end_deeds(venv_manager *m, instance *i)
 {
-    deed *start = deed_find(m, i->start), *stop = deed_find(m, i->stop);
+    deed *start = venv_mgr_deed_find(m, i->start), *stop = venv_mgr_deed_find(m, i->stop);
     bool up = i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_PAUSED;
     bool final = venv_instance_is_final(i->state);
-    if (start && deed_is_open(start)) {
+    if (start && venv_mgr_deed_is_open(start)) {
         if (up || i->confirmed)
-            deed_end(m, start, VENV_OK, "");
+            venv_mgr_deed_end(m, start, VENV_OK, "");
         else if (i->state == VENV_INSTANCE_FAILED)
-            deed_end(m, start, VENV_EIO, i->reason);
+            venv_mgr_deed_end(m, start, VENV_EIO, i->reason);
         else if (final)
-            deed_end(m, start, VENV_ECANCELED, i->reason);
+            venv_mgr_deed_end(m, start, VENV_ECANCELED, i->reason);
     }
-    if (stop && deed_is_open(stop) && final)
-        deed_end(m, stop, VENV_OK, "");
+    if (stop && venv_mgr_deed_is_open(stop) && final)
+        venv_mgr_deed_end(m, stop, VENV_OK, "");
 }
 
 /* --- stop ------------------------------------------------------------------------------------------ */
@@ -205,7 +205,7 @@ void instance_end_deeds(venv_manager *m, instance *i)
  * Somebody wants it gone. What was never told to a node is over at once; a node that can be seen is
  * told; one that cannot be seen is told when it can, and until then nothing happens to the machine.
  */
-void instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace)
+void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace)
 {
     if (i->stop_wanted && !(force && !i->force))
         return;
@@ -214,13 +214,13 @@ void instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, ve
     i->force = force;
     i->grace = grace;
     i->stop_sent = false;
-    instance_touch(m, i);
-    const agent *a = i->node ? agent_find(m, i->node) : NULL;
+    venv_mgr_instance_touch(m, i);
+    const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
     switch (i->state) {
     case VENV_INSTANCE_PENDING:
     case VENV_INSTANCE_PLACING:
-        instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped before it was placed");
-        instance_end_deeds(m, i);
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped before it was placed");
+        venv_mgr_instance_end_deeds(m, i);
         return;
     case VENV_INSTANCE_STARTING:
     case VENV_INSTANCE_PREPARING:
@@ -232,24 +232,24 @@ void instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, ve
     if (!a || !a->peer || !a->machines_known || !a->reachable)
         return;
     if (i->state != VENV_INSTANCE_STOPPING)
-        instance_set(m, i, VENV_INSTANCE_STOPPING, force ? "it is destroyed" : "it is asked to shut down");
-    instance_send_stop(m, i);
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPING, force ? "it is destroyed" : "it is asked to shut down");
+    venv_mgr_instance_send_stop(m, i);
 }
 
 /* --- time ------------------------------------------------------------------------------------------ */
 
 static void retry_instance(venv_manager *m, instance *i)
 {
-    const agent *a = i->node ? agent_find(m, i->node) : NULL;
-    i->retry = after(m, RETRY);
+    const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
+    i->retry = venv_mgr_after(m, RETRY);
     if (!a || !a->peer || !a->machines_known || !a->reachable)
         return;
     if (i->state == VENV_INSTANCE_STARTING && !i->confirmed && !i->stop_wanted)
-        instance_send_start(m, i);
+        venv_mgr_instance_send_start(m, i);
     else if (i->stop_wanted && (i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_STOPPING)) {
         if (i->state == VENV_INSTANCE_STARTING)
-            instance_set(m, i, VENV_INSTANCE_STOPPING, "its start gave no result in time, and it is to stop");
-        instance_send_stop(m, i);
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPING, "its start gave no result in time, and it is to stop");
+        venv_mgr_instance_send_stop(m, i);
     }
 }
 
@@ -257,18 +257,18 @@ static void place_pending(venv_manager *m, instance *i)
 {
     if (i->retry.ns > m->now.mono.ns && i->retry.ns != VENV_INSTANT_NEVER.ns)
         return;
-    if (place_instance(m, i))
+    if (venv_mgr_place_instance(m, i))
         return;
-    i->retry = after(m, PLACE_AGAIN);
+    i->retry = venv_mgr_after(m, PLACE_AGAIN);
     if (i->give_up.ns > m->now.mono.ns)
         return;
     char why[REASON_MAX];
     snprintf(why, sizeof why, "%s", i->reason[0] ? i->reason : "no node could take it in time");
-    instance_set(m, i, VENV_INSTANCE_FAILED, why);
-    instance_end_deeds(m, i);
+    venv_mgr_instance_set(m, i, VENV_INSTANCE_FAILED, why);
+    venv_mgr_instance_end_deeds(m, i);
 }
 
-void instances_sweep(venv_manager *m)
+void venv_mgr_instances_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
@@ -283,7 +283,7 @@ void instances_sweep(venv_manager *m)
 
 /* --- rows and views -------------------------------------------------------------------------------- */
 
-venv_value instance_view(venv_manager *m, const instance *i)
+venv_value venv_mgr_instance_view(venv_manager *m, const instance *i)
 {
     venv_map_builder map;
     venv_map_init(&map);
@@ -305,10 +305,10 @@ venv_value instance_view(venv_manager *m, const instance *i)
         venv_map_put_text(&map, "console", i->console, strlen(i->console));
     if (i->stop_wanted)
         venv_map_put(&map, "stop_wanted", venv_value_bool(true));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
-venv_value instance_row(venv_manager *m, const instance *i)
+venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
 {
     venv_map_builder map;
     venv_map_init(&map);
@@ -336,13 +336,13 @@ venv_value instance_row(venv_manager *m, const instance *i)
         venv_map_put_z(&map, "asked_node", i->asked_node);
     if (i->console)
         venv_map_put_text(&map, "console", i->console, strlen(i->console));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static char *optional_text(venv_manager *m, const venv_value *row, const char *key)
 {
     venv_str text = venv_value_get_text(row, key);
-    return text.size > 0 ? copy_str(m, text) : NULL;
+    return text.size > 0 ? venv_mgr_copy_str(m, text) : NULL;
 }
 
 static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
@@ -374,17 +374,17 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->adopted = venv_value_get_bool(row, "adopted", false);
     value = venv_value_get(row, "definition");
     if (value && venv_value_dup(value, &i->definition, NULL) != VENV_OK)
-        no_memory(m);
+        venv_mgr_no_memory(m);
 }
 
-bool instance_restore(venv_manager *m, venv_id id, const venv_value *row)
+bool venv_mgr_instance_restore(venv_manager *m, venv_id id, const venv_value *row)
 {
     char name[VENV_NAME_MAX + 1], environment[VENV_NAME_MAX + 1];
     venv_instance_state state;
-    if (!fits_name(venv_value_get_text(row, "name"), name) || !fits_name(venv_value_get_text(row, "environment"), environment) ||
+    if (!venv_mgr_fits_name(venv_value_get_text(row, "name"), name) || !venv_mgr_fits_name(venv_value_get_text(row, "environment"), environment) ||
         !venv_instance_state_parse(venv_value_get_text(row, "state"), &state))
         return false;
-    instance *i = instance_new(m, id, name, environment);
+    instance *i = venv_mgr_instance_new(m, id, name, environment);
     if (!i)
         return false;
     restore_fields(m, i, row);
@@ -393,9 +393,9 @@ bool instance_restore(venv_manager *m, venv_id id, const venv_value *row)
     i->since.ns = m->now.mono.ns - (age > 0 ? age : 0);
     if (state == VENV_INSTANCE_PENDING || state == VENV_INSTANCE_PLACING) {
         i->state = VENV_INSTANCE_PENDING;
-        i->give_up = after(m, m->config->pending_timeout);
+        i->give_up = venv_mgr_after(m, m->config->pending_timeout);
     } else if (!venv_instance_is_final(state)) {
-        i->retry = after(m, RETRY);
+        i->retry = venv_mgr_after(m, RETRY);
     }
     return true;
 }

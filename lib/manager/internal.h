@@ -247,152 +247,152 @@ struct venv_manager {
 };
 
 /* effects.c */
-void no_memory(venv_manager *m);
-void effect_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body);      /* after the writes */
-void effect_send_now(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body);  /* heartbeats, refusals */
-void effect_close(venv_manager *m, peer *p, const char *reason, bool now);
-void effect_put(venv_manager *m, venv_collection collection, venv_value key, venv_value row);
-void effect_delete(venv_manager *m, venv_collection collection, venv_value key);
-void effect_append(venv_manager *m, venv_value event);
-void effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit);
-void effect_log(venv_manager *m, int level, const char *format, ...) VENV_PRINTF(3, 4);
-void effects_finish(venv_manager *m);
-venv_value id_value(venv_manager *m, venv_id id);
-venv_value take_map(venv_manager *m, venv_map_builder *map);
-venv_value take_list(venv_manager *m, venv_list_builder *list);
-char *copy_text(venv_manager *m, const char *text);
-char *copy_str(venv_manager *m, venv_str text);
-bool fits_name(venv_str text, char ret_name[VENV_NAME_MAX + 1]);
-uint64_t next_number(venv_manager *m);
-venv_instant after(venv_manager *m, venv_span span);
-void set_reason(char *reason, const char *text);
+void venv_mgr_no_memory(venv_manager *m);
+void venv_mgr_effect_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body);      /* after the writes */
+void venv_mgr_effect_send_now(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body);  /* heartbeats, refusals */
+void venv_mgr_effect_close(venv_manager *m, peer *p, const char *reason, bool now);
+void venv_mgr_effect_put(venv_manager *m, venv_collection collection, venv_value key, venv_value row);
+void venv_mgr_effect_delete(venv_manager *m, venv_collection collection, venv_value key);
+void venv_mgr_effect_append(venv_manager *m, venv_value event);
+void venv_mgr_effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit);
+void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...) VENV_PRINTF(3, 4);
+void venv_mgr_effects_finish(venv_manager *m);
+venv_value venv_mgr_id_value(venv_manager *m, venv_id id);
+venv_value venv_mgr_take_map(venv_manager *m, venv_map_builder *map);
+venv_value venv_mgr_take_list(venv_manager *m, venv_list_builder *list);
+char *venv_mgr_copy_text(venv_manager *m, const char *text);
+char *venv_mgr_copy_str(venv_manager *m, venv_str text);
+bool venv_mgr_fits_name(venv_str text, char ret_name[VENV_NAME_MAX + 1]);
+uint64_t venv_mgr_next_number(venv_manager *m);
+venv_instant venv_mgr_after(venv_manager *m, venv_span span);
+void venv_mgr_set_reason(char *reason, const char *text);
 
 /* sender.c */
-void sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body); /* to agents, spaced */
-void sender_run(venv_manager *m);
-void sender_forget(venv_manager *m, uint64_t peer);
-void sender_free(venv_manager *m);
-venv_instant sender_deadline(const venv_manager *m);
+void venv_mgr_sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body); /* to agents, spaced */
+void venv_mgr_sender_run(venv_manager *m);
+void venv_mgr_sender_forget(venv_manager *m, uint64_t peer);
+void venv_mgr_sender_free(venv_manager *m);
+venv_instant venv_mgr_sender_deadline(const venv_manager *m);
 
 /* events.c */
-void event_add(venv_manager *m, const char *kind, const char *subject, venv_id cause, venv_value detail,
+void venv_mgr_event_add(venv_manager *m, const char *kind, const char *subject, venv_id cause, venv_value detail,
                const char *format, ...) VENV_PRINTF(6, 7);
-void events_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
-void events_history(venv_manager *m, uint64_t token, const venv_value *rows);
-void events_forget_peer(venv_manager *m, uint64_t peer);
+void venv_mgr_events_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
+void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *rows);
+void venv_mgr_events_forget_peer(venv_manager *m, uint64_t peer);
 
 /* peers.c */
-void peer_up(venv_manager *m, const venv_manager_event *event);
-void peer_down(venv_manager *m, uint64_t number, const char *reason);
-void peer_frame(venv_manager *m, const venv_manager_event *event);
-void peers_sweep(venv_manager *m);
-peer *peer_find(venv_manager *m, uint64_t number);
-void peer_free(peer *p);
+void venv_mgr_peer_up(venv_manager *m, const venv_manager_event *event);
+void venv_mgr_peer_down(venv_manager *m, uint64_t number, const char *reason);
+void venv_mgr_peer_frame(venv_manager *m, const venv_manager_event *event);
+void venv_mgr_peers_sweep(venv_manager *m);
+peer *venv_mgr_peer_find(venv_manager *m, uint64_t number);
+void venv_mgr_peer_free(peer *p);
 
 /* agents.c */
-agent *agent_find(venv_manager *m, const char *name);
-venv_rc agent_check_hello(const venv_value *body, venv_error *err);
-void agent_hello(venv_manager *m, peer *p, const venv_value *body);
-void agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
-void agent_gone(venv_manager *m, agent *a, const char *reason);
-void agent_touch(venv_manager *m, agent *a);   /* its row changed */
-bool agent_is_connected(venv_manager *m, const agent *a);
-void agent_restore(venv_manager *m, const char *name, const venv_value *row);
-void agent_free(agent *a);
-void agents_sweep(venv_manager *m);
-void agent_store_propval(venv_manager *m, agent *a, const venv_value *body);
-void membership_changed(void *user, const venv_membership *event);
-bool agent_is_unseen(const agent *a);
+agent *venv_mgr_agent_find(venv_manager *m, const char *name);
+venv_rc venv_mgr_agent_check_hello(const venv_value *body, venv_error *err);
+void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body);
+void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
+void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason);
+void venv_mgr_agent_touch(venv_manager *m, agent *a);   /* its row changed */
+bool venv_mgr_agent_is_connected(venv_manager *m, const agent *a);
+void venv_mgr_agent_restore(venv_manager *m, const char *name, const venv_value *row);
+void venv_mgr_agent_free(agent *a);
+void venv_mgr_agents_sweep(venv_manager *m);
+void venv_mgr_agent_store_propval(venv_manager *m, agent *a, const venv_value *body);
+void venv_mgr_membership_changed(void *user, const venv_membership *event);
+bool venv_mgr_agent_is_unseen(const agent *a);
 
 /* world.c */
-venv_trigger_world world_of(venv_manager *m);
-void world_stale(venv_manager *m, agent *a);   /* a: NULL for "the list" */
-venv_expr_answer world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
+venv_trigger_world venv_mgr_world_of(venv_manager *m);
+void venv_mgr_world_stale(venv_manager *m, agent *a);   /* a: NULL for "the list" */
+venv_expr_answer venv_mgr_world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
 
 /* instances.c */
-instance *instance_find(venv_manager *m, venv_id id);
-instance *instance_named(venv_manager *m, const char *name);
-instance *instance_new(venv_manager *m, venv_id id, const char *name, const char *environment);
-void instance_free(instance *i);
-void instance_touch(venv_manager *m, instance *i);
-void instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason);
-void instance_send_start(venv_manager *m, instance *i);
-void instance_send_stop(venv_manager *m, instance *i);
-void instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace);
-void instances_sweep(venv_manager *m);
-bool instance_restore(venv_manager *m, venv_id id, const venv_value *row);
-venv_value instance_row(venv_manager *m, const instance *i);
-venv_value instance_view(venv_manager *m, const instance *i);
-bool instance_next_name(venv_manager *m, const char *environment, char *name, size_t size);
-void instance_end_deeds(venv_manager *m, instance *i);
+instance *venv_mgr_instance_find(venv_manager *m, venv_id id);
+instance *venv_mgr_instance_named(venv_manager *m, const char *name);
+instance *venv_mgr_instance_new(venv_manager *m, venv_id id, const char *name, const char *environment);
+void venv_mgr_instance_free(instance *i);
+void venv_mgr_instance_touch(venv_manager *m, instance *i);
+void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason);
+void venv_mgr_instance_send_start(venv_manager *m, instance *i);
+void venv_mgr_instance_send_stop(venv_manager *m, instance *i);
+void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace);
+void venv_mgr_instances_sweep(venv_manager *m);
+bool venv_mgr_instance_restore(venv_manager *m, venv_id id, const venv_value *row);
+venv_value venv_mgr_instance_row(venv_manager *m, const instance *i);
+venv_value venv_mgr_instance_view(venv_manager *m, const instance *i);
+bool venv_mgr_instance_next_name(venv_manager *m, const char *environment, char *name, size_t size);
+void venv_mgr_instance_end_deeds(venv_manager *m, instance *i);
 
 /* place.c */
-bool place_instance(venv_manager *m, instance *i);
-venv_value place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);
+bool venv_mgr_place_instance(venv_manager *m, instance *i);
+venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);
 
 /* reconcile.c */
-void reconcile_machines(venv_manager *m, agent *a, const venv_value *body);
-void reconcile_result(venv_manager *m, agent *a, const venv_value *body);
-void reconcile_lost(venv_manager *m, agent *a);
+void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *body);
+void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body);
+void venv_mgr_reconcile_lost(venv_manager *m, agent *a);
 
 /* deeds.c */
-deed *deed_find(venv_manager *m, venv_id id);
-deed *deed_new(venv_manager *m, venv_id id, venv_id parent, const char *kind, const char *subject, const char *by);
-void deed_touch(venv_manager *m, deed *d);
-void deed_run(venv_manager *m, deed *d, venv_span timeout);
-void deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error);
-void deed_free(deed *d);
-bool deed_restore(venv_manager *m, venv_id id, const venv_value *row);
-venv_value deed_row(venv_manager *m, const deed *d);
-venv_value deed_view(venv_manager *m, const deed *d, bool whole);
-bool deed_is_open(const deed *d);
-void deeds_sweep(venv_manager *m);
-void deeds_retention(venv_manager *m);
-venv_rc rc_parse(venv_str name);
+deed *venv_mgr_deed_find(venv_manager *m, venv_id id);
+deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char *kind, const char *subject, const char *by);
+void venv_mgr_deed_touch(venv_manager *m, deed *d);
+void venv_mgr_deed_run(venv_manager *m, deed *d, venv_span timeout);
+void venv_mgr_deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error);
+void venv_mgr_deed_free(deed *d);
+bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row);
+venv_value venv_mgr_deed_row(venv_manager *m, const deed *d);
+venv_value venv_mgr_deed_view(venv_manager *m, const deed *d, bool whole);
+bool venv_mgr_deed_is_open(const deed *d);
+void venv_mgr_deeds_sweep(venv_manager *m);
+void venv_mgr_deeds_retention(venv_manager *m);
+venv_rc venv_mgr_rc_parse(venv_str name);
 
 /* calls.c */
-gather *gather_new(venv_manager *m, peer *p, uint64_t request, int16_t type, venv_id deed_id, venv_span timeout);
-bool gather_add(venv_manager *m, gather *g, const char *agent_name, const char *label, size_t *ret_item);
-void gather_call(venv_manager *m, gather *g, size_t item, agent *a, int16_t type, venv_value body);
-void gather_fail(venv_manager *m, gather *g, size_t item, venv_rc rc, const char *text);
-void gather_set(venv_manager *m, gather *g, size_t item, venv_value value);
-void gather_finish(venv_manager *m, gather *g);
-bool call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
-void calls_forget_peer(venv_manager *m, uint64_t peer);
-void gathers_sweep(venv_manager *m);
-void gather_free(gather *g);
-gather *gather_of_deed(venv_manager *m, venv_id id);
+gather *venv_mgr_gather_new(venv_manager *m, peer *p, uint64_t request, int16_t type, venv_id deed_id, venv_span timeout);
+bool venv_mgr_gather_add(venv_manager *m, gather *g, const char *agent_name, const char *label, size_t *ret_item);
+void venv_mgr_gather_call(venv_manager *m, gather *g, size_t item, agent *a, int16_t type, venv_value body);
+void venv_mgr_gather_fail(venv_manager *m, gather *g, size_t item, venv_rc rc, const char *text);
+void venv_mgr_gather_set(venv_manager *m, gather *g, size_t item, venv_value value);
+void venv_mgr_gather_finish(venv_manager *m, gather *g);
+bool venv_mgr_call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
+void venv_mgr_calls_forget_peer(venv_manager *m, uint64_t peer);
+void venv_mgr_gathers_sweep(venv_manager *m);
+void venv_mgr_gather_free(gather *g);
+gather *venv_mgr_gather_of_deed(venv_manager *m, venv_id id);
 
 /* verbs.c: what users and triggers can ask for, done in one place. `deed` carries id, parent and who. */
-venv_rc verb_start(venv_manager *m, deed *d, const char *environment, const char *node, int64_t count, venv_error *err);
-venv_rc verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
-venv_rc verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);
-venv_rc verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err);
-venv_rc verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
-venv_rc verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err);
-venv_environment *environment_find(venv_manager *m, const char *name);
+venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment, const char *node, int64_t count, venv_error *err);
+venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
+venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);
+venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err);
+venv_rc venv_mgr_verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
+venv_rc venv_mgr_verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err);
+venv_environment *venv_mgr_environment_find(venv_manager *m, const char *name);
 
 /* fire.c */
-void triggers_run(venv_manager *m);
+void venv_mgr_triggers_run(venv_manager *m);
 
 /* requests.c */
-void user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
-void request_result(venv_manager *m, peer *p, uint64_t request, venv_value body);
-void request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err);
-void request_remember(venv_manager *m, venv_id id, int16_t type, const char *by, const venv_value *body);
-void request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body);
-void waiters_check(venv_manager *m);
-void waiters_forget_peer(venv_manager *m, uint64_t peer);
-void requests_retention(venv_manager *m);
+void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
+void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body);
+void venv_mgr_request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err);
+void venv_mgr_request_remember(venv_manager *m, venv_id id, int16_t type, const char *by, const venv_value *body);
+void venv_mgr_request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body);
+void venv_mgr_waiters_check(venv_manager *m);
+void venv_mgr_waiters_forget_peer(venv_manager *m, uint64_t peer);
+void venv_mgr_requests_retention(venv_manager *m);
 
 /* lists.c */
-venv_rc list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err);
-venv_rc show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *ret_item, venv_error *err);
-venv_value status_view(venv_manager *m);
-venv_value property_view(venv_manager *m, const agent *a, const kept_property *p);
+venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err);
+venv_rc venv_mgr_show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *ret_item, venv_error *err);
+venv_value venv_mgr_status_view(venv_manager *m);
+venv_value venv_mgr_property_view(venv_manager *m, const agent *a, const kept_property *p);
 
 /* rows.c */
-venv_rc rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err);
-void rows_flush(venv_manager *m);
+venv_rc venv_mgr_rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err);
+void venv_mgr_rows_flush(venv_manager *m);
 
 #endif

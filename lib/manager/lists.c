@@ -9,7 +9,7 @@
 
 /* --- views of one thing --------------------------------------------------------------------------------- */
 
-venv_value property_view(venv_manager *m, const agent *a, const kept_property *p)
+venv_value venv_mgr_property_view(venv_manager *m, const agent *a, const kept_property *p)
 {
     venv_map_builder map;
     venv_map_init(&map);
@@ -29,7 +29,7 @@ venv_value property_view(venv_manager *m, const agent *a, const kept_property *p
         venv_map_put_text(&map, "reason", p->reason, strlen(p->reason));
     else if (!a->peer)
         venv_map_put_z(&map, "reason", "the agent is not connected");
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static int64_t instances_on(venv_manager *m, const char *node)
@@ -55,7 +55,7 @@ static venv_value agent_view(venv_manager *m, const agent *a, bool whole)
         venv_list_add_text(&list, venv_groups_group_of(member, i));
     venv_map_put_z(&map, "name", a->name);
     venv_map_put_z(&map, "state", venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
-    venv_map_put(&map, "groups", take_list(m, &list));
+    venv_map_put(&map, "groups", venv_mgr_take_list(m, &list));
     if (member) {
         venv_map_put(&map, "since", venv_value_from_wall((venv_wall){ m->now.wall.ns - (m->now.mono.ns - member->since.ns) }));
         if (member->heard_wall.ns != 0)
@@ -77,13 +77,13 @@ static venv_value agent_view(venv_manager *m, const agent *a, bool whole)
     if (whole) {
         venv_list_init(&list);
         for (size_t i = 0; i < a->property_count; i++)
-            venv_list_add(&list, property_view(m, a, &a->properties[i]));
-        venv_map_put(&map, "values", take_list(m, &list));
+            venv_list_add(&list, venv_mgr_property_view(m, a, &a->properties[i]));
+        venv_map_put(&map, "values", venv_mgr_take_list(m, &list));
         if (!venv_id_is_none(a->machine))
             venv_map_put_id(&map, "machine", a->machine);
         venv_map_put(&map, "dropped", venv_value_int((int64_t)a->dropped));
     }
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_value group_view(venv_manager *m, const char *name)
@@ -99,9 +99,9 @@ static venv_value group_view(venv_manager *m, const char *name)
         connected += member->state != VENV_MEMBER_LOST;
     }
     venv_map_put_z(&map, "name", name);
-    venv_map_put(&map, "agents", take_list(m, &list));
+    venv_map_put(&map, "agents", venv_mgr_take_list(m, &list));
     venv_map_put(&map, "connected", venv_value_int(connected));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_value environment_view(venv_manager *m, const venv_environment *environment, bool whole)
@@ -127,12 +127,12 @@ static venv_value environment_view(venv_manager *m, const venv_environment *envi
     venv_value definition = venv_value_null();
     if (whole && venv_environment_to_value(environment, &definition, NULL) == VENV_OK)
         venv_map_put(&map, "definition", definition);
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_value instance_whole(venv_manager *m, const instance *i)
 {
-    venv_value view = instance_view(m, i);
+    venv_value view = venv_mgr_instance_view(m, i);
     venv_map_builder map;
     venv_map_init(&map);
     const venv_value *key, *value;
@@ -144,7 +144,7 @@ static venv_value instance_whole(venv_manager *m, const instance *i)
     if (!venv_id_is_none(i->stop))
         venv_map_put_id(&map, "stop_action", i->stop);
     venv_value_unref(&view);
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 /* --- lists ------------------------------------------------------------------------------------------------ */
@@ -179,7 +179,7 @@ static void list_instances(venv_manager *m, venv_list_builder *list)
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item))
-        venv_list_add(list, instance_view(m, item));
+        venv_list_add(list, venv_mgr_instance_view(m, item));
 }
 
 static venv_value trigger_row(venv_manager *m, const venv_value *whole, const venv_value *unit)
@@ -201,7 +201,7 @@ static venv_value trigger_row(venv_manager *m, const venv_value *whole, const ve
     const venv_value *element = unit ? venv_value_get(unit, "unit") : NULL;
     if (element && venv_value_peek_text(element).size > 0)
         venv_map_put(&map, "element", venv_value_ref(element));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static void list_triggers(venv_manager *m, venv_list_builder *list)
@@ -210,7 +210,7 @@ static void list_triggers(venv_manager *m, venv_list_builder *list)
     for (size_t i = 0; (name = venv_triggers_name(m->triggers, i)); i++) {
         venv_value whole = venv_value_null();
         if (venv_triggers_describe(m->triggers, name, m->now, &whole, NULL) != VENV_OK) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return;
         }
         const venv_value *units = venv_value_get(&whole, "units");
@@ -228,7 +228,7 @@ static void list_deeds(venv_manager *m, venv_list_builder *list)
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->deeds, &cursor, NULL, &item))
-        venv_list_add(list, deed_view(m, item, false));
+        venv_list_add(list, venv_mgr_deed_view(m, item, false));
 }
 
 static const struct {
@@ -296,7 +296,7 @@ static venv_value sorted(venv_manager *m, const venv_value *list, const char *ke
     size_t count = venv_value_count(list);
     sort_item *items = calloc(count + 1, sizeof *items);
     if (!items) {
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return venv_value_null();
     }
     for (size_t i = 0; i < count; i++) {
@@ -309,7 +309,7 @@ static venv_value sorted(venv_manager *m, const venv_value *list, const char *ke
     for (size_t i = 0; i < count; i++)
         venv_list_add(&out, venv_value_ref(items[i].value));
     free(items);
-    return take_list(m, &out);
+    return venv_mgr_take_list(m, &out);
 }
 
 static bool is_word(venv_str text, const char *word)
@@ -323,7 +323,7 @@ static venv_rc no_such_kind(venv_str what, venv_error *err)
                           "instances triggers actions", (int)(what.size < 32 ? what.size : 32), what.data ? what.data : "");
 }
 
-venv_rc list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err)
+venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err)
 {
     for (size_t k = 0; k < VENV_COUNT_OF(kinds); k++) {
         if (!is_word(what, kinds[k].many))
@@ -331,7 +331,7 @@ venv_rc list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_
         venv_list_builder list;
         venv_list_init(&list);
         kinds[k].list(m, &list);
-        venv_value all = take_list(m, &list);
+        venv_value all = venv_mgr_take_list(m, &list);
         *ret_items = sorted(m, &all, kinds[k].key);
         venv_value_unref(&all);
         return VENV_OK;
@@ -344,7 +344,7 @@ static const deed *deed_by_text(venv_manager *m, venv_str name)
 {
     venv_id id;
     if (venv_id_parse(name, &id))
-        return deed_find(m, id);
+        return venv_mgr_deed_find(m, id);
     size_t cursor = 0;
     void *item;
     char text[VENV_ID_TEXT_SIZE];
@@ -354,7 +354,7 @@ static const deed *deed_by_text(venv_manager *m, venv_str name)
     return NULL;
 }
 
-venv_rc show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *ret_item, venv_error *err)
+venv_rc venv_mgr_show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *ret_item, venv_error *err)
 {
     char text[VENV_NAME_MAX + 1] = "";
     if (name.size > 0 && name.size <= VENV_NAME_MAX && !memchr(name.data, '\0', name.size)) {
@@ -367,16 +367,16 @@ venv_rc show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *re
         known = known || is_word(what, kinds[k].one);
     if (!known)
         return no_such_kind(what, err);
-    if (is_word(what, "agent") && agent_find(m, text))
-        found = agent_view(m, agent_find(m, text), true);
+    if (is_word(what, "agent") && venv_mgr_agent_find(m, text))
+        found = agent_view(m, venv_mgr_agent_find(m, text), true);
     else if (is_word(what, "group") && venv_groups_size(m->groups, text) > 0)
         found = group_view(m, text);
-    else if (is_word(what, "environment") && environment_find(m, text))
-        found = environment_view(m, environment_find(m, text), true);
-    else if (is_word(what, "instance") && instance_named(m, text))
-        found = instance_whole(m, instance_named(m, text));
+    else if (is_word(what, "environment") && venv_mgr_environment_find(m, text))
+        found = environment_view(m, venv_mgr_environment_find(m, text), true);
+    else if (is_word(what, "instance") && venv_mgr_instance_named(m, text))
+        found = instance_whole(m, venv_mgr_instance_named(m, text));
     else if (is_word(what, "action") && deed_by_text(m, name))
-        found = deed_view(m, deed_by_text(m, name), true);
+        found = venv_mgr_deed_view(m, deed_by_text(m, name), true);
     else if (is_word(what, "trigger")) {
         venv_rc rc = venv_triggers_describe(m->triggers, text, m->now, &found, err);
         if (rc != VENV_OK)
@@ -405,7 +405,7 @@ static venv_value instances_status(venv_manager *m)
     for (int s = 0; s < VENV_INSTANCE__COUNT; s++)
         if (counts[s] > 0)
             venv_map_put(&map, venv_instance_state_name((venv_instance_state)s), venv_value_int(counts[s]));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_value triggers_status(venv_manager *m)
@@ -415,7 +415,7 @@ static venv_value triggers_status(venv_manager *m)
     for (size_t i = 0; (name = venv_triggers_name(m->triggers, i)); i++) {
         venv_value whole = venv_value_null();
         if (venv_triggers_describe(m->triggers, name, m->now, &whole, NULL) != VENV_OK) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             break;
         }
         const venv_value *state = venv_value_get(&whole, "state");
@@ -428,7 +428,7 @@ static venv_value triggers_status(venv_manager *m)
     venv_map_put(&map, "total", venv_value_int((int64_t)venv_triggers_count(m->triggers)));
     venv_map_put(&map, "firing", venv_value_int(firing));
     venv_map_put(&map, "failing", venv_value_int(failing));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_value manager_status(venv_manager *m)
@@ -442,10 +442,10 @@ static venv_value manager_status(venv_manager *m)
     venv_map_put_id(&map, "boot", m->boot);
     venv_map_put(&map, "since", venv_value_from_wall(m->started.wall));
     venv_map_put(&map, "wall", venv_value_from_wall(m->now.wall));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
-venv_value status_view(venv_manager *m)
+venv_value venv_mgr_status_view(venv_manager *m)
 {
     int64_t connected = 0, known = 0, open = 0, dropped = 0;
     size_t cursor = 0;
@@ -458,7 +458,7 @@ venv_value status_view(venv_manager *m)
     void *item;
     cursor = 0;
     while (venv_table_next(m->deeds, &cursor, NULL, &item))
-        open += deed_is_open(item);
+        open += venv_mgr_deed_is_open(item);
     venv_map_builder map, agents, actions;
     venv_map_init(&agents);
     venv_map_put(&agents, "connected", venv_value_int(connected));
@@ -467,14 +467,14 @@ venv_value status_view(venv_manager *m)
     venv_map_put(&actions, "open", venv_value_int(open));
     venv_map_init(&map);
     venv_map_put(&map, "manager", manager_status(m));
-    venv_map_put(&map, "agents", take_map(m, &agents));
+    venv_map_put(&map, "agents", venv_mgr_take_map(m, &agents));
     venv_map_put(&map, "groups", venv_value_int((int64_t)venv_groups_group_count(m->groups)));
     venv_map_put(&map, "environments", venv_value_int((int64_t)venv_table_count(m->environments)));
     venv_map_put(&map, "instances", instances_status(m));
     venv_map_put(&map, "triggers", triggers_status(m));
-    venv_map_put(&map, "actions", take_map(m, &actions));
+    venv_map_put(&map, "actions", venv_mgr_take_map(m, &actions));
     venv_map_put(&map, "revision", venv_value_uint(m->revision));
     if (dropped > 0)
         venv_map_put(&map, "dropped", venv_value_int(dropped));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }

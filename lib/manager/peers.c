@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-peer *peer_find(venv_manager *m, uint64_t number)
+peer *venv_mgr_peer_find(venv_manager *m, uint64_t number)
 {
     return venv_table_find(m->peers, &number, sizeof number);
 }
 
-void peer_free(peer *p)
+void venv_mgr_peer_free(peer *p)
 {
     if (!p)
         return;
@@ -22,20 +22,20 @@ void peer_free(peer *p)
     free(p);
 }
 
-void peer_up(venv_manager *m, const venv_manager_event *event)
+void venv_mgr_peer_up(venv_manager *m, const venv_manager_event *event)
 {
-    if (peer_find(m, event->peer))
+    if (venv_mgr_peer_find(m, event->peer))
         return;
     peer *p = calloc(1, sizeof *p);
     if (p) {
         p->number = event->peer;
         p->role = event->role;
-        p->name = copy_text(m, event->text);
-        p->address = copy_text(m, event->address);
+        p->name = venv_mgr_copy_text(m, event->text);
+        p->address = venv_mgr_copy_text(m, event->address);
     }
     if (!p || !p->name || !p->address) {
-        peer_free(p);
-        no_memory(m);
+        venv_mgr_peer_free(p);
+        venv_mgr_no_memory(m);
         return;
     }
     venv_session_options options = { m->config->first_frame, m->config->heartbeat, m->config->lost };
@@ -44,46 +44,46 @@ void peer_up(venv_manager *m, const venv_manager_event *event)
     if (rc == VENV_OK)
         return;
     if (rc == VENV_ENOMEM)
-        no_memory(m);
-    effect_log(m, VENV_LOG_WARNING, "%s %s at %s is refused: %u connections are the most", venv_role_name(p->role), p->name,
+        venv_mgr_no_memory(m);
+    venv_mgr_effect_log(m, VENV_LOG_WARNING, "%s %s at %s is refused: %u connections are the most", venv_role_name(p->role), p->name,
                p->address, PEERS_MAX);
-    effect_close(m, p, "too many connections", true);
-    peer_free(p);
+    venv_mgr_effect_close(m, p, "too many connections", true);
+    venv_mgr_peer_free(p);
 }
 
-void peer_down(venv_manager *m, uint64_t number, const char *reason)
+void venv_mgr_peer_down(venv_manager *m, uint64_t number, const char *reason)
 {
     peer *p = venv_table_remove(m->peers, &number, sizeof number);
     if (!p)
         return;
     if (p->follows)
         m->followers--;
-    sender_forget(m, number);
-    events_forget_peer(m, number);
-    waiters_forget_peer(m, number);
+    venv_mgr_sender_forget(m, number);
+    venv_mgr_events_forget_peer(m, number);
+    venv_mgr_waiters_forget_peer(m, number);
     if (p->agent && p->agent->peer == number) {
         p->agent->peer = 0;
-        calls_forget_peer(m, number);
-        agent_gone(m, p->agent, reason && reason[0] ? reason : "the connection ended");
+        venv_mgr_calls_forget_peer(m, number);
+        venv_mgr_agent_gone(m, p->agent, reason && reason[0] ? reason : "the connection ended");
     }
-    peer_free(p);
+    venv_mgr_peer_free(p);
 }
 
 static void close_peer(venv_manager *m, peer *p, const char *reason)
 {
     if (p->closing)
         return;
-    effect_log(m, VENV_LOG_WARNING, "%s %s at %s is closed: %s", venv_role_name(p->role), p->name, p->address, reason);
-    effect_close(m, p, reason, true);
+    venv_mgr_effect_log(m, VENV_LOG_WARNING, "%s %s at %s is closed: %s", venv_role_name(p->role), p->name, p->address, reason);
+    venv_mgr_effect_close(m, p, reason, true);
     venv_session_close(&p->session);
     /* The agent counts as gone from now on: whatever the transport still holds back is no word of it. */
     if (p->agent && p->agent->peer == p->number) {
         agent *a = p->agent;
         a->peer = 0;
         p->agent = NULL;
-        calls_forget_peer(m, p->number);
-        sender_forget(m, p->number);
-        agent_gone(m, a, reason);
+        venv_mgr_calls_forget_peer(m, p->number);
+        venv_mgr_sender_forget(m, p->number);
+        venv_mgr_agent_gone(m, a, reason);
     }
 }
 
@@ -93,7 +93,7 @@ static void refuse(venv_manager *m, peer *p, const venv_error *err)
     venv_map_init(&map);
     venv_map_put_z(&map, "rc", venv_rc_name(err->rc));
     venv_map_put_text(&map, "error", err->text, strlen(err->text));
-    effect_send_now(m, p, VENV_MSG_REFUSED, 0, take_map(m, &map));
+    venv_mgr_effect_send_now(m, p, VENV_MSG_REFUSED, 0, venv_mgr_take_map(m, &map));
     close_peer(m, p, err->text);
 }
 
@@ -106,7 +106,7 @@ static void welcome(venv_manager *m, peer *p)
     venv_map_put(&map, "wall", venv_value_from_wall(m->now.wall));
     venv_map_put(&map, "heartbeat", venv_value_from_span(m->config->heartbeat));
     venv_map_put_id(&map, "boot", m->boot);
-    effect_send_now(m, p, VENV_MSG_WELCOME, 0, take_map(m, &map));
+    venv_mgr_effect_send_now(m, p, VENV_MSG_WELCOME, 0, venv_mgr_take_map(m, &map));
     venv_session_welcomed(&p->session, m->now);
 }
 
@@ -116,7 +116,7 @@ static void welcome(venv_manager *m, peer *p)
  */
 static venv_rc check_duplicate(venv_manager *m, peer *p, agent *a, const venv_value *body, venv_error *err)
 {
-    peer *old = a && a->peer ? peer_find(m, a->peer) : NULL;
+    peer *old = a && a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
     if (!old)
         return VENV_OK;
     venv_id boot = { { 0 } }, machine = { { 0 } };
@@ -124,12 +124,12 @@ static venv_rc check_duplicate(venv_manager *m, peer *p, agent *a, const venv_va
     venv_value_get_id(body, "machine", &machine);
     bool same_machine = !venv_id_is_none(machine) && venv_id_equal(machine, a->machine);
     if (same_machine || venv_id_equal(boot, a->boot)) {
-        effect_log(m, VENV_LOG_INFO, "agent %s is back at %s; its connection from %s is closed", p->name, p->address,
+        venv_mgr_effect_log(m, VENV_LOG_INFO, "agent %s is back at %s; its connection from %s is closed", p->name, p->address,
                    old->address);
         close_peer(m, old, "the agent has connected again");
         return VENV_OK;
     }
-    event_add(m, "agent-duplicate", p->name, (venv_id){ { 0 } }, venv_value_null(),
+    venv_mgr_event_add(m, "agent-duplicate", p->name, (venv_id){ { 0 } }, venv_value_null(),
               "a second machine at %s has the certificate of agent %s, which is connected from %s: it is refused. "
               "Was a node cloned? Issue a certificate of its own for it", p->address, p->name, old->address);
     return venv_error_set(err, VENV_ECONFLICT, "an agent called %s is connected from another machine", p->name);
@@ -146,9 +146,9 @@ static void hello(venv_manager *m, peer *p, const venv_value *body)
                                 "set `name` in its configuration", p->name, (int)(name.size < 64 ? name.size : 64),
                                 name.data ? name.data : "");
         if (rc == VENV_OK)
-            rc = agent_check_hello(body, &err);
+            rc = venv_mgr_agent_check_hello(body, &err);
         if (rc == VENV_OK)
-            rc = check_duplicate(m, p, agent_find(m, p->name), body, &err);
+            rc = check_duplicate(m, p, venv_mgr_agent_find(m, p->name), body, &err);
     }
     if (rc != VENV_OK) {
         refuse(m, p, &err);
@@ -156,7 +156,7 @@ static void hello(venv_manager *m, peer *p, const venv_value *body)
     }
     welcome(m, p);
     if (p->role == VENV_ROLE_AGENT)
-        agent_hello(m, p, body);
+        venv_mgr_agent_hello(m, p, body);
 }
 
 static void dispatch(venv_manager *m, peer *p, const venv_manager_event *event)
@@ -164,16 +164,16 @@ static void dispatch(venv_manager *m, peer *p, const venv_manager_event *event)
     if (event->type == VENV_MSG_HELLO)
         hello(m, p, event->value);
     else if (event->type == VENV_MSG_UNKNOWNTYPE)
-        effect_log(m, VENV_LOG_INFO, "%s %s does not know a message that was sent to it", venv_role_name(p->role), p->name);
+        venv_mgr_effect_log(m, VENV_LOG_INFO, "%s %s does not know a message that was sent to it", venv_role_name(p->role), p->name);
     else if (p->role == VENV_ROLE_AGENT && p->agent)
-        agent_frame(m, p, event->type, event->request, event->value);
+        venv_mgr_agent_frame(m, p, event->type, event->request, event->value);
     else if (p->role == VENV_ROLE_USER)
-        user_frame(m, p, event->type, event->request, event->value);
+        venv_mgr_user_frame(m, p, event->type, event->request, event->value);
 }
 
-void peer_frame(venv_manager *m, const venv_manager_event *event)
+void venv_mgr_peer_frame(venv_manager *m, const venv_manager_event *event)
 {
-    peer *p = peer_find(m, event->peer);
+    peer *p = venv_mgr_peer_find(m, event->peer);
     if (!p || p->closing)
         return;
     if (event->known && !venv_message_allowed(p->role, VENV_ROLE_MANAGER, event->type)) {
@@ -192,12 +192,12 @@ void peer_frame(venv_manager *m, const venv_manager_event *event)
         return;
     }
     if (p->agent && venv_groups_heard(m->groups, p->name, m->now)) {
-        world_stale(m, p->agent);
+        venv_mgr_world_stale(m, p->agent);
         venv_triggers_note_agent(m->triggers, p->name);
-        event_add(m, "agent-heard", p->name, (venv_id){ { 0 } }, venv_value_null(), "agent %s is heard again", p->name);
+        venv_mgr_event_add(m, "agent-heard", p->name, (venv_id){ { 0 } }, venv_value_null(), "agent %s is heard again", p->name);
     }
     if (reply.wanted)
-        effect_send_now(m, p, reply.type, reply.request, reply.body);
+        venv_mgr_effect_send_now(m, p, reply.type, reply.request, reply.body);
     if (verdict == VENV_SESSION_PASS)
         dispatch(m, p, event);
 }
@@ -212,18 +212,18 @@ static void sweep_peer(venv_manager *m, peer *p)
             return;
         }
         if (reply.wanted)
-            effect_send_now(m, p, reply.type, reply.request, reply.body);
+            venv_mgr_effect_send_now(m, p, reply.type, reply.request, reply.body);
     }
     if (p->agent && m->now.mono.ns - p->session.heard.ns >= m->config->suspect.ns &&
         venv_groups_suspect(m->groups, p->name, m->now)) {
-        world_stale(m, p->agent);
+        venv_mgr_world_stale(m, p->agent);
         venv_triggers_note_agent(m->triggers, p->name);
-        event_add(m, "agent-suspect", p->name, (venv_id){ { 0 } }, venv_value_null(),
+        venv_mgr_event_add(m, "agent-suspect", p->name, (venv_id){ { 0 } }, venv_value_null(),
                   "agent %s has not been heard for a while", p->name);
     }
 }
 
-void peers_sweep(venv_manager *m)
+void venv_mgr_peers_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;

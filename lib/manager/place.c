@@ -25,7 +25,7 @@ typedef struct candidates {
 static venv_expr_answer ask_node(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth)
 {
     const candidate *c = user;
-    return world_agent(c->m, c->name, read, ret_value, ret_depth);
+    return venv_mgr_world_agent(c->m, c->name, read, ret_value, ret_depth);
 }
 
 static uint32_t kinds_of(const venv_value *node)
@@ -59,7 +59,7 @@ static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate
     uint64_t whole = memory > 0 ? (uint64_t)memory : 0, reserve = m->config->memory_reserve;
     double vcpus = (double)(cpus > 0 ? cpus : 0) * m->config->vcpu_overcommit;
     node->name = a->name;
-    node->connected = agent_is_connected(m, a);
+    node->connected = venv_mgr_agent_is_connected(m, a);
     node->reachable = a->machines_known && a->reachable;
     node->kinds = kinds_of(&a->node);
     node->vcpus = vcpus < UINT32_MAX ? (uint32_t)vcpus : UINT32_MAX;
@@ -87,7 +87,7 @@ static bool candidates_make(venv_manager *m, candidates *ret)
     ret->count = 0;
     if (!ret->nodes || !ret->names || !ret->verdicts) {
         candidates_free(ret);
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return false;
     }
     const venv_member *member;
@@ -106,12 +106,12 @@ static bool choose(venv_manager *m, venv_environment *environment, const char *a
     if (venv_placement_choose(environment, asked, c->nodes, c->count, m->place_context, NULL, c->verdicts, ret_index,
                               NULL) == VENV_OK)
         return true;
-    no_memory(m);
+    venv_mgr_no_memory(m);
     return false;
 }
 
 /* Try to place a pending instance and tell its node. False: it stays pending, with the reason. */
-bool place_instance(venv_manager *m, instance *i)
+bool venv_mgr_place_instance(venv_manager *m, instance *i)
 {
     venv_environment *environment = NULL;
     candidates c = { NULL, NULL, NULL, 0 };
@@ -119,8 +119,8 @@ bool place_instance(venv_manager *m, instance *i)
     venv_error err = { 0 };
     /* The definition of when it was asked for: a changed configuration makes new instances, not other old ones. */
     if (venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, &err) != VENV_OK) {
-        instance_set(m, i, VENV_INSTANCE_FAILED, err.text);
-        instance_end_deeds(m, i);
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_FAILED, err.text);
+        venv_mgr_instance_end_deeds(m, i);
         return true;
     }
     if (!candidates_make(m, &c)) {
@@ -131,23 +131,23 @@ bool place_instance(venv_manager *m, instance *i)
     char why[REASON_MAX];
     if (placed) {
         free(i->node);
-        i->node = copy_text(m, c.nodes[index].name);
+        i->node = venv_mgr_copy_text(m, c.nodes[index].name);
         i->epoch++;
-        instance_set(m, i, VENV_INSTANCE_PLACING, "");
-        instance_set(m, i, VENV_INSTANCE_PREPARING, "");
-        instance_set(m, i, VENV_INSTANCE_STARTING, "its node is told to start it");
-        deed *d = deed_find(m, i->start);
-        if (d && deed_is_open(d))
-            deed_run(m, d, m->config->action_timeout);
-        instance_send_start(m, i);
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_PLACING, "");
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_PREPARING, "");
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_STARTING, "its node is told to start it");
+        deed *d = venv_mgr_deed_find(m, i->start);
+        if (d && venv_mgr_deed_is_open(d))
+            venv_mgr_deed_run(m, d, m->config->action_timeout);
+        venv_mgr_instance_send_start(m, i);
     } else {
         venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
         if (c.count == 0)
             memcpy(why, "no agent has a hypervisor", sizeof "no agent has a hypervisor");
         if (strcmp(i->reason, why) != 0) {
-            set_reason(i->reason, why);
-            instance_touch(m, i);
-            event_add(m, "instance-waits", i->name, i->start, venv_value_null(), "%s waits for a node: %s", i->name, i->reason);
+            venv_mgr_set_reason(i->reason, why);
+            venv_mgr_instance_touch(m, i);
+            venv_mgr_event_add(m, "instance-waits", i->name, i->start, venv_value_null(), "%s waits for a node: %s", i->name, i->reason);
         }
     }
     candidates_free(&c);
@@ -170,11 +170,11 @@ static venv_value verdict_value(venv_manager *m, const char *node, const venv_pl
     }
     venv_placement_explain(node, v, text, sizeof text);
     venv_map_put_text(&map, "text", text, strlen(text));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 /* What a start of `count` would do: where each would go, and why not elsewhere. Changes nothing. */
-venv_value place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count)
+venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count)
 {
     candidates c = { NULL, NULL, NULL, 0 };
     venv_list_builder instances, verdicts;
@@ -197,7 +197,7 @@ venv_value place_dry_run(venv_manager *m, venv_environment *environment, const c
             venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
             venv_map_put_text(&map, "reason", why, strlen(why));
         }
-        venv_list_add(&instances, take_map(m, &map));
+        venv_list_add(&instances, venv_mgr_take_map(m, &map));
     }
     for (size_t n = 0; n < c.count; n++)
         venv_list_add(&verdicts, verdict_value(m, c.nodes[n].name, &c.verdicts[n]));
@@ -205,7 +205,7 @@ venv_value place_dry_run(venv_manager *m, venv_environment *environment, const c
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put(&map, "dry_run", venv_value_bool(true));
-    venv_map_put(&map, "instances", take_list(m, &instances));
-    venv_map_put(&map, "placement", take_list(m, &verdicts));
-    return take_map(m, &map);
+    venv_map_put(&map, "instances", venv_mgr_take_list(m, &instances));
+    venv_map_put(&map, "placement", venv_mgr_take_list(m, &verdicts));
+    return venv_mgr_take_map(m, &map);
 }

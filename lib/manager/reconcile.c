@@ -41,8 +41,8 @@ static void set_console(venv_manager *m, instance *i, const venv_value *reported
                                                      memcmp(i->console, console.data, console.size) == 0))
         return;
     free(i->console);
-    i->console = copy_str(m, console);
-    instance_touch(m, i);
+    i->console = venv_mgr_copy_str(m, console);
+    venv_mgr_instance_touch(m, i);
 }
 
 /* --- one machine that its node has ------------------------------------------------------------------- */
@@ -52,27 +52,27 @@ static void is_up(venv_manager *m, instance *i, venv_instance_state state)
     bool first = !i->confirmed;
     i->confirmed = true;
     if (first)
-        instance_touch(m, i);
+        venv_mgr_instance_touch(m, i);
     if (!i->stop_wanted) {
         i->retry = VENV_INSTANT_NEVER;
         if (i->state != state)
-            instance_set(m, i, state, i->state == VENV_INSTANCE_LOST ? "seen again" : "its node says so");
-        instance_end_deeds(m, i);
+            venv_mgr_instance_set(m, i, state, i->state == VENV_INSTANCE_LOST ? "seen again" : "its node says so");
+        venv_mgr_instance_end_deeds(m, i);
         return;
     }
     if (i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_LOST)
-        instance_set(m, i, state, "its node says so");
-    instance_end_deeds(m, i);
+        venv_mgr_instance_set(m, i, state, "its node says so");
+    venv_mgr_instance_end_deeds(m, i);
     if (i->state != VENV_INSTANCE_STOPPING)
-        instance_set(m, i, VENV_INSTANCE_STOPPING, i->force ? "it is destroyed" : "it is asked to shut down");
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPING, i->force ? "it is destroyed" : "it is asked to shut down");
     if (!i->stop_sent)
-        instance_send_stop(m, i);
+        venv_mgr_instance_send_stop(m, i);
 }
 
 /* Its definition is left on the node: remove it. The machine is not running, and never will again. */
 static void clean_up(venv_manager *m, const instance *i, const agent *a)
 {
-    peer *p = a->peer ? peer_find(m, a->peer) : NULL;
+    peer *p = a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
     if (!p || i->adopted)
         return;
     venv_map_builder map;
@@ -80,15 +80,15 @@ static void clean_up(venv_manager *m, const instance *i, const agent *a)
     venv_map_put_id(&map, "id", venv_id_is_none(i->stop) ? i->start : i->stop);
     venv_map_put_id(&map, "machine", i->id);
     venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
-    sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, take_map(m, &map));
+    venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, venv_mgr_take_map(m, &map));
 }
 
 static void has_ended(venv_manager *m, instance *i, const agent *a, venv_instance_state state, const char *reason)
 {
     if (!venv_instance_is_final(i->state)) {
         i->confirmed = i->confirmed || state == VENV_INSTANCE_STOPPED;
-        instance_set(m, i, state, reason[0] ? reason : "its guest ended");
-        instance_end_deeds(m, i);
+        venv_mgr_instance_set(m, i, state, reason[0] ? reason : "its guest ended");
+        venv_mgr_instance_end_deeds(m, i);
     }
     clean_up(m, i, a);
 }
@@ -98,7 +98,7 @@ static void runs_again(venv_manager *m, instance *i)
 {
     i->state = VENV_INSTANCE_LOST;
     i->confirmed = true;
-    event_add(m, "instance-unexpected", i->name, none, venv_value_null(), "%s counted as over, and node %s says that it runs",
+    venv_mgr_event_add(m, "instance-unexpected", i->name, none, venv_value_null(), "%s counted as over, and node %s says that it runs",
               i->name, i->node ? i->node : "?");
     is_up(m, i, VENV_INSTANCE_RUNNING);
 }
@@ -108,7 +108,7 @@ static void alarm_once(venv_manager *m, instance *i, const agent *a, const char 
     if (i->alarmed)
         return;
     i->alarmed = true;
-    event_add(m, "instance-conflict", i->name, none, venv_value_null(), "node %s reports %s %s; nothing is done: look at it",
+    venv_mgr_event_add(m, "instance-conflict", i->name, none, venv_value_null(), "node %s reports %s %s; nothing is done: look at it",
               a->name, i->name, what);
 }
 
@@ -139,7 +139,7 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         break;
     case VENV_INSTANCE_STOPPING:
         if (i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_LOST || i->state == VENV_INSTANCE_PAUSED)
-            instance_set(m, i, VENV_INSTANCE_STOPPING, "its guest shuts down");
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPING, "its guest shuts down");
         break;
     case VENV_INSTANCE_STOPPED:
     case VENV_INSTANCE_FAILED:
@@ -158,29 +158,29 @@ static void adopt(venv_manager *m, agent *a, const venv_value *machine, venv_id 
     venv_instance_state state = VENV_INSTANCE_LOST;
     text_of(machine, "state", state_name, sizeof state_name);
     venv_instance_state_parse((venv_str){ state_name, strlen(state_name) }, &state);
-    if (!fits_name(venv_value_get_text(machine, "instance"), name) ||
-        !fits_name(venv_value_get_text(machine, "environment"), environment) ||
+    if (!venv_mgr_fits_name(venv_value_get_text(machine, "instance"), name) ||
+        !venv_mgr_fits_name(venv_value_get_text(machine, "environment"), environment) ||
         venv_table_count(m->instances) >= INSTANCES_MAX)
         return;
     if (venv_instance_is_final(state))
         return; /* a definition without a guest: nothing to take in */
-    if (instance_named(m, name)) /* taken by another machine: call this one by its id */
+    if (venv_mgr_instance_named(m, name)) /* taken by another machine: call this one by its id */
         snprintf(name, sizeof name, "adopted-%02x%02x%02x%02x%02x%02x", id.bytes[0], id.bytes[1], id.bytes[2], id.bytes[3],
                  id.bytes[4], id.bytes[5]);
-    if (instance_named(m, name))
+    if (venv_mgr_instance_named(m, name))
         return;
-    instance *i = instance_new(m, id, name, environment);
+    instance *i = venv_mgr_instance_new(m, id, name, environment);
     if (!i)
         return;
-    i->node = copy_text(m, a->name);
+    i->node = venv_mgr_copy_text(m, a->name);
     i->epoch = number(machine, "epoch");
     i->vcpus = (uint32_t)number(machine, "vcpus");
     i->memory = number(machine, "memory");
     i->state = VENV_INSTANCE_LOST;
     i->confirmed = i->adopted = true;
     snprintf(i->by, sizeof i->by, "node/%s", a->name);
-    instance_touch(m, i);
-    event_add(m, "instance-adopted", i->name, none, venv_value_null(),
+    venv_mgr_instance_touch(m, i);
+    venv_mgr_event_add(m, "instance-adopted", i->name, none, venv_value_null(),
               "node %s has %s of environment %s, which was not known here: it is taken in", a->name, i->name, environment);
     venv_triggers_note_instances(m->triggers, environment);
     if (i->node)
@@ -194,13 +194,13 @@ static void missing(venv_manager *m, instance *i)
     if (venv_instance_is_final(i->state) || i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_PLACING)
         return;
     if (i->stop_wanted && (i->confirmed || i->state == VENV_INSTANCE_STOPPING || !i->start_sent)) {
-        instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
-        instance_end_deeds(m, i);
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
+        venv_mgr_instance_end_deeds(m, i);
         return;
     }
     if (i->confirmed) {
-        instance_set(m, i, VENV_INSTANCE_FAILED, "it ran, and its node no longer has it");
-        instance_end_deeds(m, i);
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_FAILED, "it ran, and its node no longer has it");
+        venv_mgr_instance_end_deeds(m, i);
         return;
     }
     if (i->start_sent || venv_id_is_none(i->start))
@@ -210,12 +210,12 @@ static void missing(venv_manager *m, instance *i)
         i->state = VENV_INSTANCE_STARTING;
         i->since = m->now.mono;
         i->since_wall = m->now.wall;
-        set_reason(i->reason, "its node can be seen again and has not started it");
-        instance_touch(m, i);
+        venv_mgr_set_reason(i->reason, "its node can be seen again and has not started it");
+        venv_mgr_instance_touch(m, i);
         venv_triggers_note_instances(m->triggers, i->environment);
     }
     if (i->state == VENV_INSTANCE_STARTING)
-        instance_send_start(m, i);
+        venv_mgr_instance_send_start(m, i);
 }
 
 /* --- the list ---------------------------------------------------------------------------------------- */
@@ -226,7 +226,7 @@ static void take_node(venv_manager *m, agent *a, const venv_value *body)
     if (node && venv_value_kind(node) == VENV_MAP) {
         venv_value copy = venv_value_null();
         if (venv_value_dup(node, &copy, NULL) != VENV_OK) {
-            no_memory(m);
+            venv_mgr_no_memory(m);
             return;
         }
         venv_value_unref(&a->node);
@@ -256,7 +256,7 @@ static void take_machines(venv_manager *m, agent *a, const venv_value *machines)
         venv_id id;
         if (!venv_value_get_id(machine, "id", &id) || venv_id_is_none(id))
             continue;
-        instance *i = instance_find(m, id);
+        instance *i = venv_mgr_instance_find(m, id);
         if (i)
             reported(m, a, i, machine);
         else
@@ -271,30 +271,30 @@ static void take_machines(venv_manager *m, agent *a, const venv_value *machines)
     }
 }
 
-void reconcile_machines(venv_manager *m, agent *a, const venv_value *body)
+void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *body)
 {
     bool reachable = venv_value_get_bool(body, "reachable", false);
     if (!a->hypervisor) {
         a->hypervisor = true;
-        agent_touch(m, a);
+        venv_mgr_agent_touch(m, a);
     }
     if (!reachable) {
         char reason[REASON_MAX], safe[REASON_MAX];
         text_of(body, "reason", reason, sizeof reason);
-        set_reason(safe, reason);
+        venv_mgr_set_reason(safe, reason);
         if (a->reachable || !a->machines_known)
-            event_add(m, "hypervisor-unreachable", a->name, none, venv_value_null(),
+            venv_mgr_event_add(m, "hypervisor-unreachable", a->name, none, venv_value_null(),
                       "the hypervisor of node %s cannot be asked: %s; its machines are left alone", a->name, safe);
-        if (!agent_is_unseen(a))
+        if (!venv_mgr_agent_is_unseen(a))
             a->unseen = m->now.mono;
         free(a->unreachable_reason);
-        a->unreachable_reason = copy_text(m, safe);
+        a->unreachable_reason = venv_mgr_copy_text(m, safe);
         a->reachable = false;
         a->machines_known = true;
         return;
     }
     if (a->machines_known && !a->reachable)
-        event_add(m, "hypervisor-reachable", a->name, none, venv_value_null(), "the hypervisor of node %s answers again", a->name);
+        venv_mgr_event_add(m, "hypervisor-reachable", a->name, none, venv_value_null(), "the hypervisor of node %s answers again", a->name);
     a->reachable = a->machines_known = true;
     a->unseen = VENV_INSTANT_NEVER;
     take_node(m, a, body);
@@ -317,14 +317,14 @@ static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *e
     if (rc == VENV_OK) {
         is_up(m, i, VENV_INSTANCE_RUNNING);
     } else if (is_definite(rc)) {
-        instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
-        instance_end_deeds(m, i);
+        venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
+        venv_mgr_instance_end_deeds(m, i);
     } else {
         /* It may run or not. The next list says so, or it is told again. */
         i->start_sent = false;
-        i->retry = after(m, (venv_span){ 10 * VENV_NS_PER_S });
-        set_reason(i->reason, error);
-        instance_touch(m, i);
+        i->retry = venv_mgr_after(m, (venv_span){ 10 * VENV_NS_PER_S });
+        venv_mgr_set_reason(i->reason, error);
+        venv_mgr_instance_touch(m, i);
     }
 }
 
@@ -335,32 +335,32 @@ static void stop_result(venv_manager *m, instance *i, venv_rc rc, const char *er
     if (rc == VENV_OK) {
         if (i->state == VENV_INSTANCE_DRAINING || i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_LOST ||
             i->state == VENV_INSTANCE_STOPPING || i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_PAUSED)
-            instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
-        instance_end_deeds(m, i);
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
+        venv_mgr_instance_end_deeds(m, i);
     } else if (is_definite(rc)) {
-        deed *d = deed_find(m, i->stop);
+        deed *d = venv_mgr_deed_find(m, i->stop);
         i->stop_wanted = i->force = i->stop_sent = false;
         if (d)
-            deed_end(m, d, rc, error);
+            venv_mgr_deed_end(m, d, rc, error);
         if (i->state == VENV_INSTANCE_STOPPING)
-            instance_set(m, i, VENV_INSTANCE_RUNNING, error);
-        instance_touch(m, i);
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_RUNNING, error);
+        venv_mgr_instance_touch(m, i);
     } else {
         i->stop_sent = false;
-        i->retry = after(m, (venv_span){ 10 * VENV_NS_PER_S });
+        i->retry = venv_mgr_after(m, (venv_span){ 10 * VENV_NS_PER_S });
     }
 }
 
-void reconcile_result(venv_manager *m, agent *a, const venv_value *body)
+void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body)
 {
     venv_id id, machine;
     char error[REASON_MAX];
     if (!venv_value_get_id(body, "id", &id) || !venv_value_get_id(body, "machine", &machine))
         return;
-    instance *i = instance_find(m, machine);
+    instance *i = venv_mgr_instance_find(m, machine);
     if (!i || !i->node || strcmp(i->node, a->name) != 0)
         return; /* not a machine of this node: no word of it counts */
-    venv_rc rc = rc_parse(venv_value_get_text(body, "rc"));
+    venv_rc rc = venv_mgr_rc_parse(venv_value_get_text(body, "rc"));
     text_of(body, "error", error, sizeof error);
     if (rc != VENV_OK && error[0] == '\0')
         snprintf(error, sizeof error, "%s", venv_rc_name(rc));
@@ -371,7 +371,7 @@ void reconcile_result(venv_manager *m, agent *a, const venv_value *body)
 }
 
 /* The machines of this node could not be seen for so long that we cannot say what they do. */
-void reconcile_lost(venv_manager *m, agent *a)
+void venv_mgr_reconcile_lost(venv_manager *m, agent *a)
 {
     size_t cursor = 0;
     void *item;
@@ -379,6 +379,6 @@ void reconcile_lost(venv_manager *m, agent *a)
         instance *i = item;
         if (!i->node || strcmp(i->node, a->name) != 0 || !venv_instance_may_become(i->state, VENV_INSTANCE_LOST))
             continue;
-        instance_set(m, i, VENV_INSTANCE_LOST, a->peer ? "the hypervisor of its node cannot be asked" : "its node is not connected");
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_LOST, a->peer ? "the hypervisor of its node cannot be asked" : "its node is not connected");
     }
 }

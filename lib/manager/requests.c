@@ -14,18 +14,18 @@
 #define EXEC_TIMEOUT  ((venv_span){ 60 * VENV_NS_PER_S })
 #define TIMEOUT_MAX   (24 * 3600 * VENV_NS_PER_S)
 
-void request_result(venv_manager *m, peer *p, uint64_t request, venv_value body)
+void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body)
 {
-    effect_send(m, p, VENV_MSG_RESULT, request, body);
+    venv_mgr_effect_send(m, p, VENV_MSG_RESULT, request, body);
 }
 
-void request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err)
+void venv_mgr_request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err)
 {
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_z(&map, "rc", venv_rc_name(err->rc));
     venv_map_put_text(&map, "error", err->text, strlen(err->text));
-    effect_send(m, p, VENV_MSG_FAILED, request, take_map(m, &map));
+    venv_mgr_effect_send(m, p, VENV_MSG_FAILED, request, venv_mgr_take_map(m, &map));
 }
 
 /* --- once for each id ---------------------------------------------------------------------------------- */
@@ -37,15 +37,15 @@ static venv_value *remembered(venv_manager *m, venv_id id)
 
 static void write_request(venv_manager *m, venv_id id, const venv_value *row)
 {
-    effect_put(m, VENV_ROWS_REQUESTS, id_value(m, id), venv_value_ref(row));
+    venv_mgr_effect_put(m, VENV_ROWS_REQUESTS, venv_mgr_id_value(m, id), venv_value_ref(row));
 }
 
 /* `body` NULL: it was taken on, its answer is not there yet. */
-void request_remember(venv_manager *m, venv_id id, int16_t type, const char *by, const venv_value *body)
+void venv_mgr_request_remember(venv_manager *m, venv_id id, int16_t type, const char *by, const venv_value *body)
 {
     venv_value *row = calloc(1, sizeof *row);
     if (!row) {
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return;
     }
     venv_map_builder map;
@@ -55,17 +55,17 @@ void request_remember(venv_manager *m, venv_id id, int16_t type, const char *by,
     venv_map_put(&map, "time", venv_value_from_wall(m->now.wall));
     if (body)
         venv_map_put(&map, "body", venv_value_ref(body));
-    *row = take_map(m, &map);
+    *row = venv_mgr_take_map(m, &map);
     if (venv_table_add(m->requests, id.bytes, sizeof id.bytes, row, NULL) != VENV_OK) {
         venv_value_unref(row);
         free(row);
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return;
     }
     write_request(m, id, row);
 }
 
-void request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body)
+void venv_mgr_request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body)
 {
     venv_value *row = remembered(m, id);
     if (!row)
@@ -77,10 +77,10 @@ void request_answer_remembered(venv_manager *m, venv_id id, const venv_value *bo
     venv_table_remove(m->requests, id.bytes, sizeof id.bytes);
     venv_value_unref(row);
     free(row);
-    request_remember(m, id, type, by, body);
+    venv_mgr_request_remember(m, id, type, by, body);
 }
 
-void requests_retention(venv_manager *m)
+void venv_mgr_requests_retention(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
@@ -93,7 +93,7 @@ void requests_retention(venv_manager *m)
             continue;
         venv_id id;
         memcpy(id.bytes, key.data, sizeof id.bytes);
-        effect_delete(m, VENV_ROWS_REQUESTS, id_value(m, id));
+        venv_mgr_effect_delete(m, VENV_ROWS_REQUESTS, venv_mgr_id_value(m, id));
         venv_table_remove(m->requests, key.data, key.size);
         venv_value_unref(row);
         free(row);
@@ -107,15 +107,15 @@ static venv_value with_instances(venv_manager *m, venv_id action, const venv_id 
     venv_list_builder list;
     venv_list_init(&list);
     for (size_t n = 0; n < count; n++) {
-        const instance *i = instance_find(m, ids[n]);
+        const instance *i = venv_mgr_instance_find(m, ids[n]);
         if (i)
-            venv_list_add(&list, instance_view(m, i));
+            venv_list_add(&list, venv_mgr_instance_view(m, i));
     }
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_id(&map, "action", action);
-    venv_map_put(&map, "instances", take_list(m, &list));
-    return take_map(m, &map);
+    venv_map_put(&map, "instances", venv_mgr_take_list(m, &list));
+    return venv_mgr_take_map(m, &map);
 }
 
 static void waiter_drop(venv_manager *m, size_t index)
@@ -130,7 +130,7 @@ static int waiter_state(venv_manager *m, const waiter *w, const instance **ret_w
 {
     int all = 1;
     for (size_t n = 0; n < w->count; n++) {
-        const instance *i = instance_find(m, w->instances[n]);
+        const instance *i = venv_mgr_instance_find(m, w->instances[n]);
         if (!i || i->state == w->state)
             continue;
         bool wants_end = venv_instance_is_final(w->state);
@@ -158,10 +158,10 @@ static void waiter_failed(venv_manager *m, peer *p, const waiter *w, venv_rc rc,
     venv_map_put_z(&map, "rc", venv_rc_name(rc));
     venv_map_put_text(&map, "error", text, strlen(text));
     venv_map_put(&map, "detail", with_instances(m, w->action, w->instances, w->count < 32 ? w->count : 32));
-    effect_send(m, p, VENV_MSG_FAILED, w->request, take_map(m, &map));
+    venv_mgr_effect_send(m, p, VENV_MSG_FAILED, w->request, venv_mgr_take_map(m, &map));
 }
 
-void waiters_check(venv_manager *m)
+void venv_mgr_waiters_check(venv_manager *m)
 {
     for (size_t n = m->waiter_count; n-- > 0;) {
         waiter *w = &m->waiters[n];
@@ -170,16 +170,16 @@ void waiters_check(venv_manager *m)
         bool late = w->deadline.ns <= m->now.mono.ns;
         if (state == 0 && !late)
             continue;
-        peer *p = peer_find(m, w->peer);
+        peer *p = venv_mgr_peer_find(m, w->peer);
         if (p && state > 0)
-            request_result(m, p, w->request, with_instances(m, w->action, w->instances, w->count));
+            venv_mgr_request_result(m, p, w->request, with_instances(m, w->action, w->instances, w->count));
         else if (p)
             waiter_failed(m, p, w, state < 0 ? VENV_ECONFLICT : VENV_ETIMEDOUT, why);
         waiter_drop(m, n);
     }
 }
 
-void waiters_forget_peer(venv_manager *m, uint64_t number)
+void venv_mgr_waiters_forget_peer(venv_manager *m, uint64_t number)
 {
     for (size_t n = m->waiter_count; n-- > 0;)
         if (m->waiters[n].peer == number)
@@ -203,11 +203,11 @@ static void answer_or_wait(venv_manager *m, peer *p, uint64_t request, const ven
     venv_error err = { 0 };
     venv_str wanted = venv_value_get_text(asked, "wait");
     if (wanted.size == 0) {
-        request_result(m, p, request, venv_value_ref(body));
+        venv_mgr_request_result(m, p, request, venv_value_ref(body));
         return;
     }
     if (!venv_instance_state_parse(wanted, &state)) { /* checked before anything was done */
-        request_result(m, p, request, venv_value_ref(body));
+        venv_mgr_request_result(m, p, request, venv_value_ref(body));
         return;
     }
     const venv_value *list = venv_value_get(body, "instances");
@@ -218,11 +218,11 @@ static void answer_or_wait(venv_manager *m, peer *p, uint64_t request, const ven
     if (!m->waiters || !ids || m->waiter_count == WAITERS_MAX) {
         free(ids);
         venv_error_set(&err, VENV_ELIMIT, "it is being done, but too many wait already; look with `show`");
-        request_failed(m, p, request, &err);
+        venv_mgr_request_failed(m, p, request, &err);
         return;
     }
     waiter *w = &m->waiters[m->waiter_count++];
-    *w = (waiter){ p->number, request, { { 0 } }, ids, 0, state, after(m, timeout_of(asked, fallback)) };
+    *w = (waiter){ p->number, request, { { 0 } }, ids, 0, state, venv_mgr_after(m, timeout_of(asked, fallback)) };
     venv_value_get_id(body, "action", &w->action);
     for (size_t n = 0; n < count; n++)
         if (venv_value_get_id(venv_value_at(list, n), "id", &ids[w->count]))
@@ -239,7 +239,7 @@ static venv_rc request_id(venv_manager *m, const venv_value *body, venv_id *ret_
     }
     if (!venv_value_get_id(body, "id", ret_id) || venv_id_is_none(*ret_id))
         return venv_error_set(err, VENV_EINVAL, "id: expected 16 bytes that are not all zero");
-    if (!remembered(m, *ret_id) && deed_find(m, *ret_id))
+    if (!remembered(m, *ret_id) && venv_mgr_deed_find(m, *ret_id))
         return venv_error_set(err, VENV_ECONFLICT, "this id is that of another action");
     return VENV_OK;
 }
@@ -265,12 +265,12 @@ static bool answer_again(venv_manager *m, peer *p, int16_t type, uint64_t reques
     snprintf(by, sizeof by, "user/%s", p->name);
     venv_str who = venv_value_get_text(row, "by");
     const venv_value *answer = venv_value_get(row, "body");
-    gather *g = gather_of_deed(m, id);
+    gather *g = venv_mgr_gather_of_deed(m, id);
     if (venv_value_get_int(row, "type", 0) != type || strlen(by) != who.size || memcmp(by, who.data, who.size) != 0) {
         venv_error_set(&err, VENV_ECONFLICT, "this id was used for another request");
-        request_failed(m, p, request, &err);
+        venv_mgr_request_failed(m, p, request, &err);
     } else if (answer && type == VENV_MSG_EXEC) {
-        request_result(m, p, request, venv_value_ref(answer));
+        venv_mgr_request_result(m, p, request, venv_value_ref(answer));
     } else if (answer) {
         answer_or_wait(m, p, request, body, answer, m->config->action_timeout);
     } else if (g) {
@@ -278,7 +278,7 @@ static bool answer_again(venv_manager *m, peer *p, int16_t type, uint64_t reques
         g->request = request;
     } else {
         venv_error_set(&err, VENV_EUNKNOWN, "the manager was restarted while this ran: it may or may not have been done");
-        request_failed(m, p, request, &err);
+        venv_mgr_request_failed(m, p, request, &err);
     }
     return true;
 }
@@ -298,15 +298,15 @@ static venv_value started_instances(venv_manager *m, venv_id action)
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         const instance *i = item;
-        const deed *start = deed_find(m, i->start), *stop = deed_find(m, i->stop);
+        const deed *start = venv_mgr_deed_find(m, i->start), *stop = venv_mgr_deed_find(m, i->stop);
         if ((start && venv_id_equal(start->parent, action)) || (stop && venv_id_equal(stop->parent, action)))
-            venv_list_add(&list, instance_view(m, i));
+            venv_list_add(&list, venv_mgr_instance_view(m, i));
     }
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_id(&map, "action", action);
-    venv_map_put(&map, "instances", take_list(m, &list));
-    return take_map(m, &map);
+    venv_map_put(&map, "instances", venv_mgr_take_list(m, &list));
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_rc do_start(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
@@ -315,16 +315,16 @@ static venv_rc do_start(venv_manager *m, peer *p, uint64_t request, const venv_v
     venv_str name = venv_value_get_text(body, "environment"), asked = venv_value_get_text(body, "node");
     int64_t count = venv_value_get_int(body, "count", 1);
     venv_id id;
-    if (!fits_name(name, environment) || !environment_find(m, environment))
+    if (!venv_mgr_fits_name(name, environment) || !venv_mgr_environment_find(m, environment))
         return venv_error_set(err, VENV_ENOENT, "no environment is called '%.*s'", (int)(name.size < 64 ? name.size : 64),
                               name.data ? name.data : "");
-    if (asked.size > 0 && (!fits_name(asked, node) || !agent_find(m, node)))
+    if (asked.size > 0 && (!venv_mgr_fits_name(asked, node) || !venv_mgr_agent_find(m, node)))
         return venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(asked.size < 64 ? asked.size : 64), asked.data);
     if (count < 1 || count > (int64_t)START_COUNT_MAX)
         return venv_error_set(err, VENV_ERANGE, "count: expected 1 to %u", START_COUNT_MAX);
     venv_rc rc = check_wait(body, err);
     if (rc == VENV_OK && venv_value_get_bool(body, "dry_run", false)) {
-        request_result(m, p, request, place_dry_run(m, environment_find(m, environment), asked.size > 0 ? node : NULL, count));
+        venv_mgr_request_result(m, p, request, venv_mgr_place_dry_run(m, venv_mgr_environment_find(m, environment), asked.size > 0 ? node : NULL, count));
         return VENV_OK;
     }
     if (rc == VENV_OK)
@@ -336,17 +336,17 @@ static venv_rc do_start(venv_manager *m, peer *p, uint64_t request, const venv_v
     if (rc != VENV_OK)
         return rc;
     snprintf(by, sizeof by, "user/%s", p->name);
-    deed *d = deed_new(m, id, (venv_id){ { 0 } }, "start", environment, by);
+    deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, "start", environment, by);
     if (!d)
         return VENV_ENOMEM;
-    event_add(m, "request", environment, id, venv_value_null(), "%s asks for %lld of %s", by, (long long)count, environment);
-    rc = verb_start(m, d, environment, asked.size > 0 ? node : NULL, count, err);
+    venv_mgr_event_add(m, "request", environment, id, venv_value_null(), "%s asks for %lld of %s", by, (long long)count, environment);
+    rc = venv_mgr_verb_start(m, d, environment, asked.size > 0 ? node : NULL, count, err);
     if (rc != VENV_OK) {
-        deed_end(m, d, rc, err->text);
+        venv_mgr_deed_end(m, d, rc, err->text);
         return rc;
     }
     venv_value answer = started_instances(m, id);
-    request_remember(m, id, VENV_MSG_START, by, &answer);
+    venv_mgr_request_remember(m, id, VENV_MSG_START, by, &answer);
     answer_or_wait(m, p, request, body, &answer, m->config->action_timeout);
     venv_value_unref(&answer);
     return VENV_OK;
@@ -356,19 +356,19 @@ static venv_rc stop_dry_run(venv_manager *m, peer *p, uint64_t request, const ve
 {
     instance **items = NULL;
     size_t count = 0;
-    venv_rc rc = verb_stop_select(m, body, &items, &count, err);
+    venv_rc rc = venv_mgr_verb_stop_select(m, body, &items, &count, err);
     if (rc != VENV_OK)
         return rc;
     venv_list_builder list;
     venv_list_init(&list);
     for (size_t n = 0; n < count; n++)
-        venv_list_add(&list, instance_view(m, items[n]));
+        venv_list_add(&list, venv_mgr_instance_view(m, items[n]));
     free(items);
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put(&map, "dry_run", venv_value_bool(true));
-    venv_map_put(&map, "instances", take_list(m, &list));
-    request_result(m, p, request, take_map(m, &map));
+    venv_map_put(&map, "instances", venv_mgr_take_list(m, &list));
+    venv_mgr_request_result(m, p, request, venv_mgr_take_map(m, &map));
     return VENV_OK;
 }
 
@@ -378,12 +378,12 @@ static venv_value stop_answer(venv_manager *m, venv_id action, instance *const *
     venv_list_builder list;
     venv_list_init(&list);
     for (size_t n = 0; n < count; n++)
-        venv_list_add(&list, instance_view(m, items[n]));
+        venv_list_add(&list, venv_mgr_instance_view(m, items[n]));
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_id(&map, "action", action);
-    venv_map_put(&map, "instances", take_list(m, &list));
-    return take_map(m, &map);
+    venv_map_put(&map, "instances", venv_mgr_take_list(m, &list));
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_rc do_stop(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
@@ -402,22 +402,22 @@ static venv_rc do_stop(venv_manager *m, peer *p, uint64_t request, const venv_va
     instance **items = NULL;
     size_t count = 0;
     if (rc == VENV_OK)
-        rc = verb_stop_select(m, body, &items, &count, err);
+        rc = venv_mgr_verb_stop_select(m, body, &items, &count, err);
     if (rc != VENV_OK)
         return rc;
     snprintf(by, sizeof by, "user/%s", p->name);
-    if (!fits_name(venv_value_get_text(body, "instance"), subject) && !fits_name(venv_value_get_text(body, "environment"), subject))
+    if (!venv_mgr_fits_name(venv_value_get_text(body, "instance"), subject) && !venv_mgr_fits_name(venv_value_get_text(body, "environment"), subject))
         snprintf(subject, sizeof subject, "?");
-    deed *d = deed_new(m, id, (venv_id){ { 0 } }, "stop", subject, by);
-    rc = d ? verb_stop(m, d, body, err) : VENV_ENOMEM;
+    deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, "stop", subject, by);
+    rc = d ? venv_mgr_verb_stop(m, d, body, err) : VENV_ENOMEM;
     if (rc == VENV_OK) {
-        event_add(m, "request", subject, id, venv_value_null(), "%s asks to stop %s", by, subject);
+        venv_mgr_event_add(m, "request", subject, id, venv_value_null(), "%s asks to stop %s", by, subject);
         venv_value answer = stop_answer(m, id, items, count);
-        request_remember(m, id, VENV_MSG_STOP, by, &answer);
+        venv_mgr_request_remember(m, id, VENV_MSG_STOP, by, &answer);
         answer_or_wait(m, p, request, body, &answer, (venv_span){ m->config->action_timeout.ns + m->config->grace.ns });
         venv_value_unref(&answer);
     } else if (d) {
-        deed_end(m, d, rc, err->text);
+        venv_mgr_deed_end(m, d, rc, err->text);
     }
     free(items);
     return rc;
@@ -445,29 +445,29 @@ static venv_rc do_exec(venv_manager *m, peer *p, uint64_t request, const venv_va
         return rc;
     venv_span timeout = timeout_of(body, EXEC_TIMEOUT);
     timeout.ns += 10 * VENV_NS_PER_S;
-    gather *g = gather_new(m, p, request, VENV_MSG_EXEC, id, timeout);
+    gather *g = venv_mgr_gather_new(m, p, request, VENV_MSG_EXEC, id, timeout);
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
-    rc = verb_exec(m, g, target, body, id, err);
+    rc = venv_mgr_verb_exec(m, g, target, body, id, err);
     if (rc != VENV_OK) {
         venv_table_remove(m->gathers, &g->number, sizeof g->number);
-        gather_free(g);
+        venv_mgr_gather_free(g);
         return rc;
     }
     bool runs = venv_value_get(body, "command") != NULL;
     snprintf(by, sizeof by, "user/%s", p->name);
     if (runs) {
-        deed *d = deed_new(m, id, (venv_id){ { 0 } }, "exec", target, by);
+        deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, "exec", target, by);
         if (d)
-            deed_run(m, d, (venv_span){ 0 });
+            venv_mgr_deed_run(m, d, (venv_span){ 0 });
         venv_str command = venv_value_get_text(body, "command");
-        event_add(m, "request", target, id, venv_value_null(), "%s runs %.*s on %s", by, (int)(command.size < 64 ? command.size : 64),
+        venv_mgr_event_add(m, "request", target, id, venv_value_null(), "%s runs %.*s on %s", by, (int)(command.size < 64 ? command.size : 64),
                   command.data ? command.data : "?", target);
-        request_remember(m, id, VENV_MSG_EXEC, by, NULL);
+        venv_mgr_request_remember(m, id, VENV_MSG_EXEC, by, NULL);
     } else {
         g->deed = (venv_id){ { 0 } };
     }
-    gather_finish(m, g);
+    venv_mgr_gather_finish(m, g);
     return VENV_OK;
 }
 
@@ -489,7 +489,7 @@ static bool each_kept(void *user, const venv_member *member)
         if (x->label[0] && strcmp(p->label, x->label) != 0)
             continue;
         x->found = true;
-        venv_list_add(x->list, property_view(x->m, a, p));
+        venv_list_add(x->list, venv_mgr_property_view(x->m, a, p));
     }
     return true;
 }
@@ -514,8 +514,8 @@ static venv_rc do_get(venv_manager *m, peer *p, uint64_t request, const venv_val
     }
     venv_map_builder map;
     venv_map_init(&map);
-    venv_map_put(&map, "items", take_list(m, &list));
-    request_result(m, p, request, take_map(m, &map));
+    venv_map_put(&map, "items", venv_mgr_take_list(m, &list));
+    venv_mgr_request_result(m, p, request, venv_mgr_take_map(m, &map));
     return VENV_OK;
 }
 
@@ -525,16 +525,16 @@ static venv_rc do_gather(venv_manager *m, peer *p, int16_t type, uint64_t reques
     target_of(body, target, sizeof target);
     venv_str text = venv_value_get_text(body, "label");
     snprintf(label, sizeof label, "%.*s", (int)(text.size < sizeof label ? text.size : sizeof label - 1), text.data ? text.data : "");
-    gather *g = gather_new(m, p, request, type, (venv_id){ { 0 } }, timeout_of(body, FETCH_TIMEOUT));
+    gather *g = venv_mgr_gather_new(m, p, request, type, (venv_id){ { 0 } }, timeout_of(body, FETCH_TIMEOUT));
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
-    venv_rc rc = type == VENV_MSG_STEER ? verb_steer(m, g, target, body, err) : verb_fetch(m, g, target, label, false, err);
+    venv_rc rc = type == VENV_MSG_STEER ? venv_mgr_verb_steer(m, g, target, body, err) : venv_mgr_verb_fetch(m, g, target, label, false, err);
     if (rc != VENV_OK) {
         venv_table_remove(m->gathers, &g->number, sizeof g->number);
-        gather_free(g);
+        venv_mgr_gather_free(g);
         return rc;
     }
-    gather_finish(m, g);
+    venv_mgr_gather_finish(m, g);
     return VENV_OK;
 }
 
@@ -542,23 +542,23 @@ static venv_rc do_list(venv_manager *m, peer *p, int16_t type, uint64_t request,
 {
     venv_value value = venv_value_null();
     venv_str what = venv_value_get_text(body, "what"), name = venv_value_get_text(body, "name");
-    venv_rc rc = type == VENV_MSG_LIST ? list_things(m, what, &value, err) : show_thing(m, what, name, &value, err);
+    venv_rc rc = type == VENV_MSG_LIST ? venv_mgr_list_things(m, what, &value, err) : venv_mgr_show_thing(m, what, name, &value, err);
     if (rc != VENV_OK)
         return rc;
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put(&map, type == VENV_MSG_LIST ? "items" : "item", value);
-    request_result(m, p, request, take_map(m, &map));
+    venv_mgr_request_result(m, p, request, venv_mgr_take_map(m, &map));
     return VENV_OK;
 }
 
-void user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
+void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
 {
     venv_error err = { 0 };
     venv_rc rc = VENV_OK;
     switch (type) {
     case VENV_MSG_STATUS:
-        request_result(m, p, request, status_view(m));
+        venv_mgr_request_result(m, p, request, venv_mgr_status_view(m));
         break;
     case VENV_MSG_LIST:
     case VENV_MSG_SHOW:
@@ -581,13 +581,13 @@ void user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const 
         rc = do_exec(m, p, request, body, &err);
         break;
     case VENV_MSG_EVENTS:
-        events_request(m, p, request, body);
+        venv_mgr_events_request(m, p, request, body);
         break;
     default:
         break;
     }
     if (rc == VENV_ENOMEM)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     else if (rc != VENV_OK)
-        request_failed(m, p, request, &err);
+        venv_mgr_request_failed(m, p, request, &err);
 }

@@ -17,7 +17,7 @@ static void load_counter(venv_manager *m, venv_str key, const venv_value *row)
     uint64_t *counter = calloc(1, sizeof *counter);
     if (!counter || venv_table_add(m->counters, key.data + 5, key.size - 5, counter, NULL) != VENV_OK) {
         free(counter);
-        no_memory(m);
+        venv_mgr_no_memory(m);
         return;
     }
     if (last)
@@ -41,7 +41,7 @@ static void load_request(venv_manager *m, venv_id id, const venv_value *row)
         if (copy)
             venv_value_unref(copy);
         free(copy);
-        no_memory(m);
+        venv_mgr_no_memory(m);
     }
 }
 
@@ -57,10 +57,10 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
         load_meta(m, text, row->value);
         break;
     case VENV_ROWS_INSTANCES:
-        good = has_id && instance_restore(m, id, row->value);
+        good = has_id && venv_mgr_instance_restore(m, id, row->value);
         break;
     case VENV_ROWS_ACTIONS:
-        good = has_id && deed_restore(m, id, row->value);
+        good = has_id && venv_mgr_deed_restore(m, id, row->value);
         break;
     case VENV_ROWS_REQUESTS:
         good = has_id;
@@ -70,9 +70,9 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
     case VENV_ROWS_TRIGGERS:
         return venv_triggers_restore(m->triggers, text, row->value, m->now, &known, err);
     case VENV_ROWS_AGENTS:
-        good = fits_name(text, name);
+        good = venv_mgr_fits_name(text, name);
         if (good)
-            agent_restore(m, name, row->value);
+            venv_mgr_agent_restore(m, name, row->value);
         break;
     case VENV_ROWS__COUNT:
         good = false;
@@ -84,7 +84,7 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
     return m->rc == VENV_OK ? VENV_OK : venv_error_set(err, m->rc, "out of memory");
 }
 
-venv_rc rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err)
+venv_rc venv_mgr_rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         venv_rc rc = load_row(m, &rows[i], err);
@@ -105,37 +105,37 @@ static venv_value agent_row(venv_manager *m, const agent *a)
     for (size_t i = 0; member && i < member->group_count; i++)
         venv_list_add_text(&list, venv_groups_group_of(member, i));
     venv_map_init(&map);
-    venv_map_put(&map, "groups", take_list(m, &list));
+    venv_map_put(&map, "groups", venv_mgr_take_list(m, &list));
     venv_map_put_id(&map, "machine", a->machine);
     venv_map_put(&map, "queue", venv_value_bool(a->has_queue));
     venv_map_put(&map, "hypervisor", venv_value_bool(a->hypervisor));
-    return take_map(m, &map);
+    return venv_mgr_take_map(m, &map);
 }
 
 static venv_value text_key(venv_manager *m, const char *text)
 {
     venv_value key = venv_value_null();
     if (venv_value_string_z(text, &key, NULL) != VENV_OK)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     return key;
 }
 
-void rows_flush(venv_manager *m)
+void venv_mgr_rows_flush(venv_manager *m)
 {
     for (size_t i = 0; i < m->dirty_instance_count; i++) {
         instance *item = m->dirty_instances[i];
         item->dirty = false;
-        effect_put(m, VENV_ROWS_INSTANCES, id_value(m, item->id), instance_row(m, item));
+        venv_mgr_effect_put(m, VENV_ROWS_INSTANCES, venv_mgr_id_value(m, item->id), venv_mgr_instance_row(m, item));
     }
     for (size_t i = 0; i < m->dirty_deed_count; i++) {
         deed *item = m->dirty_deeds[i];
         item->dirty = false;
-        effect_put(m, VENV_ROWS_ACTIONS, id_value(m, item->id), deed_row(m, item));
+        venv_mgr_effect_put(m, VENV_ROWS_ACTIONS, venv_mgr_id_value(m, item->id), venv_mgr_deed_row(m, item));
     }
     for (size_t i = 0; i < m->dirty_agent_count; i++) {
         agent *item = m->dirty_agents[i];
         item->dirty = false;
-        effect_put(m, VENV_ROWS_AGENTS, text_key(m, item->name), agent_row(m, item));
+        venv_mgr_effect_put(m, VENV_ROWS_AGENTS, text_key(m, item->name), agent_row(m, item));
     }
     m->dirty_instance_count = m->dirty_deed_count = m->dirty_agent_count = 0;
 }

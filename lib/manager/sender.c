@@ -18,23 +18,23 @@ static void refill(venv_manager *m)
     m->tokens_at = m->now.mono;
 }
 
-void sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body)
+void venv_mgr_sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body)
 {
     if (m->config->send_rate == 0) {
-        effect_send(m, p, type, request, body);
+        venv_mgr_effect_send(m, p, type, request, body);
         return;
     }
     refill(m);
     if (m->outbox_count == 0 && m->tokens >= 1) {
         m->tokens -= 1;
-        effect_send(m, p, type, request, body);
+        venv_mgr_effect_send(m, p, type, request, body);
         return;
     }
     if (!m->outbox)
         m->outbox = calloc(OUTBOX_MAX, sizeof *m->outbox);
     if (!m->outbox || m->outbox_count == OUTBOX_MAX) {
         if (!m->outbox)
-            no_memory(m);
+            venv_mgr_no_memory(m);
         m->outbox_dropped++; /* its call runs into its time-out, and is reported as unknown */
         venv_value_unref(&body);
         return;
@@ -43,17 +43,17 @@ void sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_
         .kind = VENV_MANAGER_ACT_SEND, .peer = p->number, .type = type, .request = request, .value = body };
 }
 
-void sender_run(venv_manager *m)
+void venv_mgr_sender_run(venv_manager *m)
 {
     if (m->outbox_count == 0)
         return;
     refill(m);
     while (m->outbox_count > 0 && m->tokens >= 1) {
         venv_manager_action *first = &m->outbox[m->outbox_begin];
-        peer *p = peer_find(m, first->peer);
+        peer *p = venv_mgr_peer_find(m, first->peer);
         if (p) {
             m->tokens -= 1;
-            effect_send(m, p, first->type, first->request, first->value);
+            venv_mgr_effect_send(m, p, first->type, first->request, first->value);
         } else {
             venv_value_unref(&first->value);
         }
@@ -64,7 +64,7 @@ void sender_run(venv_manager *m)
 }
 
 /* Frames of a connection that is gone: they must never go out on another one. */
-void sender_forget(venv_manager *m, uint64_t number)
+void venv_mgr_sender_forget(venv_manager *m, uint64_t number)
 {
     for (size_t i = 0; i < m->outbox_count; i++) {
         venv_manager_action *waiting = &m->outbox[(m->outbox_begin + i) % OUTBOX_MAX];
@@ -75,14 +75,14 @@ void sender_forget(venv_manager *m, uint64_t number)
     }
 }
 
-void sender_free(venv_manager *m)
+void venv_mgr_sender_free(venv_manager *m)
 {
     for (size_t i = 0; i < m->outbox_count; i++)
         venv_value_unref(&m->outbox[(m->outbox_begin + i) % OUTBOX_MAX].value);
     free(m->outbox);
 }
 
-venv_instant sender_deadline(const venv_manager *m)
+venv_instant venv_mgr_sender_deadline(const venv_manager *m)
 {
     if (m->outbox_count == 0)
         return VENV_INSTANT_NEVER;

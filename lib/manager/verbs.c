@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-venv_environment *environment_find(venv_manager *m, const char *name)
+venv_environment *venv_mgr_environment_find(venv_manager *m, const char *name)
 {
     return venv_table_find(m->environments, name, strlen(name));
 }
@@ -20,37 +20,37 @@ static bool start_one(venv_manager *m, deed *d, venv_environment *environment, c
 {
     char name[VENV_NAME_MAX + 24];
     const char *environment_name = venv_environment_name(environment);
-    if (!instance_next_name(m, environment_name, name, sizeof name))
+    if (!venv_mgr_instance_next_name(m, environment_name, name, sizeof name))
         return false;
     venv_id id = venv_random_id(&m->random), child = venv_random_id(&m->random);
-    instance *i = instance_new(m, id, name, environment_name);
-    deed *start = i ? deed_new(m, child, d->id, "start", name, d->by) : NULL;
+    instance *i = venv_mgr_instance_new(m, id, name, environment_name);
+    deed *start = i ? venv_mgr_deed_new(m, child, d->id, "start", name, d->by) : NULL;
     if (!start)
         return false;
     if (venv_environment_to_value(environment, &i->definition, NULL) != VENV_OK)
-        no_memory(m);
+        venv_mgr_no_memory(m);
     i->vcpus = venv_environment_vcpus(environment);
     i->memory = venv_environment_memory_bytes(environment);
     i->start = child;
     i->grace = m->config->grace;
-    i->give_up = after(m, m->config->pending_timeout);
+    i->give_up = venv_mgr_after(m, m->config->pending_timeout);
     if (node)
-        i->asked_node = copy_text(m, node);
+        i->asked_node = venv_mgr_copy_text(m, node);
     snprintf(i->by, sizeof i->by, "%s", d->by);
-    instance_touch(m, i);
-    event_add(m, "instance-pending", name, child, venv_value_null(), "%s is asked for by %s", name, d->by);
+    venv_mgr_instance_touch(m, i);
+    venv_mgr_event_add(m, "instance-pending", name, child, venv_value_null(), "%s is asked for by %s", name, d->by);
     venv_triggers_note_instances(m->triggers, environment_name);
-    place_instance(m, i);
+    venv_mgr_place_instance(m, i);
     return true;
 }
 
-venv_rc verb_start(venv_manager *m, deed *d, const char *environment_name, const char *node, int64_t count,
+venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment_name, const char *node, int64_t count,
                    venv_error *err)
 {
-    venv_environment *environment = environment_find(m, environment_name);
+    venv_environment *environment = venv_mgr_environment_find(m, environment_name);
     if (!environment)
         return venv_error_set(err, VENV_ENOENT, "no environment is called '%s'", environment_name);
-    if (node && !agent_find(m, node))
+    if (node && !venv_mgr_agent_find(m, node))
         return venv_error_set(err, VENV_ENOENT, "no agent is called '%s'", node);
     if (count < 0 || count > (int64_t)START_COUNT_MAX)
         return venv_error_set(err, VENV_ERANGE, "%lld instances; 1 to %u can be asked for at once", (long long)count,
@@ -58,13 +58,13 @@ venv_rc verb_start(venv_manager *m, deed *d, const char *environment_name, const
     if (venv_table_count(m->instances) + (size_t)count > INSTANCES_MAX || venv_table_count(m->deeds) + (size_t)count > DEEDS_MAX)
         return venv_error_set(err, VENV_ELIMIT, "there are too many instances or actions; old ones go away by themselves");
     d->is_parent = true;
-    deed_run(m, d, (venv_span){ 0 });
+    venv_mgr_deed_run(m, d, (venv_span){ 0 });
     d->open++; /* not over before all are made */
     for (int64_t n = 0; n < count && m->rc == VENV_OK; n++)
         start_one(m, d, environment, node);
     d->open--;
     if (d->open == 0)
-        deed_end(m, d, d->failed > 0 ? VENV_EIO : VENV_OK, d->error[0] ? d->error : "no start worked");
+        venv_mgr_deed_end(m, d, d->failed > 0 ? VENV_EIO : VENV_OK, d->error[0] ? d->error : "no start worked");
     return VENV_OK;
 }
 
@@ -82,7 +82,7 @@ static int stop_order(const void *a, const void *b)
     return strcmp(y->name, x->name);
 }
 
-venv_rc verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count,
+venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count,
                          venv_error *err)
 {
     char name[VENV_NAME_MAX + 1];
@@ -96,7 +96,7 @@ venv_rc verb_stop_select(venv_manager *m, const venv_value *arguments, instance 
     *ret_count = 0;
     *ret_items = items;
     if (one.size > 0) {
-        instance *i = fits_name(one, name) ? instance_named(m, name) : NULL;
+        instance *i = venv_mgr_fits_name(one, name) ? venv_mgr_instance_named(m, name) : NULL;
         if (i) {
             if (!venv_instance_is_final(i->state))
                 items[(*ret_count)++] = i;
@@ -105,10 +105,10 @@ venv_rc verb_stop_select(venv_manager *m, const venv_value *arguments, instance 
         free(items);
         return venv_error_set(err, VENV_ENOENT, "no instance is called '%.*s'", (int)(one.size < 64 ? one.size : 64), one.data);
     }
-    bool known = fits_name(all, name) && environment_find(m, name);
+    bool known = venv_mgr_fits_name(all, name) && venv_mgr_environment_find(m, name);
     size_t cursor = 0;
     void *item;
-    while (fits_name(all, name) && venv_table_next(m->instances, &cursor, NULL, &item)) {
+    while (venv_mgr_fits_name(all, name) && venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
         if (strcmp(i->environment, name) != 0)
             continue;
@@ -129,11 +129,11 @@ venv_rc verb_stop_select(venv_manager *m, const venv_value *arguments, instance 
     return VENV_OK;
 }
 
-venv_rc verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)
+venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)
 {
     instance **items = NULL;
     size_t count = 0;
-    venv_rc rc = verb_stop_select(m, arguments, &items, &count, err);
+    venv_rc rc = venv_mgr_verb_stop_select(m, arguments, &items, &count, err);
     if (rc != VENV_OK)
         return rc;
     bool force = venv_value_get_bool(arguments, "force", false);
@@ -144,24 +144,24 @@ venv_rc verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_er
         return venv_error_set(err, VENV_ERANGE, "grace: expected a time from 0s to 1h");
     }
     d->is_parent = true;
-    deed_run(m, d, (venv_span){ 0 });
+    venv_mgr_deed_run(m, d, (venv_span){ 0 });
     d->open++;
     for (size_t n = 0; n < count && m->rc == VENV_OK; n++) {
         instance *i = items[n];
         if (i->stop_wanted && !(force && !i->force))
             continue;
-        deed *old = deed_find(m, i->stop);
-        deed *child = deed_new(m, venv_random_id(&m->random), d->id, "stop", i->name, d->by);
+        deed *old = venv_mgr_deed_find(m, i->stop);
+        deed *child = venv_mgr_deed_new(m, venv_random_id(&m->random), d->id, "stop", i->name, d->by);
         if (!child)
             break;
-        deed_run(m, child, (venv_span){ m->config->action_timeout.ns + grace.ns });
+        venv_mgr_deed_run(m, child, (venv_span){ m->config->action_timeout.ns + grace.ns });
         if (old)
-            deed_end(m, old, VENV_ECANCELED, "a stop by force took its place");
-        instance_stop(m, i, child->id, force, grace);
+            venv_mgr_deed_end(m, old, VENV_ECANCELED, "a stop by force took its place");
+        venv_mgr_instance_stop(m, i, child->id, force, grace);
     }
     d->open--;
     if (d->open == 0)
-        deed_end(m, d, VENV_OK, "");
+        venv_mgr_deed_end(m, d, VENV_OK, "");
     free(items);
     return VENV_OK;
 }
@@ -180,12 +180,12 @@ typedef struct asking {
 static void ask_property(asking *x, agent *a, const char *label)
 {
     size_t index;
-    if (!gather_add(x->m, x->g, a->name, label, &index))
+    if (!venv_mgr_gather_add(x->m, x->g, a->name, label, &index))
         return;
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_z(&map, "label", label);
-    gather_call(x->m, x->g, index, a, x->type, take_map(x->m, &map));
+    venv_mgr_gather_call(x->m, x->g, index, a, x->type, venv_mgr_take_map(x->m, &map));
 }
 
 static bool each_property(void *user, const venv_member *member)
@@ -202,7 +202,7 @@ static bool each_property(void *user, const venv_member *member)
     return x->m->rc == VENV_OK;
 }
 
-venv_rc verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err)
+venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err)
 {
     asking x = { m, g, label && label[0] ? label : NULL, NULL, { { 0 } }, kept ? VENV_MSG_GETPROP : VENV_MSG_FETCHPROP };
     if (x.label && !venv_label_is_valid((venv_str){ label, strlen(label) }))
@@ -215,7 +215,7 @@ static bool each_exec(void *user, const venv_member *member)
     asking *x = user;
     agent *a = member->data;
     size_t index;
-    if (!a || !gather_add(x->m, x->g, a->name, "", &index))
+    if (!a || !venv_mgr_gather_add(x->m, x->g, a->name, "", &index))
         return x->m->rc == VENV_OK;
     static const char *const keys[] = { "command", "args", "timeout" };
     venv_map_builder map;
@@ -226,11 +226,11 @@ static bool each_exec(void *user, const venv_member *member)
             venv_map_put(&map, keys[k], venv_value_ref(value));
     }
     venv_map_put_id(&map, "id", x->id);
-    gather_call(x->m, x->g, index, a, VENV_MSG_EXECUTE, take_map(x->m, &map));
+    venv_mgr_gather_call(x->m, x->g, index, a, VENV_MSG_EXECUTE, venv_mgr_take_map(x->m, &map));
     return x->m->rc == VENV_OK;
 }
 
-venv_rc verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err)
+venv_rc venv_mgr_verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err)
 {
     asking x = { m, g, NULL, arguments, id, VENV_MSG_EXECUTE };
     const venv_value *args = venv_value_get(arguments, "args");
@@ -245,7 +245,7 @@ static bool each_steer(void *user, const venv_member *member)
     asking *x = user;
     agent *a = member->data;
     size_t index;
-    if (!a || !gather_add(x->m, x->g, a->name, "", &index))
+    if (!a || !venv_mgr_gather_add(x->m, x->g, a->name, "", &index))
         return x->m->rc == VENV_OK;
     static const char *const keys[] = { "verb", "groups", "after" };
     venv_map_builder map;
@@ -255,11 +255,11 @@ static bool each_steer(void *user, const venv_member *member)
         if (value)
             venv_map_put(&map, keys[k], venv_value_ref(value));
     }
-    gather_call(x->m, x->g, index, a, VENV_MSG_CONTROL, take_map(x->m, &map));
+    venv_mgr_gather_call(x->m, x->g, index, a, VENV_MSG_CONTROL, venv_mgr_take_map(x->m, &map));
     return x->m->rc == VENV_OK;
 }
 
-venv_rc verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err)
+venv_rc venv_mgr_verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err)
 {
     asking x = { m, g, NULL, arguments, { { 0 } }, VENV_MSG_CONTROL };
     return venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_steer, &x, err);

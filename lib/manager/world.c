@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void world_stale(venv_manager *m, agent *a)
+void venv_mgr_world_stale(venv_manager *m, agent *a)
 {
     if (a)
         venv_value_unref(&a->cached);
@@ -31,7 +31,7 @@ static venv_value groups_value(venv_manager *m, const venv_member *member)
     venv_list_init(&list);
     for (size_t i = 0; i < member->group_count; i++)
         venv_list_add_text(&list, venv_groups_group_of(member, i));
-    return take_list(m, &list);
+    return venv_mgr_take_list(m, &list);
 }
 
 static const venv_value *agent_value(venv_manager *m, agent *a)
@@ -52,21 +52,21 @@ static const venv_value *agent_value(venv_manager *m, agent *a)
         venv_map_put(&map, "groups", groups_value(m, member));
         venv_map_put(&map, "heard", venv_value_from_wall(member->heard_wall));
     }
-    venv_value properties = take_map(m, &p);
+    venv_value properties = venv_mgr_take_map(m, &p);
     if (!a->labels) { /* remembered from before a restart: what it had is not known */
         venv_value_unref(&properties);
         properties = venv_expr_unknown();
     }
     venv_map_put(&map, "p", properties);
-    a->cached = take_map(m, &map);
+    a->cached = venv_mgr_take_map(m, &map);
     return &a->cached;
 }
 
 /* A path that begins with `agent` (or `node`): most ask for one property, which needs no map. */
-venv_expr_answer world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value,
+venv_expr_answer venv_mgr_world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value,
                              uint32_t *ret_depth)
 {
-    agent *a = agent_find(m, name);
+    agent *a = venv_mgr_agent_find(m, name);
     if (!a)
         return VENV_EXPR_NOT_THERE;
     if (read->path_count >= 3 && strcmp(read->path[1], "p") == 0) {
@@ -87,7 +87,7 @@ venv_expr_answer world_agent(venv_manager *m, const char *name, const venv_expr_
 static venv_expr_answer ask_agent(void *user, const char *name, const venv_expr_read *read, venv_value *ret_value,
                                   uint32_t *ret_depth)
 {
-    return world_agent(user, name, read, ret_value, ret_depth);
+    return venv_mgr_world_agent(user, name, read, ret_value, ret_depth);
 }
 
 static venv_expr_answer ask_agents(void *user, venv_value *ret_list)
@@ -102,7 +102,7 @@ static venv_expr_answer ask_agents(void *user, venv_value *ret_list)
             if (member->data)
                 venv_list_add(&list, venv_value_ref(agent_value(m, member->data)));
         venv_value_unref(&m->agents_cached);
-        m->agents_cached = take_list(m, &list);
+        m->agents_cached = venv_mgr_take_list(m, &list);
         m->agents_stale = false;
     }
     *ret_list = m->agents_cached;
@@ -206,7 +206,7 @@ static venv_rc ask_instances(void *user, venv_str environment, venv_value *ret_l
 {
     venv_manager *m = user;
     char name[VENV_NAME_MAX + 1];
-    if (!fits_name(environment, name) || !environment_find(m, name))
+    if (!venv_mgr_fits_name(environment, name) || !venv_mgr_environment_find(m, name))
         return venv_error_set(err, VENV_ENOENT, "no environment is called '%.*s'",
                               (int)(environment.size < 64 ? environment.size : 64), environment.data);
     venv_list_builder list;
@@ -217,12 +217,12 @@ static venv_rc ask_instances(void *user, venv_str environment, venv_value *ret_l
         const instance *i = item;
         if (venv_instance_is_final(i->state) || strcmp(i->environment, name) != 0)
             continue;
-        venv_list_add(&list, instance_view(m, i));
+        venv_list_add(&list, venv_mgr_instance_view(m, i));
     }
     return venv_list_take(&list, ret_list, err);
 }
 
-venv_trigger_world world_of(venv_manager *m)
+venv_trigger_world venv_mgr_world_of(venv_manager *m)
 {
     return (venv_trigger_world){ m, ask_agent, ask_agents, ask_queue, ask_instances };
 }

@@ -75,7 +75,7 @@ static venv_rc convert(const argument_row *row, const venv_value *value, venv_va
         *ret_value = *value;
         return VENV_OK;
     case ARGUMENT_SPAN:
-        if (!read_span(value, &span))
+        if (!venv_trigger_read_span(value, &span))
             break;
         *ret_value = venv_value_from_span(span);
         return VENV_OK;
@@ -111,7 +111,7 @@ static venv_rc add_part(venv_expr_env *words, argument *a, const venv_value *val
     venv_str text = venv_value_peek_text(value);
     venv_rc rc = venv_expr_template_compile(words, text.data, text.size, &a->parts[a->part_count], err);
     if (rc != VENV_OK)
-        return blame_expr(mark, err);
+        return venv_trigger_blame_expr(mark, err);
     a->part_count++;
     return VENV_OK;
 }
@@ -203,7 +203,7 @@ static venv_rc compile_order(venv_expr_env *words, const venv_value *order, cons
     return rc == VENV_OK ? rc : venv_error_prefix(err, "%s", venv_order_verb_name(o->verb));
 }
 
-venv_rc plan_compile(venv_expr_env *words, const char *where, const venv_value *orders, const venv_mark *mark,
+venv_rc venv_trigger_plan_compile(venv_expr_env *words, const char *where, const venv_value *orders, const venv_mark *mark,
                      plan *ret_plan, venv_error *err)
 {
     if (venv_value_kind(orders) != VENV_LIST || venv_value_count(orders) == 0)
@@ -223,7 +223,7 @@ venv_rc plan_compile(venv_expr_env *words, const char *where, const venv_value *
     return VENV_OK;
 }
 
-void plan_fini(plan *p)
+void venv_trigger_plan_fini(plan *p)
 {
     for (size_t i = 0; i < p->count; i++)
         for (size_t j = 0; j < p->orders[i].argument_count; j++) {
@@ -236,7 +236,7 @@ void plan_fini(plan *p)
     p->count = 0;
 }
 
-void plan_each_expr(const plan *p, plan_expr_fn each, void *user)
+void venv_trigger_plan_each_expr(const plan *p, plan_expr_fn each, void *user)
 {
     for (size_t i = 0; i < p->count; i++)
         for (size_t j = 0; j < p->orders[i].argument_count; j++) {
@@ -247,7 +247,7 @@ void plan_each_expr(const plan *p, plan_expr_fn each, void *user)
         }
 }
 
-venv_rc missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what,
+venv_rc venv_trigger_missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what,
                       venv_error *err)
 {
     char list[PROBLEM_TEXT_MAX / 2] = "something it reads";
@@ -277,7 +277,7 @@ static venv_rc eval_part(const argument *a, size_t index, venv_expr_context *mem
     if (rc != VENV_OK)
         return venv_error_prefix(err, "%s", a->row->key);
     if (result.outcome == VENV_EXPR_UNKNOWN)
-        return missing_error(memory, &result, a->row->key, err);
+        return venv_trigger_missing_error(memory, &result, a->row->key, err);
     if (a->row->kind != ARGUMENT_TEXTS)
         return convert(a->row, &result.value, ret_value, err);
     switch (venv_value_kind(&result.value)) {
@@ -318,7 +318,7 @@ static venv_rc eval_argument(const argument *a, venv_expr_context *memory, const
     return venv_list_take(&list, ret_value, err);
 }
 
-venv_rc plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
+venv_rc venv_trigger_plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
                     venv_order **ret_orders, size_t *ret_count, venv_error *err)
 {
     venv_order *orders = calloc(p->count ? p->count : 1, sizeof *orders);
@@ -343,7 +343,7 @@ venv_rc plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_in
         venv_map_fini(&map);
     }
     if (rc != VENV_OK) {
-        orders_free(orders, p->count);
+        venv_trigger_orders_free(orders, p->count);
         return rc;
     }
     *ret_orders = orders;

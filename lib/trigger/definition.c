@@ -19,14 +19,14 @@ typedef struct reader {
 
 typedef venv_rc (*key_fn)(reader *r, const venv_value *value, venv_error *err);
 
-bool read_span(const venv_value *value, venv_span *ret_span)
+bool venv_trigger_read_span(const venv_value *value, venv_span *ret_span)
 {
     if (venv_value_kind(value) == VENV_DURATION)
         return venv_value_to_span(value, ret_span) && ret_span->ns >= 0;
     return venv_value_kind(value) == VENV_STRING && venv_span_parse(venv_value_peek_text(value), ret_span);
 }
 
-venv_rc blame_expr(const venv_mark *mark, venv_error *err)
+venv_rc venv_trigger_blame_expr(const venv_mark *mark, venv_error *err)
 {
     if (!mark || !err || err->file[0])
         return err ? err->rc : VENV_EINVAL;
@@ -65,7 +65,7 @@ static venv_rc compile_bool(reader *r, const char *key, const venv_value *value,
                             type);
     }
     if (rc != VENV_OK) {
-        blame_expr(r->mark, err);
+        venv_trigger_blame_expr(r->mark, err);
         venv_error_prefix(err, "%s", key);
     }
     return rc;
@@ -90,7 +90,7 @@ static venv_rc key_hold(reader *r, const venv_value *value, venv_error *err)
         r->t->hold_count = (uint32_t)count;
         return VENV_OK;
     }
-    if (!read_span(value, &r->t->hold))
+    if (!venv_trigger_read_span(value, &r->t->hold))
         return venv_error_set(err, VENV_EINVAL,
                               "hold: expected a time such as 30s or 2m, or how many evaluations in a row");
     return VENV_OK;
@@ -98,7 +98,7 @@ static venv_rc key_hold(reader *r, const venv_value *value, venv_error *err)
 
 static venv_rc key_cooldown(reader *r, const venv_value *value, venv_error *err)
 {
-    if (!read_span(value, &r->t->cooldown))
+    if (!venv_trigger_read_span(value, &r->t->cooldown))
         return venv_error_set(err, VENV_EINVAL, "cooldown: expected a time such as 30s or 2m");
     return VENV_OK;
 }
@@ -135,7 +135,7 @@ static venv_rc key_limit(reader *r, const venv_value *value, venv_error *err)
     int64_t actions = venv_value_get_int(value, "actions", 0);
     const venv_value *per = venv_value_get(value, "per");
     if (venv_value_kind(value) != VENV_MAP || venv_value_count(value) != 2 || actions < 1 ||
-        actions > (int64_t)VENV_TRIGGER_LIMIT_MAX || !per || !read_span(per, &r->t->limit_per) ||
+        actions > (int64_t)VENV_TRIGGER_LIMIT_MAX || !per || !venv_trigger_read_span(per, &r->t->limit_per) ||
         r->t->limit_per.ns <= 0)
         return venv_error_set(err, VENV_EINVAL, "limit: expected {actions: 1 to %u, per: a time such as 10m}",
                               VENV_TRIGGER_LIMIT_MAX);
@@ -162,12 +162,12 @@ static venv_rc key_at(reader *r, const venv_value *value, venv_error *err)
 
 static venv_rc key_do(reader *r, const venv_value *value, venv_error *err)
 {
-    return plan_compile(r->t->words, "do", value, r->mark, &r->t->act, err);
+    return venv_trigger_plan_compile(r->t->words, "do", value, r->mark, &r->t->act, err);
 }
 
 static venv_rc key_recover(reader *r, const venv_value *value, venv_error *err)
 {
-    return plan_compile(r->t->words, "recover", value, r->mark, &r->t->recover, err);
+    return venv_trigger_plan_compile(r->t->words, "recover", value, r->mark, &r->t->recover, err);
 }
 
 /* `NAME in LIST`: the name becomes a variable, the list is an expression. */
@@ -204,7 +204,7 @@ static venv_rc key_for(reader *r, const venv_value *value, venv_error *err)
         return VENV_OK;
     if (r->mark && err && err->line == 1)
         err->column += (uint32_t)at + 3;
-    blame_expr(r->mark, err);
+    venv_trigger_blame_expr(r->mark, err);
     return venv_error_prefix(err, "for");
 }
 
@@ -275,8 +275,8 @@ static venv_rc finish(trigger *t, venv_error *err)
     see_expr(&r, t->when);
     if (t->until)
         see_expr(&r, t->until);
-    plan_each_expr(&t->act, see_expr, &r);
-    plan_each_expr(&t->recover, see_expr, &r);
+    venv_trigger_plan_each_expr(&t->act, see_expr, &r);
+    venv_trigger_plan_each_expr(&t->recover, see_expr, &r);
     t->contextual = r.contextual;
     t->reads_now = r.now;
     if (t->on == 0 && !t->has_every) {
@@ -291,7 +291,7 @@ static venv_rc finish(trigger *t, venv_error *err)
     return rc == VENV_OK ? venv_table_new(1, VENV_TRIGGER_UNITS_MAX, &t->contexts, err) : rc;
 }
 
-venv_rc trigger_new(const char *name, const venv_value *definition, const venv_mark *mark,
+venv_rc venv_trigger_new(const char *name, const venv_value *definition, const venv_mark *mark,
                     trigger **ret_trigger, venv_error *err)
 {
     if (!venv_name_is_valid((venv_str){ name, strlen(name) }))
@@ -306,7 +306,7 @@ venv_rc trigger_new(const char *name, const venv_value *definition, const venv_m
     if (rc == VENV_OK)
         rc = venv_value_dup(definition, &t->definition, err);
     if (rc == VENV_OK)
-        rc = words_new(&t->words, err);
+        rc = venv_trigger_words_new(&t->words, err);
     reader r = { t, NULL, venv_value_null() };
     for (size_t i = 0; rc == VENV_OK && i < VENV_COUNT_OF(keys); i++) {
         const venv_value *value = venv_value_get(definition, keys[i].key);
@@ -323,7 +323,7 @@ venv_rc trigger_new(const char *name, const venv_value *definition, const venv_m
             venv_mark_blame(mark, err);
     }
     if (rc != VENV_OK) {
-        trigger_free(t);
+        venv_trigger_free(t);
         venv_error_prefix(err, "trigger %s", name);
         return rc;
     }
@@ -331,21 +331,21 @@ venv_rc trigger_new(const char *name, const venv_value *definition, const venv_m
     return VENV_OK;
 }
 
-void trigger_free(trigger *t)
+void venv_trigger_free(trigger *t)
 {
     if (!t)
         return;
     size_t cursor = 0;
     void *value;
     while (t->units && venv_table_next(t->units, &cursor, NULL, &value))
-        unit_free(value);
+        venv_trigger_unit_free(value);
     cursor = 0;
     while (t->contexts && venv_table_next(t->contexts, &cursor, NULL, &value))
-        context_free(value);
+        venv_trigger_context_free(value);
     venv_table_free(t->units);
     venv_table_free(t->contexts);
-    plan_fini(&t->act);
-    plan_fini(&t->recover);
+    venv_trigger_plan_fini(&t->act);
+    venv_trigger_plan_fini(&t->recover);
     venv_expr_unref(t->for_list);
     venv_expr_unref(t->when);
     venv_expr_unref(t->until);

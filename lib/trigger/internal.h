@@ -145,35 +145,35 @@ typedef struct asked {
     const venv_trigger_world *world;
     const char *agent;
 } asked;
-venv_rc words_new(venv_expr_env **ret_env, venv_error *err);
-venv_expr_answer words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
+venv_rc venv_trigger_words_new(venv_expr_env **ret_env, venv_error *err);
+venv_expr_answer venv_trigger_words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
 
 /* definition.c */
 /* An error inside of an expression: from "line, column of the expression" to those of the file. */
-venv_rc blame_expr(const venv_mark *mark, venv_error *err);
+venv_rc venv_trigger_blame_expr(const venv_mark *mark, venv_error *err);
 /* A duration: "30s", or a value of that kind. */
-bool read_span(const venv_value *value, venv_span *ret_span);
-venv_rc trigger_new(const char *name, const venv_value *definition, const venv_mark *mark, trigger **ret_trigger,
+bool venv_trigger_read_span(const venv_value *value, venv_span *ret_span);
+venv_rc venv_trigger_new(const char *name, const venv_value *definition, const venv_mark *mark, trigger **ret_trigger,
                     venv_error *err);
-void trigger_free(trigger *t);
+void venv_trigger_free(trigger *t);
 
 /* arguments.c */
-venv_rc plan_compile(venv_expr_env *words, const char *where, const venv_value *orders, const venv_mark *mark,
+venv_rc venv_trigger_plan_compile(venv_expr_env *words, const char *where, const venv_value *orders, const venv_mark *mark,
                      plan *ret_plan, venv_error *err);
-void plan_fini(plan *p);
+void venv_trigger_plan_fini(plan *p);
 typedef void (*plan_expr_fn)(void *user, const venv_expr *expr);
-void plan_each_expr(const plan *p, plan_expr_fn each, void *user);
+void venv_trigger_plan_each_expr(const plan *p, plan_expr_fn each, void *user);
 /* VENV_EUNKNOWN: an argument is unknown, err says which. */
-venv_rc plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
+venv_rc venv_trigger_plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
                     venv_order **ret_orders, size_t *ret_count, venv_error *err);
-void orders_free(venv_order *orders, size_t count);
+void venv_trigger_orders_free(venv_order *orders, size_t count);
 /* "queue("class2"), agent.p.cputemp" of the last evaluation, into an error's text. */
-venv_rc missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what, venv_error *err);
+venv_rc venv_trigger_missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what, venv_error *err);
 
 /* note.c */
-venv_rc index_build(venv_triggers *set, venv_error *err);
-void index_fini(venv_triggers *set);
-void context_free(context *c);
+venv_rc venv_trigger_index_build(venv_triggers *set, venv_error *err);
+void venv_trigger_index_fini(venv_triggers *set);
+void venv_trigger_context_free(context *c);
 
 /* machine.c: the table of states. */
 typedef enum truth { TRUTH_TRUE = 1, TRUTH_FALSE = 2, TRUTH_UNKNOWN = 4 } truth;
@@ -184,17 +184,17 @@ typedef struct unit_input {
     bool held; /* `when` has been true for long enough */
     cool cool;
 } unit_input;
-void unit_next(venv_trigger_state state, const unit_input *input, venv_trigger_state *ret_state, unit_effect *ret_effect);
+void venv_trigger_unit_next(venv_trigger_state state, const unit_input *input, venv_trigger_state *ret_state, unit_effect *ret_effect);
 
 /* unit.c */
-unit *unit_find(const trigger *t, const char *element, const char *agent);
-venv_rc unit_get(trigger *t, const char *element, const venv_value *element_value, const char *agent, venv_now now,
+unit *venv_trigger_unit_find(const trigger *t, const char *element, const char *agent);
+venv_rc venv_trigger_unit_get(trigger *t, const char *element, const venv_value *element_value, const char *agent, venv_now now,
                  unit **ret_unit, venv_error *err);
-void unit_free(unit *u);
-bool unit_set_context(unit *u, const context *c);
-void unit_enter(unit *u, venv_trigger_state state, venv_now now);
-venv_instant unit_deadline(const trigger *t, const unit *u);
-uint32_t limit_left(trigger *t, venv_now now);
-bool limit_spend(trigger *t, uint32_t actions, venv_now now);
+void venv_trigger_unit_free(unit *u);
+bool venv_trigger_unit_set_context(unit *u, const context *c);
+void venv_trigger_unit_enter(unit *u, venv_trigger_state state, venv_now now);
+venv_instant venv_trigger_unit_deadline(const trigger *t, const unit *u);
+uint32_t venv_trigger_limit_left(trigger *t, venv_now now);
+bool venv_trigger_limit_spend(trigger *t, uint32_t actions, venv_now now);
 
 #endif

@@ -45,7 +45,7 @@ static const struct {
     { VENV_TRIGGER_COOLING, ANY, ANY, EITHER, ANY, VENV_TRIGGER_IDLE, EFFECT_REST },
 };
 
-void unit_next(venv_trigger_state state, const unit_input *input, venv_trigger_state *ret_state,
+void venv_trigger_unit_next(venv_trigger_state state, const unit_input *input, venv_trigger_state *ret_state,
                unit_effect *ret_effect)
 {
     for (size_t i = 0; i < VENV_COUNT_OF(rows); i++) {

@@ -37,7 +37,7 @@ const char *venv_trigger_report_name(venv_trigger_report_kind kind)
     return (unsigned)kind < VENV_TRIGGER_REPORT_KIND__COUNT ? kinds[kind] : "?";
 }
 
-void orders_free(venv_order *orders, size_t count)
+void venv_trigger_orders_free(venv_order *orders, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         venv_value_unref(&orders[i].arguments);
@@ -52,7 +52,7 @@ void venv_trigger_reports_init(venv_trigger_reports *reports)
 void venv_trigger_reports_clear(venv_trigger_reports *reports)
 {
     for (size_t i = 0; i < reports->count; i++)
-        orders_free(reports->items[i].orders, reports->items[i].order_count);
+        venv_trigger_orders_free(reports->items[i].orders, reports->items[i].order_count);
     reports->count = 0;
 }
 

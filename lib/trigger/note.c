@@ -108,7 +108,7 @@ static venv_rc index_trigger(venv_triggers *set, trigger *t, venv_error *err)
     return x.rc;
 }
 
-venv_rc index_build(venv_triggers *set, venv_error *err)
+venv_rc venv_trigger_index_build(venv_triggers *set, venv_error *err)
 {
     venv_rc rc = venv_table_new(1, 65536, &set->by_label, err);
     if (rc == VENV_OK)
@@ -130,7 +130,7 @@ static void table_fini(venv_table *table)
     venv_table_free(table);
 }
 
-void index_fini(venv_triggers *set)
+void venv_trigger_index_fini(venv_triggers *set)
 {
     table_fini(set->by_label);
     table_fini(set->by_environment);
@@ -140,7 +140,7 @@ void index_fini(venv_triggers *set)
     free(set->by_membership.items);
 }
 
-void context_free(context *c)
+void venv_trigger_context_free(context *c)
 {
     if (!c)
         return;
@@ -162,7 +162,7 @@ static context *context_new(const char *agent, const char *group, const char *pr
     c->reason = strdup(reason);
     if (c->agent && c->group && c->property && c->reason)
         return c;
-    context_free(c);
+    venv_trigger_context_free(c);
     return NULL;
 }
 
@@ -179,9 +179,9 @@ static void note(venv_triggers *set, trigger *t, const char *agent, const char *
     if (!t->contextual || agent[0] == '\0')
         return;
     context *c = context_new(agent, group, property, reason);
-    context_free(venv_table_remove(t->contexts, agent, strlen(agent)));
+    venv_trigger_context_free(venv_table_remove(t->contexts, agent, strlen(agent)));
     if (!c || venv_table_add(t->contexts, agent, strlen(agent), c, NULL) != VENV_OK) {
-        context_free(c);
+        venv_trigger_context_free(c);
         set->short_of_memory = true;
     }
 }

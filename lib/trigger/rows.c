@@ -141,7 +141,7 @@ static venv_rc restore_unit(trigger *t, const venv_value *row, venv_now now, ven
     if (agent.size > 0)
         memcpy(agent_text, agent.data, agent.size);
     unit *u = NULL;
-    venv_rc rc = unit_get(t, element_text, venv_value_get(row, "element"), agent_text, now, &u, err);
+    venv_rc rc = venv_trigger_unit_get(t, element_text, venv_value_get(row, "element"), agent_text, now, &u, err);
     if (rc != VENV_OK)
         return rc;
     u->state = active ? VENV_TRIGGER_ACTIVE : VENV_TRIGGER_COOLING;

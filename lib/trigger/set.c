@@ -21,7 +21,7 @@ static venv_rc add(venv_triggers *set, const venv_value *key, const venv_value *
     memcpy(name, text.data, text.size);
     name[text.size] = '\0';
     trigger *t = NULL;
-    venv_rc rc = trigger_new(name, definition, mark, &t, err);
+    venv_rc rc = venv_trigger_new(name, definition, mark, &t, err);
     if (rc != VENV_OK)
         return rc;
     t->index = set->count;
@@ -55,7 +55,7 @@ venv_rc venv_triggers_load(const venv_value *definitions, venv_trigger_mark_fn m
     for (size_t i = 0; rc == VENV_OK && venv_value_entry(definitions, i, &key, &definition); i++)
         rc = add(set, key, definition, marks ? marks(user, i) : NULL, err);
     if (rc == VENV_OK)
-        rc = index_build(set, err);
+        rc = venv_trigger_index_build(set, err);
     if (rc != VENV_OK) {
         venv_triggers_free(set);
         return rc;
@@ -69,9 +69,9 @@ void venv_triggers_free(venv_triggers *set)
 {
     if (!set)
         return;
-    index_fini(set);
+    venv_trigger_index_fini(set);
     for (size_t i = 0; i < set->count; i++)
-        trigger_free(set->items[i]);
+        venv_trigger_free(set->items[i]);
     free(set->items);
     venv_table_free(set->by_name);
     venv_expr_context_free(set->memory);

@@ -74,7 +74,7 @@ static venv_expr_input make_input(const stepping *s, const trigger *t, const uni
     if (u && t->for_variable)
         slots[t->for_slot] = u->element_value;
     *a = (asked){ s->world, u ? u->agent : "" };
-    return (venv_expr_input){ .slots = slots, .slot_count = SLOT__COUNT + 1, .resolve = words_resolve,
+    return (venv_expr_input){ .slots = slots, .slot_count = SLOT__COUNT + 1, .resolve = venv_trigger_words_resolve,
                               .resolve_user = a, .data = a };
 }
 
@@ -95,7 +95,7 @@ static venv_rc eval_truth(stepping *s, const venv_expr *expr, const char *what, 
     } else if (result.outcome == VENV_EXPR_UNKNOWN) {
         *ret_problem = *ret_problem == PROBLEM_FAILED ? PROBLEM_FAILED : PROBLEM_MISSING;
         if (*ret_problem == PROBLEM_MISSING)
-            missing_error(s->set->memory, &result, what, ret_why);
+            venv_trigger_missing_error(s->set->memory, &result, what, ret_why);
     } else if (venv_value_kind(&result.value) != VENV_BOOL) {
         *ret_problem = PROBLEM_FAILED;
         venv_error_set(ret_why, VENV_EKIND, "%s gave a value of kind %s, expected true or false", what,
@@ -196,16 +196,16 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     uint32_t granted = 0;
     bool cut = false;
     venv_error why = { 0 };
-    venv_rc rc = plan_orders(&t->act, s->set->memory, input, &orders, &count, &why);
+    venv_rc rc = venv_trigger_plan_orders(&t->act, s->set->memory, input, &orders, &count, &why);
     if (rc == VENV_ENOMEM)
         return venv_error_set(s->err, rc, "out of memory");
     if (rc != VENV_OK)
         return set_problem(s, t, u, rc == VENV_EUNKNOWN ? PROBLEM_MISSING : PROBLEM_FAILED, why.text);
     size_t planned = count;
-    rc = apply_limit(limit_left(t, s->now), orders, &count, &granted, &cut, s->err);
+    rc = apply_limit(venv_trigger_limit_left(t, s->now), orders, &count, &granted, &cut, s->err);
     venv_trigger_report *report = NULL;
     if (rc == VENV_OK && planned > 0 && count == 0) {
-        orders_free(orders, 0);
+        venv_trigger_orders_free(orders, 0);
         return set_problem(s, t, u, PROBLEM_LIMITED, "it would fire, but `limit` is used up for now");
     }
     if (rc == VENV_OK) {
@@ -214,13 +214,13 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
             rc = venv_error_set(s->err, VENV_ENOMEM, "out of memory");
     }
     if (rc != VENV_OK) {
-        orders_free(orders, count);
+        venv_trigger_orders_free(orders, count);
         return rc;
     }
     report->orders = orders;
     report->order_count = count;
     describe_fired(t, cut, report->text, sizeof report->text);
-    limit_spend(t, granted, s->now);
+    venv_trigger_limit_spend(t, granted, s->now);
     u->ever_fired = true;
     u->fired_at = s->now.mono;
     u->fired_wall = s->now.wall;
@@ -231,7 +231,7 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     t->has_fired = true;
     t->last_fired = s->now.wall;
     t->changed = true;
-    unit_enter(u, next, s->now);
+    venv_trigger_unit_enter(u, next, s->now);
     return VENV_OK;
 }
 
@@ -241,7 +241,7 @@ static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_in
     size_t count = 0;
     venv_error why = { 0 };
     if (!t->observe && t->recover.count > 0) {
-        venv_rc rc = plan_orders(&t->recover, s->set->memory, input, &orders, &count, &why);
+        venv_rc rc = venv_trigger_plan_orders(&t->recover, s->set->memory, input, &orders, &count, &why);
         if (rc == VENV_ENOMEM)
             return venv_error_set(s->err, rc, "out of memory");
         if (rc != VENV_OK)
@@ -249,14 +249,14 @@ static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_in
     }
     venv_trigger_report *report = report_add(s, t, u, VENV_TRIGGER_RECOVERED);
     if (!report) {
-        orders_free(orders, count);
+        venv_trigger_orders_free(orders, count);
         return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
     }
     report->orders = orders;
     report->order_count = count;
     snprintf(report->text, sizeof report->text, "%.*s is %s", 160, venv_expr_source(t->until ? t->until : t->when),
              t->until ? "true" : "no longer true");
-    unit_enter(u, next, s->now);
+    venv_trigger_unit_enter(u, next, s->now);
     return VENV_OK;
 }
 
@@ -264,7 +264,7 @@ static venv_rc unit_move(stepping *s, trigger *t, unit *u, const venv_expr_input
 {
     venv_trigger_state next = u->state;
     unit_effect effect = EFFECT_NONE;
-    unit_next(u->state, in, &next, &effect);
+    venv_trigger_unit_next(u->state, in, &next, &effect);
     u->true_count = in->when == TRUTH_TRUE ? u->true_count + 1 : 0;
     switch (effect) {
     case EFFECT_FIRE:
@@ -276,7 +276,7 @@ static venv_rc unit_move(stepping *s, trigger *t, unit *u, const venv_expr_input
     case EFFECT_NONE:
         break;
     }
-    unit_enter(u, next, s->now);
+    venv_trigger_unit_enter(u, next, s->now);
     return VENV_OK;
 }
 
@@ -321,7 +321,7 @@ static venv_rc mark_element(stepping *s, trigger *t, const char *element, const 
 {
     unit *u = NULL;
     if (!t->contextual) {
-        venv_rc rc = unit_get(t, element, value, "", s->now, &u, s->err);
+        venv_rc rc = venv_trigger_unit_get(t, element, value, "", s->now, &u, s->err);
         if (rc == VENV_OK) {
             u->seen = true;
             u->due = u->due || all;
@@ -332,10 +332,10 @@ static venv_rc mark_element(stepping *s, trigger *t, const char *element, const 
     void *item;
     while (venv_table_next(t->contexts, &cursor, NULL, &item)) {
         const context *c = item;
-        venv_rc rc = unit_get(t, element, value, c->agent, s->now, &u, s->err);
+        venv_rc rc = venv_trigger_unit_get(t, element, value, c->agent, s->now, &u, s->err);
         if (rc != VENV_OK)
             return rc;
-        if (!unit_set_context(u, c))
+        if (!venv_trigger_unit_set_context(u, c))
             return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
         u->seen = u->due = true;
     }
@@ -370,7 +370,7 @@ static venv_rc eval_for(stepping *s, trigger *t, venv_value *ret_list, bool *ret
     if (rc != VENV_OK)
         return set_problem(s, t, NULL, PROBLEM_FAILED, why.text);
     if (result.outcome == VENV_EXPR_UNKNOWN) {
-        missing_error(s->set->memory, &result, "for", &why);
+        venv_trigger_missing_error(s->set->memory, &result, "for", &why);
         return set_problem(s, t, NULL, PROBLEM_MISSING, why.text);
     }
     char text[VENV_NAME_MAX + 1];
@@ -407,7 +407,7 @@ static venv_rc mark_elements(stepping *s, trigger *t, bool all)
     while (rc == VENV_OK && !t->contextual && venv_table_next(t->units, &cursor, NULL, &item)) {
         unit *u = item;
         if (!u->seen) { /* the element is gone, and what it was waiting for with it */
-            unit_enter(u, VENV_TRIGGER_IDLE, s->now);
+            venv_trigger_unit_enter(u, VENV_TRIGGER_IDLE, s->now);
             u->due = false;
             u->problem = PROBLEM_NONE;
         }
@@ -437,7 +437,7 @@ static venv_rc trigger_mark(stepping *s, trigger *t, bool ticked, bool *ret_any)
     bool every_unit = t->contextual && (ticked || s->set->short_of_memory || (t->noted && venv_table_count(t->contexts) == 0));
     while (venv_table_next(t->units, &cursor, NULL, &item)) {
         unit *u = item;
-        if (every_unit || unit_deadline(t, u).ns <= s->now.mono.ns)
+        if (every_unit || venv_trigger_unit_deadline(t, u).ns <= s->now.mono.ns)
             u->due = true;
         timed = timed || u->due;
     }
@@ -454,7 +454,7 @@ static void forget_contexts(trigger *t)
     venv_str key;
     while (venv_table_next(t->contexts, &cursor, &key, &item)) {
         venv_table_remove(t->contexts, key.data, key.size);
-        context_free(item);
+        venv_trigger_context_free(item);
     }
 }
 
@@ -470,7 +470,7 @@ static void sweep(trigger *t)
         if (!spare || u->due || u->changed || u->saved || u->state != VENV_TRIGGER_IDLE || u->problem != PROBLEM_NONE)
             continue;
         venv_table_remove(t->units, key.data, key.size);
-        unit_free(u);
+        venv_trigger_unit_free(u);
     }
 }
 
@@ -504,7 +504,7 @@ static void set_deadline(venv_triggers *set, venv_now now)
         size_t cursor = 0;
         void *item;
         while (venv_table_next(t->units, &cursor, NULL, &item)) {
-            venv_instant at = unit_deadline(t, item);
+            venv_instant at = venv_trigger_unit_deadline(t, item);
             /* What could not be done now is tried again, a tick later. */
             if (at.ns <= now.mono.ns)
                 at.ns = now.mono.ns + set->tick.ns;

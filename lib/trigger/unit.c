@@ -16,7 +16,7 @@ static char *make_key(const char *element, const char *agent)
     return key;
 }
 
-unit *unit_find(const trigger *t, const char *element, const char *agent)
+unit *venv_trigger_unit_find(const trigger *t, const char *element, const char *agent)
 {
     char *key = make_key(element, agent);
     unit *u = key ? venv_table_find(t->units, key, strlen(key)) : NULL;
@@ -24,7 +24,7 @@ unit *unit_find(const trigger *t, const char *element, const char *agent)
     return u;
 }
 
-void unit_free(unit *u)
+void venv_trigger_unit_free(unit *u)
 {
     if (!u)
         return;
@@ -38,10 +38,10 @@ void unit_free(unit *u)
     free(u);
 }
 
-venv_rc unit_get(trigger *t, const char *element, const venv_value *element_value, const char *agent,
+venv_rc venv_trigger_unit_get(trigger *t, const char *element, const venv_value *element_value, const char *agent,
                  venv_now now, unit **ret_unit, venv_error *err)
 {
-    unit *u = unit_find(t, element, agent);
+    unit *u = venv_trigger_unit_find(t, element, agent);
     if (u) {
         *ret_unit = u;
         return VENV_OK;
@@ -56,7 +56,7 @@ venv_rc unit_get(trigger *t, const char *element, const venv_value *element_valu
         u->reason = strdup("");
     }
     if (!u || !u->key || !u->element || !u->agent || !u->group || !u->property || !u->reason) {
-        unit_free(u);
+        venv_trigger_unit_free(u);
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     }
     venv_rc rc = VENV_OK;
@@ -65,7 +65,7 @@ venv_rc unit_get(trigger *t, const char *element, const venv_value *element_valu
     if (rc == VENV_OK)
         rc = venv_table_add(t->units, u->key, strlen(u->key), u, err);
     if (rc != VENV_OK) {
-        unit_free(u);
+        venv_trigger_unit_free(u);
         return rc;
     }
     u->since = now.mono;
@@ -86,13 +86,13 @@ static bool replace(char **text, const char *with)
     return true;
 }
 
-bool unit_set_context(unit *u, const context *c)
+bool venv_trigger_unit_set_context(unit *u, const context *c)
 {
     return replace(&u->group, c->group) && replace(&u->property, c->property) &&
            replace(&u->reason, c->reason);
 }
 
-void unit_enter(unit *u, venv_trigger_state state, venv_now now)
+void venv_trigger_unit_enter(unit *u, venv_trigger_state state, venv_now now)
 {
     if (u->state == state)
         return;
@@ -109,7 +109,7 @@ static venv_instant later(venv_instant at, venv_span by)
 }
 
 /* When a unit wants to be evaluated although nothing changes. */
-venv_instant unit_deadline(const trigger *t, const unit *u)
+venv_instant venv_trigger_unit_deadline(const trigger *t, const unit *u)
 {
     if (u->problem == PROBLEM_LIMITED && t->spent_count > 0)
         return later(t->spent[0], t->limit_per);
@@ -130,7 +130,7 @@ venv_instant unit_deadline(const trigger *t, const unit *u)
 }
 
 /* How many actions `limit` allows now. */
-uint32_t limit_left(trigger *t, venv_now now)
+uint32_t venv_trigger_limit_left(trigger *t, venv_now now)
 {
     if (t->limit == 0)
         return UINT32_MAX;
@@ -142,11 +142,11 @@ uint32_t limit_left(trigger *t, venv_now now)
     return t->limit - (uint32_t)t->spent_count;
 }
 
-bool limit_spend(trigger *t, uint32_t actions, venv_now now)
+bool venv_trigger_limit_spend(trigger *t, uint32_t actions, venv_now now)
 {
     if (t->limit == 0)
         return true;
-    if (actions > limit_left(t, now))
+    if (actions > venv_trigger_limit_left(t, now))
         return false;
     for (uint32_t i = 0; i < actions; i++)
         t->spent[t->spent_count++] = now.mono;

@@ -27,7 +27,7 @@ static venv_rc call_instances(const venv_expr_call *call, venv_value *ret_value,
     return a->world->instances(a->world->user, venv_value_peek_text(&call->args[0]), ret_value, err);
 }
 
-venv_rc words_new(venv_expr_env **ret_env, venv_error *err)
+venv_rc venv_trigger_words_new(venv_expr_env **ret_env, venv_error *err)
 {
     venv_expr_env *env = NULL;
     venv_rc rc = venv_expr_env_new(NULL, &env, err);
@@ -47,7 +47,7 @@ venv_rc words_new(venv_expr_env **ret_env, venv_error *err)
 }
 
 /* Asked for what has no slot: `agent` and `agents`. */
-venv_expr_answer words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value,
+venv_expr_answer venv_trigger_words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value,
                                uint32_t *ret_depth)
 {
     const asked *a = user;
