@@ -68,6 +68,7 @@ VENV_BEGIN_DECLS
 #define VENV_CLIENT_ADDRESS_MAX      256  /**< Bytes of one `HOST:PORT`. */
 #define VENV_CLIENT_PORT             7420 /**< Port of an address that names none. */
 #define VENV_CLIENT_EVENTS_MAX       4096 /**< Events kept while other requests are made; later ones are asked for again. */
+#define VENV_CLIENT_RECENT           UINT64_MAX /**< Instead of a revision: the newest events of the past. */
 #define VENV_CLIENT_CONNECT_TIMEOUT  ((venv_span){ 10 * VENV_NS_PER_S }) /**< For each manager. */
 #define VENV_CLIENT_REQUEST_TIMEOUT  ((venv_span){ 30 * VENV_NS_PER_S }) /**< For a request. */
 
@@ -309,7 +310,8 @@ VENV_API VENV_MUST_USE venv_rc venv_client_stop(venv_client *client,
  * events that arrive then are kept.
  *
  * @param since   Revision; events after it are wanted.  0: from the oldest that is kept.
- * @param limit   At most so many of the past; 0: the manager's own limit.
+ *                VENV_CLIENT_RECENT: the newest `limit` ones.
+ * @param limit   At most so many of the past; 0: all (with VENV_CLIENT_RECENT 100).
  * @param follow  Go on with those that happen from now on.
  * Fails as venv_client_request().
  */

@@ -16,10 +16,11 @@ typedef struct venv_client_stream {
     venv_error error;
     uint64_t request;    /* of the EVENTS that runs now */
     uint64_t since;      /* revision of the last event that was received */
-    uint64_t asked_at;   /* `since` of the EVENTS that runs now */
     uint64_t last;       /* revision of the log when RESULT came */
+    bool recent;         /* nothing was received, and the newest `limit` are wanted */
     uint32_t limit;      /* of the past; 0: none */
     uint32_t received;   /* against the limit */
+    uint32_t page;       /* received since we asked last */
     venv_value *queue;   /* ring of VENV_CLIENT_EVENTS_MAX */
     size_t first, count;
 } venv_client_stream;

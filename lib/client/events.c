@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define PAGE_FULL 1000 /* so many in one answer: there may be more, whatever revision it names */
+
 static void forget(venv_client_stream *stream)
 {
     for (; stream->count > 0; stream->count--) {
@@ -42,6 +44,8 @@ static void keep(venv_client_stream *stream, venv_value event)
     stream->queue[(stream->first + stream->count) % VENV_CLIENT_EVENTS_MAX] = event;
     stream->count++;
     stream->received++;
+    stream->page++;
+    stream->recent = false;
     if (revision >= 0)
         stream->since = (uint64_t)revision;
 }
@@ -72,7 +76,7 @@ static venv_rc resume(venv_client *client, venv_instant deadline, venv_error *er
     venv_value body = venv_value_null();
     venv_map_builder map;
     venv_map_init(&map);
-    if (stream->since > 0)
+    if (!stream->recent)
         venv_map_put(&map, "since", venv_value_uint(stream->since));
     if (stream->limit > 0 && stream->limit > stream->received)
         venv_map_put(&map, "limit", venv_value_int((int64_t)(stream->limit - stream->received)));
@@ -82,7 +86,7 @@ static venv_rc resume(venv_client *client, venv_instant deadline, venv_error *er
     if (rc != VENV_OK)
         return rc;
     stream->request = ++client->last_request;
-    stream->asked_at = stream->since;
+    stream->page = 0;
     stream->ended = stream->overrun = false;
     rc = venv_link_send(client->link, VENV_MSG_EVENTS, stream->request, &body, deadline, err);
     venv_value_unref(&body);
@@ -98,12 +102,15 @@ venv_rc venv_client_events(venv_client *client, uint64_t since, uint32_t limit, 
 {
     venv_client_stream *stream = &client->stream;
     forget(stream);
+    if (stream->open && stream->follow)
+        venv_client_drop_link(client); /* a session follows until it ends */
     if (!stream->queue)
         stream->queue = calloc(VENV_CLIENT_EVENTS_MAX, sizeof *stream->queue);
     if (!stream->queue)
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     venv_value *queue = stream->queue;
-    *stream = (venv_client_stream){ .follow = follow, .since = since, .limit = limit, .queue = queue };
+    *stream = (venv_client_stream){ .follow = follow, .limit = limit, .queue = queue,
+                                     .recent = since == VENV_CLIENT_RECENT, .since = since == VENV_CLIENT_RECENT ? 0 : since };
     venv_instant deadline = venv_client_deadline(client->timeout);
     for (unsigned attempt = 0;; attempt++) {
         venv_rc rc = venv_client_reconnect(client, VENV_CLIENT_ANY, deadline, err);
@@ -124,7 +131,8 @@ venv_rc venv_client_events(venv_client *client, uint64_t since, uint32_t limit, 
 static bool is_partial(const venv_client_stream *stream)
 {
     bool more_wanted = stream->limit == 0 || stream->received < stream->limit;
-    return stream->overrun || (stream->ended && more_wanted && stream->since > stream->asked_at && stream->last > stream->since);
+    bool more_there = stream->last > stream->since || stream->page >= PAGE_FULL;
+    return stream->overrun || (stream->ended && more_wanted && stream->page > 0 && more_there);
 }
 
 static venv_rc advance(venv_client *client, venv_instant deadline, unsigned *attempt, venv_error *err)

@@ -458,16 +458,13 @@ static void test_tls_directory_is_missing(void **state)
 static fake_verdict tell(fake_manager *manager, void *user, int16_t type, uint64_t request, const venv_value *body)
 {
     fake_scene *scene = user;
-    if (type == VENV_CLIENT_STATUS) {
-        fake_send(manager, VENV_MSG_RESULT, request, fake_json("{\"revision\": 5}"));
-        return FAKE_GO_ON;
-    }
     if (type == VENV_CLIENT_LIST) {
         fake_send(manager, VENV_MSG_RESULT, request, fake_json("{\"items\": [{\"name\": \"node07\"}, {\"name\": \"head\"}]}"));
         return FAKE_GO_ON;
     }
     (void)venv_value_print(body, scene->asked, sizeof scene->asked);
-    for (int64_t revision = venv_value_get_int(body, "since", 0) + 1; revision <= 5; revision++) {
+    int64_t limit = venv_value_get_int(body, "limit", 100), from = limit < 5 ? 5 - limit : 0;
+    for (int64_t revision = venv_value_get_int(body, "since", from) + 1; revision <= 5; revision++) {
         char text[200];
         snprintf(text, sizeof text, "{\"revision\": %d, \"kind\": \"instance\", \"subject\": \"class2-1\", \"text\": \"a\\u001bb\"}", (int)revision);
         fake_send(manager, VENV_MSG_EVENT, request, fake_json(text));
@@ -483,7 +480,7 @@ static void test_events(void **state)
     static const struct {
         const char *line;
         unsigned count;
-    } rows[] = { { "events", 5 }, { "events --since 3", 2 }, { "events --last 1", 1 }, { "events --last 100", 5 },
+    } rows[] = { { "events", 5 }, { "events --since 3", 2 }, { "events --since 0", 5 }, { "events --last 1", 1 }, { "events --last 100", 5 },
                  { "events --follow --timeout 300ms", 5 }, { "events --json", 5 } };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char whole[512];

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define AGENT_TIMEOUT_NS (30 * VENV_NS_PER_S) /* of --timeout, if it is not given */
-#define ANSWER_MARGIN_NS (10 * VENV_NS_PER_S) /* the manager's word that an agent gave none takes a moment, too */
+#define ANSWER_MARGIN_NS (15 * VENV_NS_PER_S) /* the manager's word that an agent gave none takes a moment, too */
 
 /* Ask and get the list of items. `body` is taken over. */
 static int ask(venvctl *app, venv_client_verb verb, venv_map_builder *map, venv_value *ret_items)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#define LAST_MAX 100000 /* for --last; all of them: --since 0 */
+
 static int64_t mono_now(void)
 {
     struct timespec now = { 0 };
@@ -34,19 +36,6 @@ static void print_event(venvctl *app, const venv_value *event)
         print_safe(app->out, text);
     }
     fputc('\n', app->out);
-}
-
-/* The revision after which the last N events come. */
-static int revision_before(venvctl *app, int64_t last, uint64_t *ret_since)
-{
-    venv_error err = { 0 };
-    venv_value status = venv_value_null();
-    if (venv_client_status(app->client, &status, &err) != VENV_OK)
-        return app_fail(app, &err);
-    int64_t revision = venv_value_get_int(&status, "revision", 0);
-    venv_value_unref(&status);
-    *ret_since = revision > last ? (uint64_t)(revision - last) : 0;
-    return EXIT_DONE;
 }
 
 static int follow(venvctl *app, bool forever)
@@ -79,22 +68,20 @@ static int follow(venvctl *app, bool forever)
 
 int run_events(venvctl *app)
 {
-    int64_t since = 0, last = -1;
+    int64_t since = 0, last = 0;
     int code = app_number(app, OPTION_SINCE, 0, INT64_MAX, &since);
     if (code == EXIT_DONE)
-        code = app_number(app, OPTION_LAST, 0, INT32_MAX, &last);
+        code = app_number(app, OPTION_LAST, 1, LAST_MAX, &last);
     if (code == EXIT_DONE && app_has(app, OPTION_SINCE) && app_has(app, OPTION_LAST))
         return app_usage(app, "--since and --last: one of them");
     if (code == EXIT_DONE)
         code = app_connect(app);
-    uint64_t from = (uint64_t)since;
-    if (code == EXIT_DONE && last >= 0)
-        code = revision_before(app, last, &from);
     if (code != EXIT_DONE)
         return code;
     venv_error err = { 0 };
     bool forever = app_has(app, OPTION_FOLLOW);
-    if (venv_client_events(app->client, from, 0, forever, &err) != VENV_OK)
+    uint64_t from = app_has(app, OPTION_SINCE) ? (uint64_t)since : VENV_CLIENT_RECENT;
+    if (venv_client_events(app->client, from, (uint32_t)last, forever, &err) != VENV_OK)
         return app_fail(app, &err);
     return follow(app, forever);
 }
