@@ -77,15 +77,14 @@ static void print_bytes(venv_printer *printer, venv_str text)
     for (size_t i = 0; i < text.size; i++) {
         uint8_t byte = (uint8_t)text.data[i];
         char buffer[16];
-        const char *escaped = byte < 0x80 ? escape(byte, buffer) : "";
-        if (byte >= 0x80 || byte < 0x20 || byte == 0x7f) {
-            snprintf(buffer, sizeof buffer, "\\x%02x", byte);
-            escaped = buffer;
-        }
-        if (escaped)
-            venv_printer_put_z(printer, escaped);
-        else
+        if (byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\') {
             venv_printer_put(printer, text.data + i, 1);
+        } else if (byte == '"' || byte == '\\' || byte == '\n' || byte == '\t' || byte == '\r') {
+            venv_printer_put_z(printer, escape(byte, buffer));
+        } else {
+            snprintf(buffer, sizeof buffer, "\\x%02x", byte);
+            venv_printer_put_z(printer, buffer);
+        }
     }
     venv_printer_put(printer, "\"", 1);
 }
