@@ -437,6 +437,16 @@ static venv_rc start_all(agent_shell *shell, venv_error *err)
     return rc;
 }
 
+static bool take_text(char **place, const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        return false;
+    free(*place);
+    *place = copy;
+    return true;
+}
+
 static venv_rc prepare(agent_shell *shell, venv_error *err)
 {
     venv_agent_config *config = shell->config;
@@ -444,13 +454,12 @@ static venv_rc prepare(agent_shell *shell, venv_error *err)
     venv_rc rc = venv_shell_identity(VENV_ROLE_AGENT, config->name, &files, &shell->tls, err);
     if (rc != VENV_OK)
         return rc;
-    if (!config->name[0]) {
-        char *name = strdup(venv_tls_context_peek_own(shell->tls)->identity.name);
-        if (!name)
-            return venv_error_set(err, VENV_ENOMEM, "out of memory");
-        free(config->name);
-        config->name = name;
-    }
+    const venv_identity *own = &venv_tls_context_peek_own(shell->tls)->identity;
+    if (config->cluster[0] && strcmp(config->cluster, own->cluster) != 0)
+        return venv_error_set(err, VENV_EINVAL, "%s is for the cluster '%s', but the configuration says '%s'",
+                              config->tls_certificate, own->cluster, config->cluster);
+    if (!take_text(&config->name, own->name) || !take_text(&config->cluster, own->cluster))
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
     config->machine = read_machine_id();
     shell->samples.proc = "/proc";
     return VENV_OK;

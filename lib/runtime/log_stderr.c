@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Non-blocking writes need a file description of our own: O_NONBLOCK on the inherited one would change it
- * for the shell or the supervisor that shares it. /proc/self/fd/2 gives one for pipes, terminals and
- * files; sockets have MSG_DONTWAIT; whatever refuses both is asked with poll() first.
+ * for the shell or the supervisor that shares it. /proc/self/fd/2 gives one for pipes and terminals;
+ * sockets have MSG_DONTWAIT; whatever refuses both is asked with poll() first. A plain file takes what it is
+ * given, at the place that it shares with whoever else has it open.
  */
 #include "runtime/log_stderr.h"
 
@@ -25,7 +26,7 @@ static size_t write_now(venv_log_stderr *log, const char *data, size_t size)
     if (log->is_socket) {
         n = send(log->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     } else {
-        if (!log->owned) {
+        if (!log->owned && !log->is_file) {
             struct pollfd ready = { .fd = log->fd, .events = POLLOUT, .revents = 0 };
             if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
                 return 0;
@@ -93,7 +94,8 @@ void venv_log_stderr_init(venv_log_stderr *log, venv_log_level level)
     log->sink = (venv_log){ .write = write_line, .user = log, .level = level };
     log->fd = STDERR_FILENO;
     log->is_socket = fstat(STDERR_FILENO, &st) == 0 && S_ISSOCK(st.st_mode);
-    if (!log->is_socket) {
+    log->is_file = fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+    if (!log->is_socket && !log->is_file) {
         int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd >= 0) {
             log->fd = fd;

@@ -19,7 +19,7 @@ typedef struct venv_log_stderr {
     venv_log sink;            /* hand this to whoever logs */
     int fd;                   /* our own non-blocking description of standard error, or 2 */
     bool owned;
-    bool is_socket;
+    bool is_socket, is_file;
     char rest[VENV_LOG_LINE_MAX]; /* of a line that was written in part */
     size_t rest_size;
     uint64_t dropped;         /* since the last line that says so */
