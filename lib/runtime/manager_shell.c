@@ -180,7 +180,7 @@ static void on_up(void *user, uint64_t peer, const venv_identity *identity, cons
 static void on_frame(void *user, uint64_t peer, const venv_frame *frame, const venv_value *body)
 {
     deliver(user, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_FRAME, .peer = peer, .type = frame->type,
-                                         .request = frame->request, .value = body });
+                                         .request = frame->request, .known = frame->known, .value = body });
 }
 
 static void on_down(void *user, uint64_t peer, const char *reason)
