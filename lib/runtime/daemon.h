@@ -26,7 +26,7 @@ venv_rc venv_manager_config_load(const char *path, venv_manager_config **ret_con
 
 /* Run until the end. */
 venv_rc venv_agent_shell_run(const venv_shell_host *host, venv_agent_config *config, venv_error *err);
-venv_rc venv_manager_shell_run(const venv_shell_host *host, const venv_manager_config *config, venv_error *err);
+venv_rc venv_manager_shell_run(const venv_shell_host *host, venv_manager_config *config, venv_error *err);
 
 /* Read our certificate and check that it is for this role and, unless `name` is empty, this name. */
 venv_rc venv_shell_identity(venv_role role, const char *name, const venv_tls_files *files, venv_tls_context **ret_tls,

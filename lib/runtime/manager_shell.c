@@ -422,13 +422,17 @@ static venv_rc start_all(manager_shell *shell, venv_error *err)
     return rc;
 }
 
-venv_rc venv_manager_shell_run(const venv_shell_host *host, const venv_manager_config *config, venv_error *err)
+venv_rc venv_manager_shell_run(const venv_shell_host *host, venv_manager_config *config, venv_error *err)
 {
     manager_shell shell = { .host = host, .log = host->log, .config = config, .err = err };
     venv_loop_calls calls = { .deadline = on_deadline, .stop = on_stop, .reload = on_reload, .user = &shell };
     venv_tls_files files = { .ca = config->tls_ca, .certificate = config->tls_certificate, .key = config->tls_key };
     venv_manager_actions_init(&shell.actions);
     venv_rc rc = venv_shell_identity(VENV_ROLE_MANAGER, config->name ? config->name : "", &files, &shell.tls, err);
+    if (rc == VENV_OK) {
+        const venv_identity *own = &venv_tls_context_peek_own(shell.tls)->identity;
+        rc = venv_manager_config_identify(config, own->cluster, own->name, err);
+    }
     if (rc == VENV_OK)
         rc = venv_loop_init(&shell.loop, host->stop_fd, &calls, err);
     if (rc == VENV_OK) {
