@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The macros that go through a list or a map. A round allocates nothing of its own: the variables
+ * live in the context, and a condition is tested without making a value of it.
+ */
+#include "expr/program.h"
+
+#include <string.h>
+
+/* What a fold goes through. In a map each round has two values, the key and its value. */
+typedef struct rounds {
+    const venv_value *items;
+    uint32_t count;
+    uint32_t stride;
+} rounds;
+
+static int open_range(xctx *context, const xnode *node, rounds *ret_range)
+{
+    venv_value value;
+    int status = node->args[0]->eval(context, node->args[0], &value);
+    if (status != X_OK)
+        return status;
+    if (value.w.kind != VENV_LIST && value.w.kind != VENV_MAP)
+        return expr_fail_value(context, node->args[0], "a macro goes through a list or a map and found ", &value);
+    const struct venv_object *object = value.w.as.object;
+    *ret_range = (rounds){ venv_object_items(object), object->count, value.w.kind == VENV_MAP ? 2u : 1u };
+    return X_OK;
+}
+
+/* Charge a round and set its variables. */
+static inline int begin_round(xctx *context, const xnode *node, const rounds *range, uint32_t i)
+{
+    context->cost += node->u.fold.round_cost;
+    if (__builtin_expect(context->cost > context->cost_max, 0))
+        return expr_fail_cost(context, node);
+    venv_value *locals = &context->locals[node->u.fold.local];
+    const venv_value *item = &range->items[(size_t)i * range->stride];
+    if (node->u.fold.var_count == 1) {
+        locals[0] = item[0];
+    } else if (range->stride == 2) {
+        locals[0] = item[0];
+        locals[1] = item[1];
+    } else {
+        locals[0] = venv_value_int(i);
+        locals[1] = item[0];
+    }
+    return X_OK;
+}
+
+/* all: `decisive` is false, exists: it is true. The rest is absorbed as by && and ||. */
+static int quantify(xctx *context, const xnode *node, int decisive)
+{
+    rounds range;
+    int status = open_range(context, node, &range);
+    if (status != X_OK)
+        return status;
+    xabsorb absorb = expr_absorb_begin(context);
+    const xnode *body = node->u.fold.body;
+    for (uint32_t i = 0; i < range.count; i++) {
+        if (begin_round(context, node, &range, i) != X_OK)
+            return X_FATAL;
+        status = body->test(context, body);
+        if (status == decisive)
+            return expr_absorb_drop(context, &absorb, decisive);
+        if (__builtin_expect(status > X_TRUE, 0)) {
+            if (status == X_FATAL)
+                return status;
+            expr_absorb(context, &absorb, status);
+        }
+    }
+    return absorb.status == X_OK ? !decisive : expr_absorb_keep(context, &absorb);
+}
+
+int expr_test_all(xctx *context, const xnode *node)
+{
+    return quantify(context, node, 0);
+}
+
+int expr_test_exists(xctx *context, const xnode *node)
+{
+    return quantify(context, node, 1);
+}
+
+/* How many rounds meet the condition. Errors are not absorbed: each round matters. */
+static int count_rounds(xctx *context, const xnode *node, uint64_t *ret_count)
+{
+    rounds range;
+    int status = open_range(context, node, &range);
+    if (status != X_OK)
+        return status;
+    xabsorb absorb = expr_absorb_begin(context);
+    const xnode *body = node->u.fold.body;
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < range.count; i++) {
+        if (begin_round(context, node, &range, i) != X_OK)
+            return X_FATAL;
+        status = body->test(context, body);
+        if (__builtin_expect(status > X_TRUE, 0)) {
+            if (status == X_FATAL)
+                return status;
+            expr_absorb(context, &absorb, status);
+            continue;
+        }
+        count += (unsigned)status;
+    }
+    *ret_count = count;
+    return absorb.status == X_OK ? X_OK : expr_absorb_keep(context, &absorb);
+}
+
+int expr_test_exists_one(xctx *context, const xnode *node)
+{
+    uint64_t count;
+    int status = count_rounds(context, node, &count);
+    return status == X_OK ? count == 1 : status;
+}
+
+int expr_eval_count(xctx *context, const xnode *node, venv_value *out)
+{
+    uint64_t count;
+    int status = count_rounds(context, node, &count);
+    if (status == X_OK)
+        *out = venv_value_int((int64_t)count);
+    return status;
+}
+
+/* The filter of a round; X_TRUE where there is none. */
+static int test_filter(xctx *context, const xnode *node)
+{
+    return node->u.fold.filter ? node->u.fold.filter->test(context, node->u.fold.filter) : X_TRUE;
+}
+
+/* map and transformList. */
+int expr_eval_fold_map(xctx *context, const xnode *node, venv_value *out)
+{
+    rounds range;
+    int status = open_range(context, node, &range);
+    struct venv_object *list = status == X_OK ? expr_container(context, node, VENV_LIST, range.count) : NULL;
+    if (!list)
+        return status == X_OK ? X_FATAL : status;
+    venv_value *items = venv_object_items(list);
+    uint32_t kept = 0;
+    xabsorb absorb = expr_absorb_begin(context);
+    for (uint32_t i = 0; i < range.count; i++) {
+        if (begin_round(context, node, &range, i) != X_OK)
+            return X_FATAL;
+        status = test_filter(context, node);
+        if (status == X_TRUE) {
+            status = node->u.fold.body->eval(context, node->u.fold.body, &items[kept]);
+            kept += status == X_OK;
+        }
+        if (status == X_FATAL)
+            return status;
+        if (status > X_TRUE)
+            expr_absorb(context, &absorb, status);
+    }
+    if (absorb.status != X_OK)
+        return expr_absorb_keep(context, &absorb);
+    list->count = kept;
+    return expr_finish_list(context, node, list, out);
+}
+
+int expr_eval_filter(xctx *context, const xnode *node, venv_value *out)
+{
+    rounds range;
+    int status = open_range(context, node, &range);
+    struct venv_object *list = status == X_OK ? expr_container(context, node, VENV_LIST, range.count) : NULL;
+    if (!list)
+        return status == X_OK ? X_FATAL : status;
+    venv_value *items = venv_object_items(list);
+    uint32_t kept = 0;
+    xabsorb absorb = expr_absorb_begin(context);
+    const xnode *body = node->u.fold.body;
+    for (uint32_t i = 0; i < range.count; i++) {
+        if (begin_round(context, node, &range, i) != X_OK)
+            return X_FATAL;
+        status = body->test(context, body);
+        if (status == X_FATAL)
+            return status;
+        if (status > X_TRUE) {
+            expr_absorb(context, &absorb, status);
+            continue;
+        }
+        items[kept] = range.items[(size_t)i * range.stride];
+        kept += (unsigned)status;
+    }
+    if (absorb.status != X_OK)
+        return expr_absorb_keep(context, &absorb);
+    list->count = kept;
+    return expr_finish_list(context, node, list, out);
+}
+
+int expr_eval_transform_map(xctx *context, const xnode *node, venv_value *out)
+{
+    rounds range;
+    int status = open_range(context, node, &range);
+    struct venv_object *map = status == X_OK ? expr_container(context, node, VENV_MAP, range.count) : NULL;
+    if (!map)
+        return status == X_OK ? X_FATAL : status;
+    venv_value *items = venv_object_items(map);
+    uint32_t kept = 0;
+    xabsorb absorb = expr_absorb_begin(context);
+    for (uint32_t i = 0; i < range.count; i++) {
+        if (begin_round(context, node, &range, i) != X_OK)
+            return X_FATAL;
+        items[2 * kept] = context->locals[node->u.fold.local];
+        status = test_filter(context, node);
+        if (status == X_TRUE) {
+            status = node->u.fold.body->eval(context, node->u.fold.body, &items[2 * kept + 1]);
+            kept += status == X_OK;
+        }
+        if (status == X_FATAL)
+            return status;
+        if (status > X_TRUE)
+            expr_absorb(context, &absorb, status);
+    }
+    if (absorb.status != X_OK)
+        return expr_absorb_keep(context, &absorb);
+    map->count = kept;
+    return expr_finish_map(context, node, map, out);
+}
+
+/* Each round gives a map with one entry. */
+int expr_eval_transform_entry(xctx *context, const xnode *node, venv_value *out)
+{
+    rounds range;
+    int status = open_range(context, node, &range);
+    struct venv_object *map = status == X_OK ? expr_container(context, node, VENV_MAP, range.count) : NULL;
+    if (!map)
+        return status == X_OK ? X_FATAL : status;
+    venv_value *items = venv_object_items(map);
+    uint32_t kept = 0;
+    xabsorb absorb = expr_absorb_begin(context);
+    for (uint32_t i = 0; i < range.count; i++) {
+        venv_value entry;
+        if (begin_round(context, node, &range, i) != X_OK)
+            return X_FATAL;
+        status = test_filter(context, node);
+        if (status == X_TRUE && (status = node->u.fold.body->eval(context, node->u.fold.body, &entry)) == X_OK) {
+            if (entry.w.kind != VENV_MAP || entry.w.as.object->count != 1) {
+                status = expr_fail_value(context, node, "transformMapEntry needs a map with one entry and found ", &entry);
+            } else {
+                items[2 * kept] = venv_object_items(entry.w.as.object)[0];
+                items[2 * kept + 1] = venv_object_items(entry.w.as.object)[1];
+                kept++;
+            }
+        }
+        if (status == X_FATAL)
+            return status;
+        if (status > X_TRUE)
+            expr_absorb(context, &absorb, status);
+    }
+    if (absorb.status != X_OK)
+        return expr_absorb_keep(context, &absorb);
+    map->count = kept;
+    return expr_finish_map(context, node, map, out);
+}
+
+bool expr_sort(venv_value *items, venv_value *spare, size_t count, size_t stride)
+{
+    int order;
+    for (size_t i = 1; i < count; i++) { /* what compares with the first compares with all */
+        if (!expr_compare(&items[0], &items[i * stride], &order))
+            return false;
+    }
+    venv_value *from = items, *to = spare;
+    for (size_t width = 1; width < count; width *= 2) {
+        for (size_t low = 0; low < count; low += 2 * width) {
+            size_t a = low, middle = low + width < count ? low + width : count;
+            size_t b = middle, high = low + 2 * width < count ? low + 2 * width : count;
+            for (size_t at = low; at < high; at++) {
+                bool first = a < middle;
+                if (first && b < high) {
+                    (void)expr_compare(&from[b * stride], &from[a * stride], &order);
+                    first = order != -1;
+                }
+                memcpy(&to[at * stride], &from[(first ? a++ : b++) * stride], stride * sizeof *to);
+            }
+        }
+        venv_value *other = from;
+        from = to;
+        to = other;
+    }
+    if (from != items && count)
+        memcpy(items, from, count * stride * sizeof *items);
+    return true;
+}
+
+int expr_eval_sort_by(xctx *context, const xnode *node, venv_value *out)
+{
+    rounds range;
+    int status = open_range(context, node, &range);
+    struct venv_object *list = status == X_OK ? expr_container(context, node, VENV_LIST, range.count) : NULL;
+    venv_value *pairs = list ? expr_alloc(context, node, (size_t)range.count * 4 * sizeof *pairs) : NULL;
+    if (!pairs)
+        return status == X_OK ? X_FATAL : status;
+    for (uint32_t i = 0; i < range.count; i++) {
+        if (begin_round(context, node, &range, i) != X_OK)
+            return X_FATAL;
+        if ((status = node->u.fold.body->eval(context, node->u.fold.body, &pairs[2 * i])) != X_OK)
+            return status;
+        pairs[2 * i + 1] = range.items[(size_t)i * range.stride];
+    }
+    unsigned levels = range.count ? 32u - (unsigned)__builtin_clz(range.count) : 1u;
+    if (expr_charge(context, node, (uint64_t)range.count * levels) != X_OK)
+        return X_FATAL;
+    if (!expr_sort(pairs, pairs + (size_t)range.count * 2, range.count, 2))
+        return expr_fail(context, node, VENV_EINVAL, "the keys of sortBy cannot be compared with each other");
+    for (uint32_t i = 0; i < range.count; i++)
+        venv_object_items(list)[i] = pairs[2 * i + 1];
+    return expr_finish_list(context, node, list, out);
+}
