@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Conversions between types, type() and dyn(). cel-spec doc/langdef.md, "List of Standard Definitions".
+ */
+#include "expr/standard.h"
+
+#include "base/calendar.h"
+#include "base/number.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <string.h>
+
+EXPR_FUNCTION(same)
+{
+    EXPR_UNUSED();
+    *out = args[0];
+    return X_OK;
+}
+
+EXPR_FUNCTION(type_of)
+{
+    EXPR_UNUSED();
+    *out = venv_value_type(expr_type_of(&args[0]));
+    return X_OK;
+}
+
+static int fail(xctx *context, const xnode *node, const char *what, const venv_value *value)
+{
+    return expr_fail_value(context, node, what, value);
+}
+
+static bool text_is(venv_str text, const char *wanted)
+{
+    return text.size == strlen(wanted) && !memcmp(text.data, wanted, text.size);
+}
+
+EXPR_FUNCTION(bool_of_text)
+{
+    EXPR_UNUSED();
+    static const char *const yes[] = { "1", "t", "true", "True", "TRUE", "T", NULL };
+    static const char *const no[] = { "0", "f", "false", "False", "FALSE", "F", NULL };
+    venv_str text = venv_text_of(&args[0]);
+    for (size_t i = 0; yes[i]; i++) {
+        if (text_is(text, yes[i]) || text_is(text, no[i])) {
+            *out = venv_value_bool(text_is(text, yes[i]));
+            return X_OK;
+        }
+    }
+    return fail(context, node, "this is no bool: ", &args[0]);
+}
+
+/* A sign and digits; the magnitude fits 64 bits. */
+static bool parse_digits(venv_str text, bool *ret_negative, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    size_t at = 0;
+    *ret_negative = text.size && text.data[0] == '-';
+    if (text.size && (text.data[0] == '-' || text.data[0] == '+'))
+        at++;
+    if (at == text.size)
+        return false;
+    for (; at < text.size; at++) {
+        unsigned digit = (unsigned char)text.data[at] - (unsigned)'0';
+        if (digit > 9 || __builtin_mul_overflow(number, 10u, &number) || __builtin_add_overflow(number, digit, &number))
+            return false;
+    }
+    *ret_number = number;
+    return true;
+}
+
+EXPR_FUNCTION(int_of)
+{
+    EXPR_UNUSED();
+    const venv_value *value = &args[0];
+    uint64_t number;
+    bool negative;
+    switch (value->w.kind) {
+    case VENV_UINT:
+        if (value->w.as.u > INT64_MAX)
+            return fail(context, node, "an int cannot hold ", value);
+        *out = venv_value_int(value->w.as.i);
+        return X_OK;
+    case VENV_DOUBLE:
+        if (!(value->w.as.d > -0x1p63 && value->w.as.d < 0x1p63))
+            return fail(context, node, "an int cannot hold ", value);
+        *out = venv_value_int((int64_t)value->w.as.d);
+        return X_OK;
+    case VENV_TIMESTAMP:
+        *out = venv_value_int(value->w.as.i);
+        return X_OK;
+    case VENV_DURATION: /* whole seconds, towards zero */
+        *out = venv_value_int(value->w.as.i + (value->w.as.i < 0 && value->w.extra));
+        return X_OK;
+    default:
+        if (!parse_digits(venv_text_of(value), &negative, &number) || number > (uint64_t)INT64_MAX + negative)
+            return fail(context, node, "this is no int: ", value);
+        *out = venv_value_int(negative ? (int64_t)(0 - number) : (int64_t)number);
+        return X_OK;
+    }
+}
+
+EXPR_FUNCTION(uint_of)
+{
+    EXPR_UNUSED();
+    const venv_value *value = &args[0];
+    uint64_t number;
+    bool negative;
+    switch (value->w.kind) {
+    case VENV_INT:
+        if (value->w.as.i < 0)
+            return fail(context, node, "a uint cannot hold ", value);
+        *out = venv_value_uint(value->w.as.u);
+        return X_OK;
+    case VENV_DOUBLE:
+        if (!(value->w.as.d > -1.0 && value->w.as.d < 0x1p64))
+            return fail(context, node, "a uint cannot hold ", value);
+        *out = venv_value_uint((uint64_t)value->w.as.d);
+        return X_OK;
+    default:
+        if (!parse_digits(venv_text_of(value), &negative, &number) || negative)
+            return fail(context, node, "this is no uint: ", value);
+        *out = venv_value_uint(number);
+        return X_OK;
+    }
+}
+
+static bool parse_special(venv_str text, double *ret_number)
+{
+    static const struct {
+        const char *text;
+        double number;
+    } specials[] = { { "NaN", NAN },           { "nan", NAN },           { "Infinity", INFINITY }, { "Inf", INFINITY },
+                     { "inf", INFINITY },      { "infinity", INFINITY }, { "-Infinity", -INFINITY },
+                     { "-Inf", -INFINITY },    { "-inf", -INFINITY },    { "-infinity", -INFINITY },
+                     { "+Infinity", INFINITY }, { "+Inf", INFINITY } };
+    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++) {
+        if (text_is(text, specials[i].text)) {
+            *ret_number = specials[i].number;
+            return true;
+        }
+    }
+    return venv_double_parse(text, ret_number);
+}
+
+EXPR_FUNCTION(double_of)
+{
+    EXPR_UNUSED();
+    const venv_value *value = &args[0];
+    double number;
+    if (value->w.kind == VENV_INT)
+        number = (double)value->w.as.i;
+    else if (value->w.kind == VENV_UINT)
+        number = (double)value->w.as.u;
+    else if (!parse_special(venv_text_of(value), &number))
+        return fail(context, node, "this is no double: ", value);
+    *out = venv_value_double(number);
+    return X_OK;
+}
+
+bool expr_append_scalar(venv_buf *buf, const venv_value *value)
+{
+    char text[VENV_RFC3339_TEXT_SIZE + VENV_DOUBLE_TEXT_SIZE];
+    const expr_address *address = expr_address_of(value);
+    if (address) {
+        venv_buf_append(buf, text, expr_address_print(address, expr_mask_of(value) == X_MASK_CIDR, text, sizeof text));
+        return true;
+    }
+    switch (value->w.kind) {
+    case VENV_NULL:
+        venv_buf_append_text(buf, "null");
+        return true;
+    case VENV_BOOL:
+        venv_buf_append_text(buf, value->w.as.u ? "true" : "false");
+        return true;
+    case VENV_INT:
+        venv_buf_printf(buf, "%lld", (long long)value->w.as.i);
+        return true;
+    case VENV_UINT:
+        venv_buf_printf(buf, "%llu", (unsigned long long)value->w.as.u);
+        return true;
+    case VENV_DOUBLE:
+        if (isnan(value->w.as.d))
+            venv_buf_append_text(buf, "NaN");
+        else if (isinf(value->w.as.d))
+            venv_buf_append_text(buf, value->w.as.d < 0 ? "-Infinity" : "Infinity");
+        else
+            venv_buf_append(buf, text, venv_double_format(value->w.as.d, text));
+        return true;
+    case VENV_TIMESTAMP:
+        venv_buf_append_text(buf, venv_rfc3339_format(value->w.as.i, value->w.extra, text));
+        return true;
+    case VENV_DURATION:
+        expr_append_duration(buf, value);
+        return true;
+    case VENV_STRING:
+    case VENV_BYTES:
+    case VENV_TYPE: {
+        venv_str bytes = venv_text_of(value);
+        if (!venv_utf8_is_valid(bytes.data, bytes.size))
+            return false;
+        venv_buf_append(buf, bytes.data, bytes.size);
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
+EXPR_FUNCTION(string_of)
+{
+    EXPR_UNUSED();
+    if (args[0].w.kind == VENV_STRING) {
+        *out = args[0];
+        return X_OK;
+    }
+    venv_buf_clear(&context->scratch);
+    if (!expr_append_scalar(&context->scratch, &args[0]))
+        return expr_fail(context, node, VENV_EINVAL, "the bytes are not valid UTF-8");
+    return expr_text_scratch(context, node, VENV_STRING, out);
+}
+
+EXPR_FUNCTION(bytes_of_text)
+{
+    EXPR_UNUSED();
+    *out = args[0];
+    out->w.kind = VENV_BYTES;
+    if (args[0].w.form != VENV_FORM_COUNTED)
+        return X_OK;
+    venv_str text = venv_text_of(&args[0]); /* the object says what kind it is: borrow its bytes */
+    *out = venv_text_borrow(VENV_BYTES, text.data, text.size);
+    return X_OK;
+}
+
+const expr_row expr_convert_rows[] = {
+    { "bool(bool) -> bool", same },
+    { "bool(string) -> bool", bool_of_text },
+    { "bytes(bytes) -> bytes", same },
+    { "bytes(string) -> bytes", bytes_of_text },
+    { "double(double) -> double", same },
+    { "double(int) -> double", double_of },
+    { "double(uint) -> double", double_of },
+    { "double(string) -> double", double_of },
+    { "dyn(T) -> dyn", same },
+    { "int(int) -> int", same },
+    { "int(uint) -> int", int_of },
+    { "int(double) -> int", int_of },
+    { "int(string) -> int", int_of },
+    { "int(timestamp) -> int", int_of },
+    { "int(duration) -> int", int_of },
+    { "string(string) -> string", string_of },
+    { "string(bool) -> string", string_of },
+    { "string(int) -> string", string_of },
+    { "string(uint) -> string", string_of },
+    { "string(double) -> string", string_of },
+    { "string(bytes) -> string", string_of },
+    { "string(timestamp) -> string", string_of },
+    { "string(duration) -> string", string_of },
+    { "string(ip) -> string", string_of },
+    { "string(cidr) -> string", string_of },
+    { "uint(uint) -> uint", same },
+    { "uint(int) -> uint", uint_of },
+    { "uint(double) -> uint", uint_of },
+    { "uint(string) -> uint", uint_of },
+    { "type(T) -> type", type_of },
+    { NULL, NULL },
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The encoders extension: base64 (RFC 4648, section 4), with padding or, when it is read, without.
+ */
+#include "expr/standard.h"
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+EXPR_FUNCTION(encode)
+{
+    (void)count;
+    venv_str bytes = venv_text_of(&args[0]);
+    venv_buf *buf = &context->scratch;
+    if (expr_charge(context, node, bytes.size / 4) != X_OK)
+        return X_FATAL;
+    venv_buf_clear(buf);
+    for (size_t i = 0; i < bytes.size && buf->rc == VENV_OK; i += 3) {
+        size_t rest = bytes.size - i;
+        uint32_t group = (uint32_t)(uint8_t)bytes.data[i] << 16;
+        if (rest > 1)
+            group |= (uint32_t)(uint8_t)bytes.data[i + 1] << 8;
+        if (rest > 2)
+            group |= (uint8_t)bytes.data[i + 2];
+        char text[4] = { alphabet[group >> 18], alphabet[group >> 12 & 63], rest > 1 ? alphabet[group >> 6 & 63] : '=',
+                         rest > 2 ? alphabet[group & 63] : '=' };
+        venv_buf_append(buf, text, sizeof text);
+    }
+    return expr_text_scratch(context, node, VENV_STRING, out);
+}
+
+static int digit_of(char c)
+{
+    for (int i = 0; i < 64; i++) {
+        if (alphabet[i] == c)
+            return i;
+    }
+    return -1;
+}
+
+EXPR_FUNCTION(decode)
+{
+    (void)count;
+    venv_str text = venv_text_of(&args[0]);
+    venv_buf *buf = &context->scratch;
+    if (expr_charge(context, node, text.size * 2) != X_OK)
+        return X_FATAL;
+    size_t size = text.size, padding = 0;
+    while (size && padding < 2 && text.data[size - 1] == '=') {
+        size--;
+        padding++;
+    }
+    if (size % 4 == 1 || (padding && (size + padding) % 4))
+        return expr_fail(context, node, VENV_EINVAL, "this is no base64");
+    venv_buf_clear(buf);
+    uint32_t group = 0;
+    unsigned bits = 0;
+    for (size_t i = 0; i < size; i++) {
+        int digit = digit_of(text.data[i]);
+        if (digit < 0)
+            return expr_fail(context, node, VENV_EINVAL, "this is no base64");
+        group = group << 6 | (uint32_t)digit;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            venv_buf_append_byte(buf, (uint8_t)(group >> bits));
+        }
+    }
+    return expr_text_scratch(context, node, VENV_BYTES, out);
+}
+
+const expr_row expr_encode_rows[] = {
+    { "base64.encode(bytes) -> string", encode },
+    { "base64.decode(string) -> bytes", decode },
+    { NULL, NULL },
+};

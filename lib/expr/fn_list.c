@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists and sets: the functions of cel-go's extensions for both.
+ */
+#include "expr/standard.h"
+
+#include <string.h>
+
+static struct venv_object *list_of(const venv_value *value)
+{
+    return value->w.as.object;
+}
+
+/* Count, or copy, the items of a list whose lists are opened `depth` times. False: the budget is spent. */
+static bool flatten_into(xctx *context, const xnode *node, const struct venv_object *list, int64_t depth,
+                         venv_value *items, uint64_t *count)
+{
+    if (expr_charge(context, node, list->count) != X_OK)
+        return false;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const venv_value *item = &venv_object_items(list)[i];
+        if (item->w.kind == VENV_LIST && depth > 0) {
+            if (!flatten_into(context, node, list_of(item), depth - 1, items, count))
+                return false;
+        } else {
+            if (items)
+                items[*count] = *item;
+            ++*count;
+        }
+    }
+    return true;
+}
+
+EXPR_FUNCTION(flatten)
+{
+    int64_t depth = count == 2 ? args[1].w.as.i : 1;
+    uint64_t total = 0;
+    if (depth < 0)
+        return expr_fail_value(context, node, "flatten() needs a depth that is not negative and found ", &args[1]);
+    if (!flatten_into(context, node, list_of(&args[0]), depth, NULL, &total))
+        return X_FATAL;
+    struct venv_object *list = expr_container(context, node, VENV_LIST, total);
+    total = 0;
+    if (!list || !flatten_into(context, node, list_of(&args[0]), depth, venv_object_items(list), &total))
+        return X_FATAL;
+    return expr_finish_list(context, node, list, out);
+}
+
+EXPR_FUNCTION(slice)
+{
+    (void)count;
+    const struct venv_object *list = list_of(&args[0]);
+    int64_t from = args[1].w.as.i, to = args[2].w.as.i;
+    if (from < 0 || to < from || to > (int64_t)list->count)
+        return expr_fail_value(context, node, "the range of slice() is out of bounds; its end is ", &args[2]);
+    struct venv_object *made = expr_container(context, node, VENV_LIST, (size_t)(to - from));
+    if (!made)
+        return X_FATAL;
+    memcpy(venv_object_items(made), venv_object_items(list) + from, made->count * sizeof(venv_value));
+    return expr_finish_list(context, node, made, out);
+}
+
+EXPR_FUNCTION(sort)
+{
+    (void)count;
+    const struct venv_object *list = list_of(&args[0]);
+    struct venv_object *made = expr_container(context, node, VENV_LIST, list->count);
+    venv_value *spare = made ? expr_alloc(context, node, list->count * sizeof *spare) : NULL;
+    if (!spare)
+        return X_FATAL;
+    unsigned levels = list->count ? 32u - (unsigned)__builtin_clz(list->count) : 1u;
+    if (expr_charge(context, node, (uint64_t)list->count * levels) != X_OK)
+        return X_FATAL;
+    memcpy(venv_object_items(made), venv_object_items(list), list->count * sizeof(venv_value));
+    if (!expr_sort(venv_object_items(made), spare, list->count, 1))
+        return expr_fail(context, node, VENV_EINVAL, "the items of the list cannot be compared with each other");
+    return expr_finish_list(context, node, made, out);
+}
+
+EXPR_FUNCTION(reverse)
+{
+    (void)count;
+    const struct venv_object *list = list_of(&args[0]);
+    struct venv_object *made = expr_container(context, node, VENV_LIST, list->count);
+    if (!made)
+        return X_FATAL;
+    for (uint32_t i = 0; i < list->count; i++)
+        venv_object_items(made)[i] = venv_object_items(list)[list->count - 1 - i];
+    return expr_finish_list(context, node, made, out);
+}
+
+/* Is an item among the first `count`? A test's answer. */
+static int among(xctx *context, const xnode *node, const venv_value *item, const venv_value *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        int status = expr_equal(context, node, item, &items[i]);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+EXPR_FUNCTION(distinct)
+{
+    (void)count;
+    const struct venv_object *list = list_of(&args[0]);
+    struct venv_object *made = expr_container(context, node, VENV_LIST, list->count);
+    if (!made)
+        return X_FATAL;
+    made->count = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const venv_value *item = &venv_object_items(list)[i];
+        int status = among(context, node, item, venv_object_items(made), made->count);
+        if (status > X_TRUE)
+            return status;
+        if (status == 0)
+            venv_object_items(made)[made->count++] = *item;
+    }
+    return expr_finish_list(context, node, made, out);
+}
+
+EXPR_FUNCTION(range)
+{
+    (void)count;
+    int64_t size = args[0].w.as.i;
+    if (size < 0)
+        return expr_fail_value(context, node, "lists.range() needs a size that is not negative and found ", &args[0]);
+    struct venv_object *made = expr_container(context, node, VENV_LIST, (size_t)size);
+    if (!made)
+        return X_FATAL;
+    for (uint32_t i = 0; i < made->count; i++)
+        venv_object_items(made)[i] = venv_value_int(i);
+    return expr_finish_list(context, node, made, out);
+}
+
+/* Are all items of b in a? */
+static int covers(xctx *context, const xnode *node, const struct venv_object *a, const struct venv_object *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        int status = among(context, node, &venv_object_items(b)[i], venv_object_items(a), a->count);
+        if (status != X_TRUE)
+            return status;
+    }
+    return 1;
+}
+
+static int answer(int status, venv_value *out)
+{
+    if (status > X_TRUE)
+        return status;
+    *out = venv_value_bool(status == X_TRUE);
+    return X_OK;
+}
+
+EXPR_FUNCTION(sets_contains)
+{
+    (void)count;
+    return answer(covers(context, node, list_of(&args[0]), list_of(&args[1])), out);
+}
+
+EXPR_FUNCTION(sets_equivalent)
+{
+    (void)count;
+    int status = covers(context, node, list_of(&args[0]), list_of(&args[1]));
+    if (status == X_TRUE)
+        status = covers(context, node, list_of(&args[1]), list_of(&args[0]));
+    return answer(status, out);
+}
+
+EXPR_FUNCTION(sets_intersects)
+{
+    (void)count;
+    const struct venv_object *a = list_of(&args[0]), *b = list_of(&args[1]);
+    int status = 0;
+    for (uint32_t i = 0; i < a->count && status == 0; i++)
+        status = among(context, node, &venv_object_items(a)[i], venv_object_items(b), b->count);
+    return answer(status, out);
+}
+
+const expr_row expr_list_rows[] = {
+    { "list(dyn).flatten() -> list(dyn)", flatten },
+    { "list(dyn).flatten(int) -> list(dyn)", flatten },
+    { "list(T).slice(int, int) -> list(T)", slice },
+    { "list(T).sort() -> list(T)", sort },
+    { "list(T).reverse() -> list(T)", reverse },
+    { "list(T).distinct() -> list(T)", distinct },
+    { "lists.range(int) -> list(int)", range },
+    { "sets.contains(list(T), list(T)) -> bool", sets_contains },
+    { "sets.equivalent(list(T), list(T)) -> bool", sets_equivalent },
+    { "sets.intersects(list(T), list(T)) -> bool", sets_intersects },
+    { NULL, NULL },
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_EXPR_STANDARD_H
+#define VENV_EXPR_STANDARD_H
+
+/* The standard functions: one table of rows for each file of them. */
+
+#include "expr/program.h"
+
+typedef struct expr_row {
+    const char *signature;
+    expr_builtin_fn call;
+} expr_row;
+
+#define EXPR_FUNCTION(name) \
+    static int name(xctx *context, const xnode *node, const venv_value *args, uint32_t count, venv_value *out)
+/* For functions that do not need all of their arguments. */
+#define EXPR_UNUSED() ((void)context, (void)node, (void)args, (void)count)
+
+/* Each ends with a row whose signature is NULL. */
+extern const expr_row expr_convert_rows[];
+extern const expr_row expr_text_rows[];
+extern const expr_row expr_format_rows[];
+extern const expr_row expr_math_rows[];
+extern const expr_row expr_time_rows[];
+extern const expr_row expr_list_rows[];
+extern const expr_row expr_optional_rows[];
+extern const expr_row expr_network_rows[];
+extern const expr_row expr_encode_rows[];
+
+/* A scalar as string() writes it, appended. False if it is of another kind or no text. */
+bool expr_append_scalar(venv_buf *buf, const venv_value *value);
+/* "1.5h", "-90s" of Go and of CEL. False if malformed or out of range. */
+bool expr_parse_duration(venv_str text, venv_value *ret_value);
+void expr_append_duration(venv_buf *buf, const venv_value *value);
+
+#endif
