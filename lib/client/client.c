@@ -5,11 +5,11 @@
  */
 #include "client/client.h"
 
-#include "base/cleanup.h"
+#include "base/buf.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -49,31 +49,45 @@ static bool is_passing(venv_rc rc)
            rc == VENV_ELIMIT;
 }
 
+/* "ADDRESS: why", where the text does not name the address itself. */
+static void tell_reason(venv_buf *reasons, const char *address, const char *text)
+{
+    if (reasons->size > 0)
+        venv_buf_append_text(reasons, "; ");
+    if (!strstr(text, address))
+        venv_buf_printf(reasons, "%s: ", address);
+    venv_buf_append_text(reasons, text);
+}
+
 venv_rc venv_client_reconnect(venv_client *client, size_t only, venv_instant deadline, venv_error *err)
 {
     if (client->link)
         return VENV_OK;
     size_t count = client->config->manager_count;
-    char reasons[VENV_ERROR_TEXT_MAX] = "";
+    venv_buf reasons;
+    venv_buf_init(&reasons, VENV_CLIENT_MANAGERS_MAX * (VENV_ERROR_TEXT_MAX + VENV_CLIENT_ADDRESS_MAX + 8));
+    venv_rc rc = VENV_EUNREACHABLE;
     for (size_t i = 0; i < count; i++) {
         size_t index = (client->current + i) % count;
         venv_error one = { 0 };
         if (only != VENV_CLIENT_ANY && index != only)
             continue;
-        venv_rc rc = connect_to(client, index, deadline, &one);
+        rc = connect_to(client, index, deadline, &one);
         if (rc == VENV_OK)
-            return VENV_OK;
-        const char *address = client->config->managers[index];
-        if (!is_passing(rc)) {
-            if (strstr(one.text, address) == NULL)
-                (void)venv_error_prefix(&one, "%s", address);
-            return venv_error_set(err, rc, "%s", one.text);
-        }
-        size_t used = strlen(reasons);
-        (void)snprintf(reasons + used, sizeof reasons - used, "%s%s%s%s", used ? "; " : "",
-                       strstr(one.text, address) ? "" : address, strstr(one.text, address) ? "" : ": ", one.text);
+            break;
+        bool passing = is_passing(rc);
+        if (!passing)
+            venv_buf_clear(&reasons);
+        tell_reason(&reasons, client->config->managers[index], one.text);
+        if (!passing)
+            break;
+        rc = VENV_EUNREACHABLE;
     }
-    return venv_error_set(err, VENV_EUNREACHABLE, "no manager can be reached: %s", reasons);
+    if (rc != VENV_OK)
+        (void)venv_error_set(err, rc, "%s%s", rc == VENV_EUNREACHABLE ? "no manager can be reached: " : "",
+                             venv_buf_peek_text(&reasons));
+    venv_buf_fini(&reasons);
+    return rc;
 }
 
 void venv_client_back_off(unsigned attempt, venv_instant deadline)

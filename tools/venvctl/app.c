@@ -27,7 +27,7 @@ int exit_code_of(venv_rc rc)
     }
 }
 
-static void say(venvctl *app, const char *format, va_list args)
+VENV_PRINTF(2, 0) static void say(venvctl *app, const char *format, va_list args)
 {
     char text[2048], safe[4096];
     (void)vsnprintf(text, sizeof text, format, args);

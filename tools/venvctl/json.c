@@ -32,7 +32,7 @@ static void put_bytes(venv_map_builder *map, const char *key, const venv_value *
 {
     venv_str data = venv_value_peek_text(value);
     venv_id id;
-    char text[VENV_ID_TEXT_SIZE], name[64];
+    char text[VENV_ID_TEXT_SIZE], name[300];
     if (is_output(key)) {
         venv_map_put_text(map, key, data.data, data.size);
         if (!is_utf8(data)) {
