@@ -260,11 +260,16 @@ static venv_rc look_at_each(libvirt_hypervisor *self, virDomainPtr *handles, siz
 {
     for (size_t i = 0; i < count; i++) {
         venv_virt_domain domain;
-        venv_rc rc = look(self, handles[i], &domain, err);
+        venv_error gone = { .rc = VENV_OK };
+        venv_rc rc = look(self, handles[i], &domain, &gone);
         if (rc == VENV_ENOENT)
             continue; /* it went away since it was listed */
-        if (rc == VENV_OK)
-            rc = callback(user, &domain, err);
+        if (rc != VENV_OK) {
+            if (err)
+                *err = gone;
+            return rc;
+        }
+        rc = callback(user, &domain, err);
         if (rc != VENV_OK)
             return rc;
     }

@@ -126,7 +126,7 @@ static venv_rc define_and_boot(venv_hypervisor *hypervisor, const char *xml, ven
     return rc;
 }
 
-venv_rc venv_machine_start(venv_hypervisor *hypervisor, venv_id id, const char *xml, venv_error *err)
+static venv_rc start(venv_hypervisor *hypervisor, venv_id id, const char *xml, venv_error *err)
 {
     venv_domain_summary summary;
     venv_rc rc = venv_domain_summary_parse(xml, strlen(xml), &summary, err);
@@ -145,7 +145,7 @@ venv_rc venv_machine_start(venv_hypervisor *hypervisor, venv_id id, const char *
     return rc == VENV_OK ? define_and_boot(hypervisor, xml, err) : rc;
 }
 
-venv_rc venv_machine_shutdown(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+static venv_rc shut_down(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
 {
     venv_virt_domain domain;
     venv_rc rc = find_ours(hypervisor, id, &domain, err);
@@ -160,7 +160,7 @@ venv_rc venv_machine_shutdown(venv_hypervisor *hypervisor, venv_id id, venv_erro
     return rc;
 }
 
-venv_rc venv_machine_destroy(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+static venv_rc destroy(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
 {
     venv_virt_domain domain;
     venv_rc rc = find_ours(hypervisor, id, &domain, err);
@@ -213,7 +213,7 @@ static venv_rc wait_for_end(venv_hypervisor *hypervisor, venv_id id, venv_span g
     }
 }
 
-venv_rc venv_machine_stop(venv_hypervisor *hypervisor, venv_id id, venv_span grace, venv_error *err)
+static venv_rc stop(venv_hypervisor *hypervisor, venv_id id, venv_span grace, venv_error *err)
 {
     if (grace.ns < 0 || grace.ns > VENV_HYPERVISOR_WAIT_MAX_NS)
         return venv_error_set(err, VENV_EINVAL, "the grace of a stop must be from 0 to 1h");
@@ -222,5 +222,40 @@ venv_rc venv_machine_stop(venv_hypervisor *hypervisor, venv_id id, venv_span gra
         return VENV_OK;
     if (rc != VENV_OK && rc != VENV_ETIMEDOUT)
         return rc;
-    return venv_machine_destroy(hypervisor, id, err);
+    return destroy(hypervisor, id, err);
+}
+
+/* --- the public functions --------------------------------------------------------------------------
+ * Looking for what is not there is a step of many a success; its error must not reach the caller, whose own is
+ * filled on failure only. */
+
+static venv_rc finish(venv_rc rc, const venv_error *inner, venv_error *err)
+{
+    if (rc != VENV_OK && err)
+        *err = *inner;
+    return rc;
+}
+
+venv_rc venv_machine_start(venv_hypervisor *hypervisor, venv_id id, const char *xml, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(start(hypervisor, id, xml, &inner), &inner, err);
+}
+
+venv_rc venv_machine_shutdown(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(shut_down(hypervisor, id, &inner), &inner, err);
+}
+
+venv_rc venv_machine_stop(venv_hypervisor *hypervisor, venv_id id, venv_span grace, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(stop(hypervisor, id, grace, &inner), &inner, err);
+}
+
+venv_rc venv_machine_destroy(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(destroy(hypervisor, id, &inner), &inner, err);
 }

@@ -176,6 +176,7 @@ static void starting_twice_starts_once(void **state)
     fixture *f = *state;
     for (int i = 0; i < 3; i++)
         assert_rc(start(f->driver, f->hypervisor, 1, "class2-1", 7, &f->err), VENV_OK, &f->err);
+    assert_int_equal(f->err.rc, VENV_OK); /* an error is filled on failure only */
     /* A later placement asks for what is there already: it is left alone, too. */
     assert_rc(start(f->driver, f->hypervisor, 1, "class2-1", 8, &f->err), VENV_OK, &f->err);
     venv_machine_list list = { 0 };
@@ -236,6 +237,7 @@ static void destroyed_is_gone_and_that_twice(void **state)
     assert_rc(start(f->driver, f->hypervisor, 1, "class2-1", 7, &f->err), VENV_OK, &f->err);
     for (int i = 0; i < 2; i++)
         assert_rc(venv_machine_destroy(f->hypervisor, suite_id(1), &f->err), VENV_OK, &f->err);
+    assert_int_equal(f->err.rc, VENV_OK);
     venv_machine_info info;
     assert_rc(venv_machine_get(f->hypervisor, suite_id(1), &info, &f->err), VENV_ENOENT, &f->err);
     assert_rc(venv_machine_shutdown(f->hypervisor, suite_id(1), &f->err), VENV_ENOENT, &f->err);
