@@ -90,7 +90,7 @@ uint64_t venv_agent_digest(const venv_agent *agent)
 {
     int64_t parts[] = { (int64_t)agent->token, (int64_t)agent->connection, agent->exiting, agent->push.next.ns,
                         (int64_t)agent->push.dropped, (int64_t)agent->push.mark, (int64_t)agent->push.before,
-                        (int64_t)agent->push.after };
+                        (int64_t)agent->push.after, (int64_t)agent->push.last };
     uint64_t hash = venv_hash_bytes(agent->random.s, sizeof(agent->random.s), 0);
     hash = venv_hash_bytes(parts, sizeof(parts), hash);
     for (size_t i = 0; i < agent->group_count; i++)

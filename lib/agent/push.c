@@ -72,7 +72,7 @@ static size_t put_rows(agent_step *step, venv_list_builder *list, uint32_t *curs
 
 void agent_push_reset(venv_agent *agent)
 {
-    agent->push.mark = agent->push.before = agent->push.after = 0;
+    agent->push.last = agent->push.mark = agent->push.before = agent->push.after = 0;
     agent->push.next = (venv_instant){ 0 };
 }
 
@@ -98,6 +98,8 @@ bool agent_push_hello(agent_step *step, venv_map_builder *hello)
 static void confirmed(venv_agent *agent)
 {
     agent_push *push = &agent->push;
+    if (agent->link.session.confirmed >= push->last)
+        push->before = push->after = 0;
     if (agent->link.session.confirmed < push->mark)
         return;
     push->before = push->after;
@@ -136,6 +138,7 @@ void agent_push_tick(agent_step *step)
     agent->push.after += used;
     agent->push.next.ns = step->now.mono.ns + agent->config->push_every.ns;
     agent_send_map(step, VENV_MSG_PUSH, 0, &body);
+    agent->push.last = agent->link.session.sent;
 }
 
 venv_instant agent_push_deadline(const venv_agent *agent)

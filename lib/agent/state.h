@@ -49,7 +49,8 @@ typedef struct agent_link {
 typedef struct agent_push {
     venv_instant next;       /* not before */
     uint64_t dropped;        /* values that were replaced before they could be pushed, since the last PUSH */
-    uint64_t mark;           /* number of a frame… */
+    uint64_t last;           /* number of the frame of the last PUSH */
+    uint64_t mark;           /* number of an earlier frame… */
     uint64_t before, after;  /* …and the bytes pushed up to it and after it, that are not confirmed */
 } agent_push;
 
