@@ -342,8 +342,10 @@ void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (i->node && strcmp(i->node, a->name) == 0)
+        if (i->node && strcmp(i->node, a->name) == 0) {
             i->start_sent = i->stop_sent = false;
+            venv_triggers_note_instances(m->triggers, i->environment);
+        }
     }
     note_all(m, a);
 }

@@ -238,6 +238,20 @@ bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row)
 
 /* --- time ------------------------------------------------------------------------------------------------ */
 
+/* A stop that no node was ever told of ends with its time: it must not happen much later, out of the blue. */
+static void forget_stop(venv_manager *m, const deed *d)
+{
+    size_t cursor = 0;
+    void *item;
+    while (strcmp(d->kind, "stop") == 0 && venv_table_next(m->instances, &cursor, NULL, &item)) {
+        instance *i = item;
+        if (!venv_id_equal(i->stop, d->id) || i->stop_sent || i->state == VENV_INSTANCE_STOPPING)
+            continue;
+        i->stop_wanted = i->force = false;
+        venv_mgr_instance_touch(m, i);
+    }
+}
+
 void venv_mgr_deeds_sweep(venv_manager *m)
 {
     size_t cursor = 0;
@@ -250,6 +264,7 @@ void venv_mgr_deeds_sweep(venv_manager *m)
         if (g)
             continue; /* it has a time-out of its own, with the answers that came */
         venv_mgr_deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");
+        forget_stop(m, d);
     }
 }
 

@@ -271,6 +271,18 @@ static void take_machines(venv_manager *m, agent *a, const venv_value *machines)
     }
 }
 
+/* Whether the machines of a node can be seen has changed: their states are known, or not any more. */
+static void note_all(venv_manager *m, const agent *a)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        const instance *i = item;
+        if (i->node && strcmp(i->node, a->name) == 0 && !venv_instance_is_final(i->state))
+            venv_triggers_note_instances(m->triggers, i->environment);
+    }
+}
+
 void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *body)
 {
     bool reachable = venv_value_get_bool(body, "reachable", false);
@@ -285,8 +297,10 @@ void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *bo
         if (a->reachable || !a->machines_known)
             venv_mgr_event_add(m, "hypervisor-unreachable", a->name, none, venv_value_null(),
                       "the hypervisor of node %s cannot be asked: %s; its machines are left alone", a->name, safe);
-        if (!venv_mgr_agent_is_unseen(a))
+        if (!venv_mgr_agent_is_unseen(a)) {
             a->unseen = m->now.mono;
+            note_all(m, a);
+        }
         free(a->unreachable_reason);
         a->unreachable_reason = venv_mgr_copy_text(m, safe);
         a->reachable = false;
@@ -296,6 +310,8 @@ void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *bo
     if (a->machines_known && !a->reachable)
         venv_mgr_event_add(m, "hypervisor-reachable", a->name, none, venv_value_null(), "the hypervisor of node %s answers again", a->name);
     a->reachable = a->machines_known = true;
+    if (venv_mgr_agent_is_unseen(a))
+        note_all(m, a);
     a->unseen = VENV_INSTANT_NEVER;
     take_node(m, a, body);
     venv_value empty = venv_value_null();

@@ -202,6 +202,24 @@ static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_er
 
 /* --- instances(ENVIRONMENT) -------------------------------------------------------------------------- */
 
+/* The state of one on a node that cannot be seen now is unknown, whatever it was last. */
+static venv_value instance_seen(venv_manager *m, const instance *i)
+{
+    venv_value view = venv_mgr_instance_view(m, i);
+    const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
+    if (!i->node || (a && !venv_mgr_agent_is_unseen(a)))
+        return view;
+    venv_map_builder map;
+    venv_map_init(&map);
+    const venv_value *key, *value;
+    for (size_t n = 0; venv_value_entry(&view, n, &key, &value); n++) {
+        bool state = venv_value_is_text(key, "state");
+        venv_map_put_value(&map, venv_value_ref(key), state ? venv_expr_unknown() : venv_value_ref(value));
+    }
+    venv_value_unref(&view);
+    return venv_mgr_take_map(m, &map);
+}
+
 static venv_rc ask_instances(void *user, venv_str environment, venv_value *ret_list, venv_error *err)
 {
     venv_manager *m = user;
@@ -217,7 +235,7 @@ static venv_rc ask_instances(void *user, venv_str environment, venv_value *ret_l
         const instance *i = item;
         if (venv_instance_is_final(i->state) || strcmp(i->environment, name) != 0)
             continue;
-        venv_list_add(&list, venv_mgr_instance_view(m, i));
+        venv_list_add(&list, instance_seen(m, i));
     }
     return venv_list_take(&list, ret_list, err);
 }
