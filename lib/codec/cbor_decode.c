@@ -50,14 +50,19 @@ static size_t remaining(const decoder *d)
     return (size_t)(d->end - d->at);
 }
 
-/* Big-endian number of `size` bytes; false if they are not there. */
-static bool take_bytes(decoder *d, size_t size, uint64_t *ret_number)
+/* Big-endian number of 1, 2, 4 or 8 bytes; false if they are not there. */
+static inline bool take_bytes(decoder *d, size_t size, uint64_t *ret_number)
 {
     if (remaining(d) < size)
         return false;
     uint64_t number = 0;
-    for (size_t i = 0; i < size; i++)
-        number = number << 8 | d->at[i];
+    if (remaining(d) >= sizeof number) {
+        memcpy(&number, d->at, sizeof number);
+        number = venv_word_order(number) >> (64 - 8 * size);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            number = number << 8 | d->at[i];
+    }
     d->at += size;
     *ret_number = number;
     return true;

@@ -45,6 +45,14 @@ static inline bool room(encoder *e, size_t size)
     return (e->at && (size_t)(e->end - e->at) >= size) || more(e, size);
 }
 
+/* The low `size` bytes of a number, big-endian. There is room for HEAD_MAX bytes. */
+static inline void put_number(encoder *e, uint64_t number, unsigned size)
+{
+    uint64_t word = venv_word_order(number << (64 - 8 * size));
+    memcpy(e->at, &word, sizeof word);
+    e->at += size;
+}
+
 static inline bool put_head(encoder *e, unsigned major, uint64_t argument)
 {
     if (!room(e, HEAD_MAX))
@@ -56,8 +64,7 @@ static inline bool put_head(encoder *e, unsigned major, uint64_t argument)
     }
     unsigned width = argument > UINT32_MAX ? 3 : argument > 65535 ? 2 : argument > 255 ? 1 : 0;
     *e->at++ = (uint8_t)(type | (24 + width));
-    for (unsigned shift = 8u << width; shift > 0;)
-        *e->at++ = (uint8_t)(argument >> (shift -= 8));
+    put_number(e, argument, 1u << width);
     return true;
 }
 
@@ -103,8 +110,7 @@ static bool put_double(encoder *e, double d)
     if (!room(e, HEAD_MAX))
         return false;
     *e->at++ = (uint8_t)(0xe0 | (24 + width));
-    for (unsigned shift = 8u << width; shift > 0;)
-        *e->at++ = (uint8_t)(bits >> (shift -= 8));
+    put_number(e, bits, 1u << width);
     return true;
 }
 
