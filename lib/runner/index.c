@@ -11,7 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdio.h> /* asprintf */
 #include <string.h>
 #include <unistd.h>
 
@@ -79,7 +79,7 @@ static venv_rc insert(venv_index *index, const char *name, char *path, size_t di
     memmove(&index->entries[at + 1], &index->entries[at], (index->count - at) * sizeof index->entries[0]);
     index->count++;
     venv_index_entry *entry = &index->entries[at];
-    snprintf(entry->name, sizeof entry->name, "%s", name);
+    memcpy(entry->name, name, strlen(name) + 1); /* a valid name fits */
     entry->path = path;
     entry->directory_size = directory_size;
     return VENV_OK;

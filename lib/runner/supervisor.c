@@ -67,7 +67,7 @@ static void default_signals(void)
         (void)sigaction(number, &by_default, NULL);
 }
 
-static void limit(int resource, rlim_t most)
+static void limit(__rlimit_resource_t resource, rlim_t most)
 {
     struct rlimit limits;
     if (getrlimit(resource, &limits) != 0)

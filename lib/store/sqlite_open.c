@@ -24,8 +24,8 @@ static const char *const statement_sql[STATEMENT__COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
     [STATEMENT_ROLLBACK] = "ROLLBACK",
-    [STATEMENT_PUT] = "INSERT INTO item(collection, key, row) VALUES(?1, ?2, ?3)"
-                      " ON CONFLICT(collection, key) DO UPDATE SET row = excluded.row",
+    [STATEMENT_PUT] = ("INSERT INTO item(collection, key, row) VALUES(?1, ?2, ?3)"
+                       " ON CONFLICT(collection, key) DO UPDATE SET row = excluded.row"),
     [STATEMENT_DELETE] = "DELETE FROM item WHERE collection = ?1 AND key = ?2",
     [STATEMENT_APPEND] = "INSERT INTO log(revision, row) VALUES(?1, ?2)",
     [STATEMENT_EACH] = "SELECT key, row FROM item WHERE collection = ?1 ORDER BY key",
@@ -36,8 +36,8 @@ static const char *const statement_sql[STATEMENT__COUNT] = {
 
 /* Version 0 → 1: the first schema. */
 static const char *const migration_1[] = {
-    "CREATE TABLE item(collection INTEGER NOT NULL, key BLOB NOT NULL, row BLOB NOT NULL,"
-    " PRIMARY KEY(collection, key)) STRICT, WITHOUT ROWID",
+    ("CREATE TABLE item(collection INTEGER NOT NULL, key BLOB NOT NULL, row BLOB NOT NULL,"
+     " PRIMARY KEY(collection, key)) STRICT, WITHOUT ROWID"),
     "CREATE TABLE log(revision INTEGER PRIMARY KEY, row BLOB NOT NULL) STRICT",
     /* The highest revision, for when the log was trimmed to nothing. One row. */
     "CREATE TABLE mark(id INTEGER PRIMARY KEY CHECK(id = 1), revision INTEGER NOT NULL) STRICT",

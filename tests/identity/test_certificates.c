@@ -171,7 +171,7 @@ static void test_issue(void **state)
     /* No temporary file is left over. */
     char command[TEMPDIR_PATH_MAX + 64];
     snprintf(command, sizeof command, "! find %s -name '*.new-*' | grep .", f->directory);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(tempdir_shell(command), 0);
 }
 
 static void test_refusals(void **state)
@@ -227,7 +227,7 @@ static void test_openssl_agrees(void **state)
              "! $v -purpose sslclient manager-mgr.crt && ! $v -purpose sslserver agent-node07.crt &&"
              "openssl x509 -in agent-node07.crt -noout -text | grep -q URI:venv://perugia/agent/node07 &&"
              "openssl x509 -in ca.crt -noout -text | grep -q pathlen:0", f->directory, NOW_S);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(tempdir_shell(command), 0);
 }
 
 #define TEST(test) { #test, test, setup, teardown, NULL }

@@ -22,7 +22,7 @@ static void print_descriptors(void)
     DIR *directory = opendir("/proc/self/fd");
 
     while (directory && (entry = readdir(directory))) {
-        if (entry->d_name[0] == '.' || atoi(entry->d_name) == dirfd(directory))
+        if (entry->d_name[0] == '.' || strtol(entry->d_name, NULL, 10) == dirfd(directory))
             continue;
         snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
         ssize_t n = readlink(path, target, sizeof target - 1);

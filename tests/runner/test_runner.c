@@ -171,7 +171,7 @@ static void test_recorder(void **state)
     assert_int_equal(symlink(RECORDER, tempdir_path(f->commands, "linked")), 0);
     const char *copy = tempdir_path(f->commands, "recorder");
     snprintf(expected, sizeof expected, "cp %s %s && chmod 755 %s", RECORDER, copy, copy);
-    assert_int_equal(system(expected), 0);
+    assert_int_equal(tempdir_shell(expected), 0);
     /* What must not be passed on. */
     assert_int_equal(setenv("LD_PRELOAD_X", "secret", 1), 0);
     int leaks[3] = { open("/etc/passwd", O_RDONLY), open("/", O_RDONLY), dup2(0, 77) };

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TEMPDIR_PATH_MAX 512
@@ -51,7 +52,11 @@ static inline const char *tempdir_path(const char *directory, const char *name)
     static char buffers[64][TEMPDIR_PATH_MAX];
     static unsigned next;
     char *buffer = buffers[next++ % 64];
-    tempdir_require(snprintf(buffer, TEMPDIR_PATH_MAX, "%s/%s", directory, name) < TEMPDIR_PATH_MAX, "path");
+    size_t size = strlen(directory), name_size = strlen(name);
+    tempdir_require(size + name_size + 2 <= TEMPDIR_PATH_MAX, "path");
+    memmove(buffer, directory, size); /* may itself be one of the buffers */
+    buffer[size] = '/';
+    memmove(buffer + size + 1, name, name_size + 1);
     return buffer;
 }
 
@@ -64,6 +69,20 @@ static inline void tempdir_write(const char *path, const void *data, size_t size
 static inline void tempdir_write_text(const char *path, const char *text, mode_t mode)
 {
     tempdir_write(path, text, strlen(text), mode);
+}
+
+/* Run a line of shell in a process of its own. Returns its exit status, or -1. */
+static inline int tempdir_shell(const char *line)
+{
+    int status = -1;
+    pid_t pid = fork();
+    tempdir_require(pid >= 0, "fork");
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    tempdir_require(waitpid(pid, &status, 0) == pid, "waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 #endif
