@@ -167,7 +167,7 @@ grep -c processor /proc/cpuinfo | sed 's/^/processors: /'
 JOB
     mv "$dir/queue/class2/new/.job-$job" "$dir/queue/class2/new/job-$job"
 done
-queue_reported() { venvctl get head queue --json | grep -q '"pending"'; }
+queue_reported() { venvctl get head queue --json | grep -Eq '"pending": *5'; }
 wait_for 20 "the agent on the head reports the queue" queue_reported
 show venvctl get head queue
 
