@@ -71,7 +71,7 @@ class Life(Case):
         c.start_agent("node2")
         c.wait("both are connected", lambda: c.is_connected("node1", "node2"))
         c.stop("node1", signal.SIGKILL)
-        c.wait("it is gone", lambda: c.agent("node1")["state"] == "disconnected")
+        c.wait("it is gone", lambda: c.agent("node1")["state"] != "connected")
         self.assertEqual(c.agent("node2")["state"], "connected")
         c.start("node1")
         c.wait("it is back", lambda: c.is_connected("node1", "node2"))
@@ -82,7 +82,7 @@ class Life(Case):
         c.start_agent("node1")
         c.wait("it is connected", lambda: c.is_connected("node1"))
         self.assertEqual(c.stop("node1"), 0)
-        c.wait("it said farewell", lambda: c.agent("node1")["state"] == "disconnected", 5)
+        c.wait("it said farewell", lambda: c.agent("node1")["state"] != "connected", 5)
         self.assertIn("machines on this node run on", c.log("node1"))
         began = time.monotonic()
         self.assertEqual(c.stop("manager", signal.SIGINT), 0)
@@ -92,7 +92,7 @@ class Life(Case):
     def test_an_agent_without_a_manager_lives_and_ends(self):
         c = self.cluster
         agent = c.start_agent("node1")
-        c.wait("it says that it cannot connect", lambda: "no connection to manager" in c.log("node1"))
+        c.wait("it says that it cannot connect", lambda: "cannot connect to" in c.log("node1"))
         self.assertIsNone(agent.poll())
         self.assertEqual(c.stop("node1"), 0)
 
@@ -200,7 +200,7 @@ class Start(Case):
         self.assertIn("nothing was confirmed that is not stored", c.log("manager"))
         c.start_manager()
         c.wait("it is back", lambda: c.is_connected("node1"))
-        done = [row for row in c.rows("events", "--limit", "10000") if row["kind"] == "action-done"]
+        done = [row for row in c.rows("events") if row["kind"] == "action-done"]
         self.assertGreaterEqual(len(done), confirmed)
 
 
