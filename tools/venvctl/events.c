@@ -27,12 +27,13 @@ static void print_event(venvctl *app, const venv_value *event)
     fprintf(app->out, "%6" PRId64 "  %s  ", venv_value_get_int(event, "revision", 0), when);
     print_safe(app->out, venv_value_get_text(event, "kind"));
     venv_str subject = venv_value_get_text(event, "subject"), text = venv_value_get_text(event, "text");
-    if (subject.size > 0) {
+    bool named = text.size > 0 && memmem(text.data, text.size, subject.data, subject.size) != NULL;
+    if (subject.size > 0 && !named) {
         fputs("  ", app->out);
         print_safe(app->out, subject);
     }
     if (text.size > 0) {
-        fputs(subject.size > 0 ? ": " : "  ", app->out);
+        fputs(subject.size > 0 && !named ? ": " : "  ", app->out);
         print_safe(app->out, text);
     }
     fputc('\n', app->out);

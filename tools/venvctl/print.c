@@ -6,11 +6,13 @@
 #include "venvctl.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COLUMNS_MAX   16
 #define CELL_SIZE_MAX 256 /* bytes of one cell, with the NUL; longer ones are cut */
+#define WIDTH_MAX     48  /* columns of a cell that make its column wider; a longer one moves only its own line */
 #define DEPTH_MAX     16  /* of print_value(); what is deeper is printed on one line */
 
 void print_safe(FILE *out, venv_str text)
@@ -164,7 +166,8 @@ static size_t measure(venvctl *app, const venv_value *items, const column *colum
         for (size_t i = 0; i < venv_value_count(items); i++) {
             fill_cell(cell_value(venv_value_at(items, i), &columns[c]), columns[c].kind, app->now, cell);
             size_t width = text_width((venv_str){ cell, strlen(cell) });
-            widths[c] = width > widths[c] ? width : widths[c];
+            if (width > widths[c] && (width <= WIDTH_MAX || c + 1 == count))
+                widths[c] = width;
         }
         last = c;
     }
@@ -182,6 +185,28 @@ static void put_cell(FILE *out, const char *text, size_t width, bool right, bool
     fputs(last ? "\n" : "  ", out);
 }
 
+static bool is_right(cell_kind kind)
+{
+    return kind == CELL_NUMBER || kind == CELL_SIZE;
+}
+
+static void print_rows(venvctl *app, const venv_value *items, const column *columns, size_t count, size_t indent)
+{
+    char cell[CELL_SIZE_MAX];
+    size_t widths[COLUMNS_MAX];
+    size_t last = measure(app, items, columns, count, widths);
+    fprintf(app->out, "%*s", (int)indent, "");
+    for (size_t c = 0; c < count; c++)
+        put_cell(app->out, columns[c].title, widths[c], is_right(columns[c].kind), c == last);
+    for (size_t i = 0; i < venv_value_count(items); i++) {
+        fprintf(app->out, "%*s", (int)indent, "");
+        for (size_t c = 0; c < count; c++) {
+            fill_cell(cell_value(venv_value_at(items, i), &columns[c]), columns[c].kind, app->now, cell);
+            put_cell(app->out, cell, widths[c], is_right(columns[c].kind), c == last);
+        }
+    }
+}
+
 int print_items(venvctl *app, const venv_value *items, const column *columns, size_t count)
 {
     if (app_has(app, OPTION_JSON))
@@ -194,16 +219,7 @@ int print_items(venvctl *app, const venv_value *items, const column *columns, si
         }
         return EXIT_DONE;
     }
-    size_t widths[COLUMNS_MAX];
-    size_t last = measure(app, items, columns, count, widths);
-    for (size_t c = 0; c < count; c++)
-        put_cell(app->out, columns[c].title, widths[c], columns[c].kind == CELL_NUMBER || columns[c].kind == CELL_SIZE, c == last);
-    for (size_t i = 0; i < venv_value_count(items); i++) {
-        for (size_t c = 0; c < count; c++) {
-            fill_cell(cell_value(venv_value_at(items, i), &columns[c]), columns[c].kind, app->now, cell);
-            put_cell(app->out, cell, widths[c], columns[c].kind == CELL_NUMBER || columns[c].kind == CELL_SIZE, c == last);
-        }
-    }
+    print_rows(app, items, columns, count, 0);
     return EXIT_DONE;
 }
 
@@ -229,6 +245,16 @@ typedef struct entry {
     const venv_value *value;
 } entry;
 
+static unsigned rank_of(const char *name)
+{
+    static const char *const first[] = { "name", "identity", "id", "kind", "environment", "state", "reason", "since", "node",
+                                         "label", "value", "unit", "quality", "time", NULL };
+    unsigned rank = 0;
+    while (first[rank] && strcmp(first[rank], name) != 0)
+        rank++;
+    return rank;
+}
+
 static int compare_entries(const void *a, const void *b)
 {
     const entry *left = a, *right = b;
@@ -239,14 +265,12 @@ static int compare_entries(const void *a, const void *b)
 
 static entry *sorted_entries(venvctl *app, const venv_value *map)
 {
-    static const char *const first[] = { "name", "identity", "id", "kind", "environment", "state", "reason", "since", "node", NULL };
     entry *entries = calloc(venv_value_count(map) + 1, sizeof *entries);
     const venv_value *key, *value;
     for (size_t i = 0; entries && venv_value_entry(map, i, &key, &value); i++) {
         fill_cell(key, CELL_TEXT, app->now, entries[i].name);
         entries[i].value = value;
-        while (first[entries[i].rank] && strcmp(first[entries[i].rank], entries[i].name) != 0)
-            entries[i].rank++;
+        entries[i].rank = rank_of(entries[i].name);
     }
     if (entries)
         qsort(entries, venv_value_count(map), sizeof *entries, compare_entries);
@@ -265,8 +289,61 @@ static void print_entry(venvctl *app, const venv_value *value)
 
 static void print_tree(venvctl *app, const venv_value *value, unsigned depth);
 
+/* The columns of a list of maps: all keys that any of them has. 0: it is no such list, has parts of its own, or too many. */
+static size_t table_columns(const venv_value *list, char titles[COLUMNS_MAX][CELL_SIZE_MAX], column *columns)
+{
+    size_t count = 0;
+    const venv_value *key, *value;
+    for (size_t i = 0; i < venv_value_count(list); i++) {
+        const venv_value *item = venv_value_at(list, i);
+        if (venv_value_kind(item) != VENV_MAP)
+            return 0;
+        for (size_t k = 0; venv_value_entry(item, k, &key, &value); k++) {
+            size_t known = 0;
+            venv_str name = venv_value_kind(key) == VENV_STRING ? venv_value_peek_text(key) : (venv_str){ "", 0 };
+            if (is_nested(value) && !venv_value_is_text(key, "value"))
+                return 0;
+            while (known < count && !venv_value_is_text(key, columns[known].key))
+                known++;
+            if (known < count)
+                continue;
+            if (name.size == 0 || name.size >= CELL_SIZE_MAX || count == COLUMNS_MAX)
+                return 0;
+            memcpy(titles[count], name.data, name.size);
+            titles[count][name.size] = 0;
+            columns[count] = (column){ titles[count], titles[count], CELL_TEXT };
+            count++;
+        }
+    }
+    return count;
+}
+
+static int compare_columns(const void *a, const void *b)
+{
+    const column *left = a, *right = b;
+    unsigned left_rank = rank_of(left->key), right_rank = rank_of(right->key);
+    /* Sentences go last: they are of any length. */
+    left_rank = strcmp(left->key, "reason") == 0 ? UINT_MAX : left_rank;
+    right_rank = strcmp(right->key, "reason") == 0 ? UINT_MAX : right_rank;
+    return left_rank != right_rank ? (left_rank < right_rank ? -1 : 1) : strcmp(left->key, right->key);
+}
+
+static bool print_table(venvctl *app, const venv_value *list, unsigned depth)
+{
+    char titles[COLUMNS_MAX][CELL_SIZE_MAX];
+    column columns[COLUMNS_MAX];
+    size_t count = table_columns(list, titles, columns);
+    if (count == 0)
+        return false;
+    qsort(columns, count, sizeof *columns, compare_columns);
+    print_rows(app, list, columns, count, depth * 2);
+    return true;
+}
+
 static void print_list(venvctl *app, const venv_value *list, unsigned depth)
 {
+    if (print_table(app, list, depth))
+        return;
     for (size_t i = 0; i < venv_value_count(list); i++) {
         const venv_value *item = venv_value_at(list, i);
         fprintf(app->out, "%*s-", (int)depth * 2, "");

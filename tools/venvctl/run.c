@@ -79,23 +79,31 @@ static int print_answer(venvctl *app, const wish *change, const venv_value *answ
     return print_instances(app, items);
 }
 
+/* What the manager tells beside a refusal: the instances as they are, or why each node was refused. */
+static void print_detail(venvctl *app, const venv_value *detail)
+{
+    FILE *out = app->out;
+    const char *json = app->value[OPTION_JSON];
+    const venv_value *items = venv_value_get(detail, "instances");
+    app->out = app->err;
+    app->value[OPTION_JSON] = NULL;
+    if (items && venv_value_count(items) > 0)
+        (void)print_instances(app, items);
+    else if (venv_value_count(detail) > 0)
+        (void)print_value(app, detail);
+    app->out = out;
+    app->value[OPTION_JSON] = json;
+}
+
 /* A time-out of --wait is no failure of the change: it goes on. */
 static int report(venvctl *app, const wish *change, const char *did, const venv_error *err)
 {
     int code = app_fail(app, err);
-    if (err->rc == VENV_ETIMEDOUT && change->wait) {
+    if (err->rc == VENV_ETIMEDOUT && change->wait)
         app_say(app, "the %s goes on; \"venvctl list instances\" shows how far it is", did);
-    }
     const venv_value *detail = venv_client_detail(app->client);
-    if (detail && !app_has(app, OPTION_QUIET) && (venv_value_kind(detail) == VENV_MAP || venv_value_kind(detail) == VENV_LIST)) {
-        FILE *out = app->out;
-        const char *json = app->value[OPTION_JSON];
-        app->out = app->err; /* why each node was refused, for example */
-        app->value[OPTION_JSON] = NULL;
-        (void)print_value(app, detail);
-        app->out = out;
-        app->value[OPTION_JSON] = json;
-    }
+    if (detail && !app_has(app, OPTION_QUIET))
+        print_detail(app, detail);
     return code;
 }
 
