@@ -100,8 +100,9 @@ agent:
   manager: 127.0.0.1:{PORT}
   groups: [default, hypervisor]
   commands: [{DIR}/commands]
-  images: [{DIR}/images]
-  consoles: {DIR}/consoles
+  paths: [{DIR}/images]
+  state_dir: {DIR}/agent
+  console_dir: {DIR}/consoles
   hypervisor: "fake:"
   tls: {{ca: {DIR}/pki/ca.crt, certificate: {DIR}/pki/agent-node1.crt, key: {DIR}/pki/agent-node1.key}}
 properties:
@@ -110,6 +111,7 @@ properties:
 """)
     (DIR / "consoles").mkdir()
     (DIR / "state").mkdir()
+    (DIR / "agent").mkdir()
     (DIR / "client.yaml").write_text(f"""
 managers: ["127.0.0.1:{PORT}"]
 tls: {{ca: pki/ca.crt, certificate: pki/user-ann.crt, key: pki/user-ann.key}}
