@@ -362,22 +362,22 @@ class Strangers(Case):
         self.admitted = 1
         self.cluster.start_agent("late")
         self.cluster.wait("a new agent comes in", lambda: self.cluster.is_connected("late"), 10)
-        ended = threading.Event()
 
         def gone():
             for each in list(sockets):
                 each.setblocking(False)
                 try:
-                    if each.recv(100) == b"":
-                        sockets.remove(each)
+                    if each.recv(100):
+                        continue
                 except BlockingIOError:
                     continue
                 except OSError:
-                    sockets.remove(each)
+                    pass  # a reset has ended it, too
+                each.close()
+                sockets.remove(each)
             return not sockets
 
         self.cluster.wait("all of them are closed", gone, 20)
-        ended.set()
         self.assertLessEqual(len(self.cluster.refusals()), 120 + 30)
 
     def secure(self, role, name):
