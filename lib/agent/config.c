@@ -318,6 +318,33 @@ static venv_rc properties_read(venv_agent_config *config, const venv_value *sett
     return VENV_OK;
 }
 
+/* Where an earlier document defines the property that `err` is about: both places are told. */
+static void tell_first_place(const venv_config_document *documents, size_t current, venv_error *err)
+{
+    const venv_value *here = venv_value_get(documents[current].value, "properties");
+    const venv_mark *here_mark = venv_mark_get(venv_yaml_marks_root(documents[current].marks), documents[current].value, "properties");
+    const venv_value *key = NULL;
+    for (size_t i = 0; venv_value_entry(here, i, &key, NULL); i++) {
+        const venv_mark *at = venv_mark_at(here_mark, i);
+        if (!at || at->key_line != err->line || venv_value_kind(key) != VENV_STRING)
+            continue;
+        for (size_t d = 0; d < current; d++) {
+            const venv_value *there = venv_value_get(documents[d].value, "properties");
+            const venv_mark *mark = venv_mark_get(venv_yaml_marks_root(documents[d].marks), documents[d].value, "properties");
+            for (size_t j = 0; j < venv_value_count(there); j++) {
+                const venv_value *other = NULL;
+                const venv_mark *first = venv_mark_at(mark, j);
+                if (!venv_value_entry(there, j, &other, NULL) || !first || !venv_value_equal(key, other))
+                    continue;
+                size_t used = strlen(err->text);
+                (void)snprintf(err->text + used, sizeof(err->text) - used, "; the first one is at %s:%u:%u", first->file,
+                               (unsigned)first->key_line, (unsigned)first->key_column);
+                return;
+            }
+        }
+    }
+}
+
 static venv_rc document_read(venv_agent_config *config, const venv_config_document *document, bool is_main,
                              venv_error *err)
 {
@@ -366,8 +393,11 @@ venv_rc venv_agent_config_new(const venv_config_document *documents, size_t coun
     if (!config)
         return no_memory(err);
     venv_rc rc = count > 0 ? VENV_OK : venv_error_set(err, VENV_EINVAL, "no configuration");
-    for (size_t i = 0; i < count && rc == VENV_OK; i++)
+    for (size_t i = 0; i < count && rc == VENV_OK; i++) {
         rc = document_read(config, &documents[i], i == 0, err);
+        if (rc == VENV_EEXIST && err)
+            tell_first_place(documents, i, err);
+    }
     if (rc == VENV_OK)
         rc = builtins_add(config, err);
     if (rc) {

@@ -141,13 +141,13 @@ class Manager(Both, Check):
         self.accept(self.trigger("'1 < 2'"))
         self.refuse(self.trigger("'1 <'"))
         self.refuse(self.trigger("'quue(\"x\") == 1'"), "quue", "queue")
-        self.refuse(self.trigger("'\"text\"'"), "bool")
+        self.refuse(self.trigger("'\"text\"'"), "true or false")
         self.refuse(self.trigger("'" + "(" * 1000 + "'"))
         self.refuse(self.trigger("'" + " && ".join(["true"] * 30000) + "'"))
 
     def test_triggers(self):
         self.refuse(MANAGER + TRIGGER.replace("log", "lgo") + "    when: 'true'\n", "lgo")
-        self.refuse(MANAGER + TRIGGER.replace("update", "sometimes") + "    when: 'true'\n", "sometimes")
+        self.refuse(MANAGER + TRIGGER.replace("update", "sometimes") + "    when: 'true'\n", "update, join")
         self.refuse(MANAGER + TRIGGER, "when")
 
     def test_environments(self):
