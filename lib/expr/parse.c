@@ -78,6 +78,7 @@ static void write_line(const expr_source *source, uint32_t pos, char *out, size_
                    (int)spaces, "");
 }
 
+VENV_PRINTF(4, 0)
 static venv_rc fail_va(const expr_source *source, uint32_t pos, venv_rc rc, const char *format, va_list args)
 {
     if (!source->err)

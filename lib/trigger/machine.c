@@ -57,5 +57,5 @@ void venv_trigger_unit_next(venv_trigger_state state, const unit_input *input, v
         *ret_effect = rows[i].effect;
         return;
     }
-    assert(!"each state ends with a row that fits everything");
+    assert(false && "each state ends with a row that fits everything");
 }
