@@ -127,6 +127,21 @@ static void checks_names(void **state)
     assert_false(venv_name_is_valid((venv_str){ "a\0b", 3 }));
 }
 
+static void names_roles(void **state)
+{
+    (void)state;
+    static const venv_role roles[] = { VENV_ROLE_MANAGER, VENV_ROLE_AGENT, VENV_ROLE_USER };
+    for (size_t i = 0; i < 3; i++) {
+        const char *name = venv_role_name(roles[i]);
+        assert_int_equal(venv_role_parse((venv_str){ name, strlen(name) }), roles[i]);
+    }
+    assert_string_equal(venv_role_name(VENV_ROLE_NONE), "none");
+    assert_string_equal(venv_role_name((venv_role)77), "none");
+    assert_int_equal(venv_role_parse(VENV_STR("none")), VENV_ROLE_NONE);
+    assert_int_equal(venv_role_parse(VENV_STR("agents")), VENV_ROLE_NONE);
+    assert_int_equal(venv_role_parse(VENV_STR("")), VENV_ROLE_NONE);
+}
+
 static void grows_buffers(void **state)
 {
     (void)state;
@@ -148,6 +163,9 @@ static void grows_buffers(void **state)
     venv_buf_drop(&buf, 995);
     assert_int_equal(buf.size, 5);
     assert_int_equal(buf.rc, VENV_ELIMIT); /* the error sticks */
+    venv_buf_clear(&buf);
+    venv_buf_append_byte(&buf, 'x');
+    assert_string_equal(venv_buf_peek_text(&buf), "x");
     venv_buf_clear(&buf);
     venv_buf_printf(&buf, "%s-%d", "a", 5);
     assert_string_equal(venv_buf_peek_text(&buf), "a-5");
@@ -344,7 +362,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_every_code),     cmocka_unit_test(fills_errors),  cmocka_unit_test(cleans_errors),
-        cmocka_unit_test(reads_and_writes_ids), cmocka_unit_test(checks_names),  cmocka_unit_test(grows_buffers),
+        cmocka_unit_test(reads_and_writes_ids), cmocka_unit_test(checks_names),  cmocka_unit_test(names_roles),
+        cmocka_unit_test(grows_buffers),
         cmocka_unit_test(lends_from_the_arena), cmocka_unit_test(hashes_as_published),
         cmocka_unit_test(keeps_a_table),        cmocka_unit_test(draws_numbers), cmocka_unit_test(logs_one_safe_line),
     };

@@ -93,6 +93,24 @@ static void escapes(void **state)
     venv_buf_fini(&buf);
 }
 
+static void escapes_into_a_buffer(void **state)
+{
+    (void)state;
+    const venv_str text = VENV_STR("a\nb\x1b\xe2\x80\xae\xc3\xa9\xff");
+    static const char safe[] = "a\\nb\\x1b\\u{202e}\xc3\xa9\\xff";
+    char buffer[64];
+    assert_int_equal(venv_text_safe(text, buffer, sizeof buffer), sizeof safe - 1);
+    assert_string_equal(buffer, safe);
+    assert_int_equal(venv_text_safe(text, NULL, 0), sizeof safe - 1);
+    for (size_t room = 1; room < sizeof safe; room++) {
+        memset(buffer, 'X', sizeof buffer);
+        assert_int_equal(venv_text_safe(text, buffer, room), sizeof safe - 1);
+        assert_true(strlen(buffer) < room && buffer[room] == 'X');
+        assert_memory_equal(buffer, safe, strlen(buffer));
+        assert_true(venv_utf8_is_valid(buffer, strlen(buffer)));
+    }
+}
+
 static void finds_the_nearest_word(void **state)
 {
     (void)state;
@@ -290,7 +308,7 @@ static void keeps_doubles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decodes_every_code_point), cmocka_unit_test(refuses_what_is_not_utf8), cmocka_unit_test(escapes),
+        cmocka_unit_test(decodes_every_code_point), cmocka_unit_test(refuses_what_is_not_utf8), cmocka_unit_test(escapes), cmocka_unit_test(escapes_into_a_buffer),
         cmocka_unit_test(finds_the_nearest_word),   cmocka_unit_test(reads_and_writes_spans),   cmocka_unit_test(reads_sizes),
         cmocka_unit_test(counts_days),              cmocka_unit_test(reads_and_writes_times),   cmocka_unit_test(keeps_doubles),
     };

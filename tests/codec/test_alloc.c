@@ -63,6 +63,20 @@ static venv_rc read_json(void *user)
     return rc;
 }
 
+/* Escapes make the reader copy, and its copy grow. */
+static venv_rc read_long_json(void *user)
+{
+    (void)user;
+    char text[9000];
+    venv_value value = venv_value_null();
+    for (size_t i = 1; i + 2 < sizeof text; i += 2)
+        memcpy(text + i, "\\n", 2);
+    text[0] = text[sizeof text - 1] = '"';
+    venv_rc rc = venv_json_parse(text, sizeof text, 0, &value, NULL);
+    venv_value_unref(&value);
+    return rc;
+}
+
 static venv_rc read_bad_json(void *user)
 {
     (void)user;
@@ -233,7 +247,7 @@ static void survives_every_failure(void **state)
         bool with_dense, with_value;
     } cases[] = {
         { "read_yaml", read_yaml, false, false },         { "read_json", read_json, false, false },
-        { "read_bad_json", read_bad_json, false, false }, { "print_json", print_json, true, false },
+        { "read_bad_json", read_bad_json, false, false }, { "read_long_json", read_long_json, false, false }, { "print_json", print_json, true, false },
         { "through_cbor", through_cbor, true, false },    { "dup_borrowed", dup_borrowed, true, false },
         { "build", build, false, false },                 { "read_config", read_config, false, true },
         { "refuse_config", refuse_config, false, true },  { "use_table", use_table, false, false },

@@ -481,6 +481,35 @@ static void appends_to_a_buffer(void **state)
     assert_int_equal(venv_cbor_encode(&value, &options, &bytes, &size, &err), VENV_ELIMIT);
 }
 
+/* A value of an extension of the evaluator. */
+static void print_secret(const struct venv_object *object, venv_printer *printer)
+{
+    (void)object;
+    venv_printer_put_z(printer, "ip(\"10.0.0.1\")");
+}
+static const venv_opaque_class secret_class = { .type_name = "net.IP", .print = print_secret };
+static struct venv_opaque secret = { .head = { .u.live.refs = VENV_OBJECT_IMMORTAL, .kind = VENV_OPAQUE, .depth = 1 },
+                                     .class = &secret_class };
+
+static void refuses_what_cannot_be_sent(void **state)
+{
+    (void)state;
+    venv_list_builder list;
+    venv_list_init(&list);
+    venv_list_add(&list, venv_value_of_object(&secret.head, VENV_FORM_BORROWED));
+    venv_value value;
+    assert_int_equal(venv_list_take(&list, &value, NULL), VENV_OK);
+    venv_buf buf;
+    venv_buf_init(&buf, 100);
+    venv_error err = { 0 };
+    assert_int_equal(venv_cbor_append(&buf, &value, NULL, &err), VENV_EUNSUPPORTED);
+    assert_int_equal(buf.size, 0);
+    buf.rc = VENV_ENOMEM;
+    assert_int_equal(venv_cbor_append(&buf, &value, NULL, &err), VENV_ENOMEM);
+    venv_buf_fini(&buf);
+    venv_value_unref(&value);
+}
+
 static void refuses_to_encode_beyond_limits(void **state)
 {
     (void)state;
@@ -513,7 +542,7 @@ int main(void)
         cmocka_unit_test(keeps_its_own_forms),            cmocka_unit_test(encodes_every_half),
         cmocka_unit_test(keeps_limits),                   cmocka_unit_test(defuses_bombs),
         cmocka_unit_test(round_trips_random_values),      cmocka_unit_test(appends_to_a_buffer),
-        cmocka_unit_test(refuses_to_encode_beyond_limits),
+        cmocka_unit_test(refuses_to_encode_beyond_limits), cmocka_unit_test(refuses_what_cannot_be_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

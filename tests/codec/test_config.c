@@ -113,6 +113,12 @@ static void says_what_is_wrong_and_where(void **state)
         { "name: a\nvcpus: '1'\n", "e.yaml:2:8: environment x: vcpus must be an integer, from 1 to 64, not \"1\"", VENV_EKIND },
         { "name: a\nvcpus:\n", "e.yaml:2:7: environment x: vcpus must be an integer, from 1 to 64, not null", VENV_EKIND },
         { "name: a\nweight: 10.5\n", "e.yaml:2:9: environment x: weight must be a number, from 0 to 10 (in stones), not 10.5", VENV_ERANGE },
+        { "name: a\nweight: 18446744073709551615\n", "e.yaml:2:9: environment x: weight must be a number, from 0 to 10 (in stones), not 18446744073709551615u", VENV_ERANGE },
+        { "name: a\nweight: heavy\n", "e.yaml:2:9: environment x: weight must be a number, from 0 to 10 (in stones), not \"heavy\"", VENV_EKIND },
+        { "name: a\nmemory: []\n", "e.yaml:2:9: environment x: memory must be a size such as 512MiB, at least 1MiB, not []", VENV_EKIND },
+        { "name: a\ndisks: {}\n", "e.yaml:2:8: environment x: disks must be a list, at most 3 items, not {}", VENV_EKIND },
+        { "name: a\nnumbers: []\n", "e.yaml:2:10: environment x: numbers must be a map, each an integer, from 0 to 9, not []", VENV_EKIND },
+        { "name: a\nlimit: 5\n", "e.yaml:2:8: environment x: limit must be a map, not 5", VENV_EKIND },
         { "name: a\nweight: .nan\n", "e.yaml:2:9: environment x: weight must be a number, from 0 to 10 (in stones), not double(\"NaN\")", VENV_ERANGE },
         { "name: a\nmemory: 12 apples\n", "e.yaml:2:9: environment x: memory must be a size such as 512MiB, at least 1MiB, not \"12 apples\"", VENV_EINVAL },
         { "name: a\nmemory: -1\n", "e.yaml:2:9: environment x: memory must be a size such as 512MiB, at least 1MiB, not -1", VENV_ERANGE },
@@ -178,6 +184,8 @@ static void reads_what_came_over_the_wire(void **state)
     assert_int_equal(venv_config_read_one(&rows[1], &span, NULL, "tick", &value, &err), VENV_ERANGE);
     assert_string_equal(err.text, "tick must be a duration such as 30s, from 100ms to 1h, not duration(\"-0.000000001s\")");
     assert_int_equal(err.line, 0);
+    assert_int_equal(venv_config_read(rows, &span, NULL, NULL, &value, &err), VENV_EKIND);
+    assert_string_equal(err.text, "the document must be a map, not duration(\"-0.000000001s\")");
 }
 
 static const venv_config_row *endless(void)

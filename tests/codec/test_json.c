@@ -176,6 +176,26 @@ static void prints_kinds_that_json_lacks(void **state)
     }
 }
 
+/* A value of an extension of the evaluator. */
+static void print_secret(const struct venv_object *object, venv_printer *printer)
+{
+    (void)object;
+    venv_printer_put_z(printer, "ip(\"10.0.0.1\")");
+}
+static const venv_opaque_class secret_class = { .type_name = "net.IP", .print = print_secret };
+static struct venv_opaque secret = { .head = { .u.live.refs = VENV_OBJECT_IMMORTAL, .kind = VENV_OPAQUE, .depth = 1 },
+                                     .class = &secret_class };
+
+static void prints_opaque_values_as_text(void **state)
+{
+    (void)state;
+    venv_value value = venv_value_of_object(&secret.head, VENV_FORM_BORROWED);
+    char *text;
+    assert_int_equal(venv_json_print(&value, VENV_JSON_COMPACT, &text, NULL, NULL), VENV_OK);
+    assert_string_equal(text, "\"ip(\\\"10.0.0.1\\\")\"");
+    free(text);
+}
+
 static void refuses_keys_that_become_one(void **state)
 {
     (void)state;
@@ -265,6 +285,7 @@ int main(void)
         cmocka_unit_test(refuses_with_a_place),
         cmocka_unit_test(prints_kinds_that_json_lacks),
         cmocka_unit_test(refuses_keys_that_become_one),
+        cmocka_unit_test(prints_opaque_values_as_text),
         cmocka_unit_test(prints_pretty),
         cmocka_unit_test(keeps_limits),
         cmocka_unit_test(does_not_depend_on_the_locale),

@@ -99,6 +99,9 @@ static void refuses_with_a_place(void **state)
         { "a: \xff\n", VENV_EINVAL, 1, 4, "UTF-8" },
         { "a: 1\nb: x\xc3\x28\n", VENV_EINVAL, 2, 5, "UTF-8" },
         { "\xc3\xa9: \xc3\xa9\n\xc3\xa9\xc3\xa9: *x\n", VENV_EINVAL, 2, 7, "aliases" }, /* columns are in bytes */
+        { "a: \xc3\xa9\r\nb: \xc3\xa9\rc: \xe2\x82\xac\n\xc3\xa9: \xc3\xa9*\n\xc3\xa9: 1\n", VENV_EEXIST, 5, 1, "line 4" },
+        { "a: 1\xc2\x85" "b: *x\n", VENV_EINVAL, 2, 4, "aliases" },
+        { "a: 1\xe2\x80\xa8" "b: *x\n", VENV_EINVAL, 2, 4, "aliases" },
         { "a: \x01\n", VENV_EINVAL, 1, 1, "control characters" },
         { "a: \"\\ud800\"\n", VENV_EINVAL, 1, 4, "" },
     };

@@ -564,6 +564,20 @@ static void lives_in_an_arena(void **state)
     venv_value_unref(&copy);
 }
 
+static void finds_large_numbers(void **state)
+{
+    (void)state;
+    venv_value map = MAP(UINT(UINT64_C(1) << 63), INT(1), INT(INT64_MIN), INT(2), UINT(3), INT(3));
+    venv_value keys[] = { venv_value_double(0x1p63), venv_value_double(-0x1p63), venv_value_double(3), INT(3) };
+    for (int64_t i = 0; i < 4; i++)
+        assert_int_equal(venv_value_peek_int(venv_value_find(&map, &keys[i])), i < 3 ? i + 1 : 3);
+    venv_value absent = venv_value_double(0x1p64);
+    assert_null(venv_value_find(&map, &absent));
+    venv_value_unref(&map);
+    venv_error err = { 0 };
+    assert_int_equal(venv_value_bytes("", (size_t)VENV_VALUE_SIZE_MAX + 1, &map, &err), VENV_ELIMIT);
+}
+
 typedef struct point {
     struct venv_opaque opaque;
     venv_value name;
@@ -596,7 +610,14 @@ static void point_fini(struct venv_object *object)
     venv_value_unref(&((point *)object)->name);
 }
 static const venv_opaque_class point_class = { "test.Point", point_equal, point_compare, point_hash, point_print, NULL, point_fini };
-static const venv_opaque_class other_class = { "test.Zoint", point_equal, point_compare, point_hash, point_print, NULL, NULL };
+static venv_value make_point(int x, const venv_opaque_class *class);
+static venv_rc point_dup(const struct venv_object *object, venv_value *ret_value, venv_error *err)
+{
+    (void)err;
+    *ret_value = make_point(((const point *)object)->x, ((const point *)object)->opaque.class);
+    return VENV_OK;
+}
+static const venv_opaque_class other_class = { "test.Zoint", point_equal, point_compare, point_hash, point_print, point_dup, NULL };
 
 static venv_value make_point(int x, const venv_opaque_class *class)
 {
@@ -625,6 +646,10 @@ static void carries_opaque_objects(void **state)
     assert_int_equal(venv_value_dup(&list, &copy, NULL), VENV_OK);
     venv_value borrowed = venv_value_of_object(c.w.as.object, VENV_FORM_BORROWED), kept;
     assert_int_equal(venv_value_dup(&borrowed, &kept, NULL), VENV_EUNSUPPORTED);
+    borrowed = venv_value_of_object(d.w.as.object, VENV_FORM_BORROWED);
+    assert_int_equal(venv_value_dup(&borrowed, &kept, NULL), VENV_OK);
+    assert_true(kept.w.as.object != d.w.as.object && venv_value_equal(&kept, &d));
+    venv_value_unref(&kept);
     venv_value_unref(&list);
     assert_int_equal(point_finis, 0);
     venv_value_unref(&copy);
@@ -679,7 +704,8 @@ int main(void)
         cmocka_unit_test(keeps_text),        cmocka_unit_test(keeps_ids),
         cmocka_unit_test(compares_numbers_exactly), cmocka_unit_test(orders_all_kinds),
         cmocka_unit_test(compares_containers_by_value), cmocka_unit_test(sorts_keys_by_their_encoding),
-        cmocka_unit_test(finds_keys),        cmocka_unit_test(refuses_bad_maps),
+        cmocka_unit_test(finds_keys),        cmocka_unit_test(finds_large_numbers),
+        cmocka_unit_test(refuses_bad_maps),
         cmocka_unit_test(reads_messages),    cmocka_unit_test(bounds_depth),
         cmocka_unit_test(shares_and_copies), cmocka_unit_test(lives_in_an_arena),
         cmocka_unit_test(carries_opaque_objects), cmocka_unit_test(prints_for_people),
