@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
-#include "base/random.h"
+#include "support/values.h"
 #include "value/object.h"
 
 #include <math.h>
@@ -578,6 +578,35 @@ static void finds_large_numbers(void **state)
     assert_int_equal(venv_value_bytes("", (size_t)VENV_VALUE_SIZE_MAX + 1, &map, &err), VENV_ELIMIT);
 }
 
+/* Antisymmetric, transitive, and in agreement with equality and hash, over random values of all kinds. */
+static void orders_random_values(void **state)
+{
+    (void)state;
+    enum { COUNT = 48 };
+    venv_random random;
+    venv_random_init(&random, 99);
+    for (int round = 0; round < 20; round++) {
+        venv_value values[COUNT];
+        for (int i = 0; i < COUNT; i++)
+            values[i] = i % 4 != 3 ? values_draw(&random, 2) : venv_value_ref(&values[i / 2]);
+        for (int i = 0; i < COUNT; i++) {
+            for (int j = 0; j < COUNT; j++) {
+                int order = sign(venv_value_compare(&values[i], &values[j]));
+                assert_int_equal(order, -sign(venv_value_compare(&values[j], &values[i])));
+                if (venv_value_equal(&values[i], &values[j])) {
+                    assert_int_equal(order, 0);
+                    assert_int_equal(venv_value_hash(&values[i], 4), venv_value_hash(&values[j], 4));
+                }
+                for (int k = 0; k < COUNT && order <= 0; k++)
+                    if (venv_value_compare(&values[j], &values[k]) <= 0)
+                        assert_true(venv_value_compare(&values[i], &values[k]) <= 0);
+            }
+        }
+        for (int i = 0; i < COUNT; i++)
+            venv_value_unref(&values[i]);
+    }
+}
+
 typedef struct point {
     struct venv_opaque opaque;
     venv_value name;
@@ -704,7 +733,7 @@ int main(void)
         cmocka_unit_test(keeps_text),        cmocka_unit_test(keeps_ids),
         cmocka_unit_test(compares_numbers_exactly), cmocka_unit_test(orders_all_kinds),
         cmocka_unit_test(compares_containers_by_value), cmocka_unit_test(sorts_keys_by_their_encoding),
-        cmocka_unit_test(finds_keys),        cmocka_unit_test(finds_large_numbers),
+        cmocka_unit_test(finds_keys),        cmocka_unit_test(finds_large_numbers), cmocka_unit_test(orders_random_values),
         cmocka_unit_test(refuses_bad_maps),
         cmocka_unit_test(reads_messages),    cmocka_unit_test(bounds_depth),
         cmocka_unit_test(shares_and_copies), cmocka_unit_test(lives_in_an_arena),
