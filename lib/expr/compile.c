@@ -5,6 +5,7 @@
  */
 #include "expr/program.h"
 
+#include "expr/fast.h"
 #include "expr/regex.h"
 #include "expr/zone.h"
 
@@ -613,6 +614,8 @@ static const xnode *compile_fold(compiler *c, const ast *node)
     made->u.fold.filter = filter;
     made->u.fold.body = body;
     made->u.fold.round_cost = 1 + body->cost + (filter ? filter->cost : 0);
+    if (made->u.fold.var_count == 1 && (node->op == FOLD_FILTER || node->op <= FOLD_EXISTS_ONE))
+        made->u.fold.fast = expr_fast_new(c->arena, body, made->u.fold.local);
     return made;
 }
 
@@ -717,6 +720,8 @@ venv_rc expr_compile_tree(venv_expr *expr, const expr_source *source, const ast 
     c.locals = allocate(&c, (expr->local_count + 1) * sizeof *c.locals);
     if (c.locals)
         expr->root = compile(&c, root);
+    if (c.rc == VENV_OK)
+        expr->fast = expr_fast_new(c.arena, expr->root, UINT32_MAX);
     if (c.rc == VENV_OK && keep_reads(&c))
         expr->site_count = c.site_count;
     venv_expr_context_free(c.context);

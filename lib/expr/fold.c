@@ -3,7 +3,7 @@
  * The macros that go through a list or a map. A round allocates nothing of its own: the variables
  * live in the context, and a condition is tested without making a value of it.
  */
-#include "expr/program.h"
+#include "expr/fast.h"
 
 #include <string.h>
 
@@ -47,6 +47,32 @@ static inline int begin_round(xctx *context, const xnode *node, const rounds *ra
     return X_OK;
 }
 
+/* Is there enough left for so many rounds? */
+static bool has_budget(const xctx *context, const xnode *node, uint32_t count)
+{
+    return (uint64_t)node->u.fold.round_cost * count <= context->cost_max - context->cost;
+}
+
+/*
+ * Test the condition of a round: the quick way, if it is that simple. The variable is set only where the
+ * nodes are run.
+ */
+static inline int test_round(xctx *context, const xnode *node, const rounds *range, uint32_t i)
+{
+    if (node->u.fold.fast && range->stride == 1) {
+        context->cost += node->u.fold.round_cost;
+        if (__builtin_expect(context->cost > context->cost_max, 0))
+            return expr_fail_cost(context, node);
+        int answer = expr_fast_item(context, node->u.fold.fast, &range->items[i]);
+        if (answer >= 0)
+            return answer;
+        context->cost -= node->u.fold.round_cost;
+    }
+    if (begin_round(context, node, range, i) != X_OK)
+        return X_FATAL;
+    return node->u.fold.body->test(context, node->u.fold.body);
+}
+
 /* all: `decisive` is false, exists: it is true. The rest is absorbed as by && and ||. */
 static int quantify(xctx *context, const xnode *node, int decisive)
 {
@@ -55,11 +81,8 @@ static int quantify(xctx *context, const xnode *node, int decisive)
     if (status != X_OK)
         return status;
     xabsorb absorb = expr_absorb_begin(context);
-    const xnode *body = node->u.fold.body;
     for (uint32_t i = 0; i < range.count; i++) {
-        if (begin_round(context, node, &range, i) != X_OK)
-            return X_FATAL;
-        status = body->test(context, body);
+        status = test_round(context, node, &range, i);
         if (status == decisive)
             return expr_absorb_drop(context, &absorb, decisive);
         if (__builtin_expect(status > X_TRUE, 0)) {
@@ -88,13 +111,15 @@ static int count_rounds(xctx *context, const xnode *node, uint64_t *ret_count)
     int status = open_range(context, node, &range);
     if (status != X_OK)
         return status;
+    if (node->u.fold.fast && range.stride == 1 && has_budget(context, node, range.count) &&
+        expr_fast_count(context, node->u.fold.fast, range.items, range.count, ret_count)) {
+        context->cost += (uint64_t)node->u.fold.round_cost * range.count;
+        return X_OK;
+    }
     xabsorb absorb = expr_absorb_begin(context);
-    const xnode *body = node->u.fold.body;
     uint64_t count = 0;
     for (uint32_t i = 0; i < range.count; i++) {
-        if (begin_round(context, node, &range, i) != X_OK)
-            return X_FATAL;
-        status = body->test(context, body);
+        status = test_round(context, node, &range, i);
         if (__builtin_expect(status > X_TRUE, 0)) {
             if (status == X_FATAL)
                 return status;
@@ -169,11 +194,8 @@ int expr_eval_filter(xctx *context, const xnode *node, venv_value *out)
     venv_value *items = venv_object_items(list);
     uint32_t kept = 0;
     xabsorb absorb = expr_absorb_begin(context);
-    const xnode *body = node->u.fold.body;
     for (uint32_t i = 0; i < range.count; i++) {
-        if (begin_round(context, node, &range, i) != X_OK)
-            return X_FATAL;
-        status = body->test(context, body);
+        status = test_round(context, node, &range, i);
         if (status == X_FATAL)
             return status;
         if (status > X_TRUE) {

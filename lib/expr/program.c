@@ -4,6 +4,7 @@
  */
 #include "expr/program.h"
 
+#include "expr/fast.h"
 #include "expr/regex.h"
 #include "expr/zone.h"
 
@@ -184,22 +185,10 @@ static bool has_room(const xctx *context, const venv_expr *expr)
            expr->site_count <= context->site_capacity && expr->read_count <= context->missing_capacity;
 }
 
-venv_rc venv_expr_eval(const venv_expr *expr, venv_expr_context *context, const venv_expr_input *input,
-                       venv_expr_result *ret_result, venv_error *err)
+static venv_rc run_tree(const venv_expr *expr, venv_expr_context *context, venv_expr_result *ret_result,
+                        venv_error *err)
 {
-    if (context->used || context->owned_count || context->missing_count)
-        expr_context_reset(context);
-    if (!has_room(context, expr)) {
-        expr_context_reset(context);
-        if (!expr_context_bind(context, expr))
-            return venv_error_set(err, VENV_ENOMEM, "out of memory");
-    }
     const xnode *root = expr->root;
-    context->input = input;
-    context->slots = input->slots;
-    context->slot_count = input->slot_count;
-    context->cost = root->cost;
-    context->cost_max = input->cost_max ? input->cost_max : expr->env->options.limits.cost_max;
     venv_value value = venv_value_null();
     int status;
     if (__builtin_expect(root->cost > context->cost_max, 0)) {
@@ -222,4 +211,33 @@ venv_rc venv_expr_eval(const venv_expr *expr, venv_expr_context *context, const 
     ret_result->cost = context->cost;
     ret_result->missing_count = status == X_OK ? 0 : context->missing_count;
     return VENV_OK;
+}
+
+venv_rc venv_expr_eval(const venv_expr *expr, venv_expr_context *context, const venv_expr_input *input,
+                       venv_expr_result *ret_result, venv_error *err)
+{
+    if (context->used || context->owned_count || context->missing_count)
+        expr_context_reset(context);
+    if (!has_room(context, expr)) {
+        expr_context_reset(context);
+        if (!expr_context_bind(context, expr))
+            return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    }
+    const xnode *root = expr->root;
+    context->input = input;
+    context->slots = input->slots;
+    context->slot_count = input->slot_count;
+    context->cost = root->cost;
+    context->cost_max = input->cost_max ? input->cost_max : expr->env->options.limits.cost_max;
+    if (expr->fast && root->cost <= context->cost_max) {
+        int answer = expr_fast_run(context, expr->fast);
+        if (answer >= 0) {
+            ret_result->outcome = VENV_EXPR_VALUE;
+            ret_result->value = venv_value_bool(answer);
+            ret_result->cost = root->cost;
+            ret_result->missing_count = 0;
+            return VENV_OK;
+        }
+    }
+    return run_tree(expr, context, ret_result, err);
 }

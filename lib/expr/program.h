@@ -77,6 +77,7 @@ struct xnode {
             uint32_t round_cost; /* of its bodies, with 1 for the round */
             const xnode *filter; /* or NULL */
             const xnode *body;
+            const struct fast_program *fast; /* the body, if it is that simple */
         } fold;
         struct {
             uint32_t local; /* a lazy part: which, and what computes it */
@@ -94,6 +95,7 @@ struct venv_expr {
     char *source;
     uint32_t source_size;
     const xnode *root;
+    const struct fast_program *fast; /* the root, if it is that simple */
     const ast *tree;
     const char *type_text;
     uint32_t type_mask;

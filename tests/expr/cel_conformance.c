@@ -100,6 +100,17 @@ static int64_t number_of(const venv_value *object, const char *name)
     return number;
 }
 
+/* Names of types outlive the values that are made of them. */
+static const char *keep_name(const char *text)
+{
+    static char names[32][64];
+    size_t i = 0;
+    while (i < 31 && names[i][0] && strcmp(names[i], text) != 0)
+        i++;
+    snprintf(names[i], sizeof names[i], "%s", text);
+    return names[i];
+}
+
 static venv_value decode_text(const char *kind, const char *text)
 {
     venv_value value = venv_value_null();
@@ -110,8 +121,8 @@ static venv_value decode_text(const char *kind, const char *text)
         return venv_value_uint(strtoull(text, NULL, 10));
     if (!strcmp(kind, "double"))
         return venv_value_double(strtod(text, NULL));
-    if (!strcmp(kind, "type")) /* the cases are few: their names are kept */
-        return venv_value_type(strdup(text));
+    if (!strcmp(kind, "type"))
+        return venv_value_type(keep_name(text));
     if (!strcmp(kind, "bytes")) {
         char *bytes = malloc(strlen(text) + 1);
         if (!bytes)
