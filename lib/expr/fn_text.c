@@ -164,7 +164,7 @@ EXPR_FUNCTION(matches)
     uint64_t steps = budget;
     bool found = false;
     venv_rc rc = expr_regex_search(regex, venv_text_of(&args[0]), memory, &steps, &found);
-    context->cost += (budget - steps) / STEPS_PER_UNIT;
+    context->cost += (budget - steps + STEPS_PER_UNIT - 1) / STEPS_PER_UNIT;
     if (rc != VENV_OK)
         return rc == VENV_ENOMEM ? expr_fail(context, node, rc, "out of memory") : expr_fail_cost(context, node);
     /* What a match worked with is not kept: the last piece of memory goes back. */

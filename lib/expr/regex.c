@@ -922,7 +922,7 @@ venv_rc expr_regex_search(const expr_regex *regex, venv_str text, void *memory, 
                  .stack = words + 3 * n, .budget = *steps };
     memset(s.mark, 0, n * sizeof *s.mark);
     uint64_t setup = n / 8;
-    if (s.budget <= setup)
+    if (s.budget < setup)
         return VENV_ELIMIT;
     s.budget -= setup;
     venv_rc rc = run(&s);
