@@ -68,6 +68,13 @@ class Rig:
             (self.dir / name).mkdir(parents=True)
         shutil.copy(TOP / "tools/commands/spool-queue", self.dir / "commands")
         reap_orphans(self.known)
+        try:
+            self.set_up(hypervisor)
+        except BaseException:
+            self.close()
+            raise
+
+    def set_up(self, hypervisor):
         self.certificates()
         if hypervisor:
             self.run("sh", TOP / "examples/guest/build.sh", self.dir / "guest")
@@ -106,6 +113,8 @@ class Rig:
         result = self.venvctl(*arguments, "--json", check=False)
         if result.returncode != 0:
             return None
+        if arguments[0] == "events":  # one object a line
+            return [json.loads(line) for line in result.stdout.splitlines()]
         return json.loads(result.stdout)
 
     # --- daemons -------------------------------------------------------------------------------
