@@ -64,15 +64,20 @@ static void libvirt_close(venv_hypervisor *hypervisor)
 
 static venv_rc listen_to(libvirt_hypervisor *self, venv_span keepalive, venv_error *err)
 {
-    /* The built-in test driver, being no daemon, has neither. */
-    self->close_callback =
-        virConnectRegisterCloseCallback(self->conn, venv_libvirt_inbox_closed,
-                                        venv_libvirt_inbox_ref(self->inbox), venv_libvirt_inbox_unref) == 0;
-    if (!self->close_callback)
-        venv_libvirt_inbox_unref(self->inbox);
-    if (virConnectSetKeepAlive(self->conn, (int)(keepalive.ns / VENV_NS_PER_S), 3) < 0 &&
-        virGetLastErrorCode() != VIR_ERR_NO_SUPPORT)
+    /* A driver inside the process (the built-in test driver) has no connection that could be lost. It would
+     * also take a close callback and never let go of what it is given. */
+    bool remote = virConnectSetKeepAlive(self->conn, (int)(keepalive.ns / VENV_NS_PER_S), 3) >= 0;
+    if (!remote && virGetLastErrorCode() != VIR_ERR_NO_SUPPORT)
         return failed(self, false, "the connection to the hypervisor cannot be kept alive", err);
+    if (remote) {
+        self->close_callback =
+            virConnectRegisterCloseCallback(self->conn, venv_libvirt_inbox_closed,
+                                            venv_libvirt_inbox_ref(self->inbox), venv_libvirt_inbox_unref) == 0;
+        if (!self->close_callback) {
+            venv_libvirt_inbox_unref(self->inbox);
+            return failed(self, false, "the loss of the connection to the hypervisor would not be told", err);
+        }
+    }
     self->lifecycle = virConnectDomainEventRegisterAny(
         self->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
         VIR_DOMAIN_EVENT_CALLBACK(venv_libvirt_inbox_lifecycle), venv_libvirt_inbox_ref(self->inbox),
