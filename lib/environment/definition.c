@@ -93,9 +93,11 @@ static venv_rc no_memory(const reading *r)
 
 static venv_rc copy_text(const reading *r, venv_str text, char **ret_text)
 {
-    char *copy = strndup(text.data, text.size);
+    char *copy = malloc(text.size + 1);
     if (!copy)
         return no_memory(r);
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
     *ret_text = copy;
     return VENV_OK;
 }
