@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/wait.h>
@@ -644,7 +645,7 @@ static void test_supervisor_killed(void **state)
 }
 
 /* Other threads allocate and lock all the time: the fork must not care. */
-static volatile bool threads_stop;
+static atomic_bool threads_stop;
 
 static void *allocate(void *unused)
 {
