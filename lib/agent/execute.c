@@ -295,6 +295,29 @@ static void ask_list(agent_step *step, uint64_t request)
     executions->list_requests[executions->list_count++] = request;
 }
 
+/* EXECLIST, with as many commands as fit. */
+static void send_list(agent_step *step, uint64_t request, const venv_value *commands)
+{
+    venv_list_builder list;
+    venv_map_builder body;
+    venv_value rows = venv_value_null();
+    size_t size = 0, i = 0;
+    venv_list_init(&list);
+    for (; i < venv_value_count(commands); i++) {
+        const venv_value *row = venv_value_at(commands, i);
+        size += venv_value_get_text(row, "name").size + venv_value_get_text(row, "path").size + 24;
+        if (size > AGENT_EXECLIST_SIZE_MAX)
+            break;
+        venv_list_add(&list, venv_value_ref(row));
+    }
+    agent_fail(step, venv_list_take(&list, &rows, step->err));
+    venv_map_init(&body);
+    venv_map_put(&body, "commands", rows);
+    if (i < venv_value_count(commands))
+        venv_map_put(&body, "truncated", venv_value_bool(true));
+    agent_send_map(step, VENV_MSG_EXECLIST, request, &body);
+}
+
 void agent_execute_listed(agent_step *step, const venv_agent_event *event)
 {
     agent_executions *executions = &step->agent->executions;
@@ -313,10 +336,7 @@ void agent_execute_listed(agent_step *step, const venv_agent_event *event)
                    event->text ? event->text : "the directories of commands cannot be read");
             return;
         }
-        venv_map_builder body;
-        venv_map_init(&body);
-        venv_map_put(&body, "commands", venv_value_ref(event->value));
-        agent_send_map(step, VENV_MSG_EXECLIST, request, &body);
+        send_list(step, request, event->value);
         return;
     }
 }

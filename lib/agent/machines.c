@@ -587,7 +587,8 @@ void agent_machines_listed(agent_step *step, const venv_agent_event *event)
     agent_machines_tell(step);
 }
 
-static venv_value machine_to_value(agent_step *step, const agent_machine *machine)
+/* `brief`: without what is long and can be done without. */
+static venv_value machine_to_value(agent_step *step, const agent_machine *machine, bool brief)
 {
     venv_map_builder map;
     venv_map_init(&map);
@@ -600,9 +601,9 @@ static venv_value machine_to_value(agent_step *step, const agent_machine *machin
         venv_map_put(&map, "vcpus", venv_value_int(machine->seen.vcpus));
     if (machine->seen.listed && machine->seen.memory > 0)
         venv_map_put(&map, "memory", venv_value_int(machine->seen.memory));
-    if (machine->seen.reason[0])
+    if (machine->seen.reason[0] && !brief)
         venv_map_put_z(&map, "reason", machine->seen.reason);
-    if (machine->seen.console)
+    if (machine->seen.console && !brief)
         venv_map_put_z(&map, "console", machine->seen.console);
     venv_value value = venv_value_null();
     agent_fail(step, venv_map_take(&map, &value, step->err));
@@ -623,11 +624,15 @@ static venv_value machines_to_value(agent_step *step)
         venv_map_put(&map, "node", venv_value_ref(&machines->node));
     if (venv_value_kind(&machines->foreign) == VENV_MAP)
         venv_map_put(&map, "foreign", venv_value_ref(&machines->foreign));
-    size_t cursor = 0;
+    size_t cursor = 0, size = 0;
     void *item = NULL;
-    while (venv_table_next(machines->table, &cursor, NULL, &item))
-        if (agent_machine_is_told(item))
-            venv_list_add(&list, machine_to_value(step, item));
+    while (venv_table_next(machines->table, &cursor, NULL, &item)) {
+        const agent_machine *machine = item;
+        if (!agent_machine_is_told(machine))
+            continue;
+        venv_list_add(&list, machine_to_value(step, machine, size > AGENT_TOLD_SIZE_MAX));
+        size += strlen(machine->seen.reason) + (machine->seen.console ? strlen(machine->seen.console) : 0);
+    }
     venv_value rows = venv_value_null(), body = venv_value_null();
     agent_fail(step, venv_list_take(&list, &rows, step->err));
     venv_map_put(&map, "machines", rows);

@@ -21,6 +21,8 @@ enum {
     AGENT_DONE_MAX = 256,         /* ids of finished machine actions and how they ended */
     AGENT_PUSH_SIZE_MAX = 192 << 10,       /* samples in one PUSH */
     AGENT_PUSH_UNCONFIRMED_MAX = 1 << 20,  /* pushed and not yet confirmed: past it samples wait, and are dropped */
+    AGENT_TOLD_SIZE_MAX = 768 << 10, /* reasons and paths of consoles in one MACHINES */
+    AGENT_EXECLIST_SIZE_MAX = 240 << 10, /* names and paths in one EXECLIST */
     AGENT_LISTED_MAX = 200,       /* machines in the built-in property `hypervisor` */
     AGENT_LISTS_MAX = 16,         /* EXECLIST requests that wait for the index */
 };
