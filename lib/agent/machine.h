@@ -19,10 +19,9 @@
 
 #include "agent/agent.h"
 
-#include <venv/machine.h>
-
 enum {
     AGENT_ASKERS_MAX = 4,      /* actions that wait for one operation */
+    AGENT_REASON_SIZE = 128,   /* why a machine is in its state, with its NUL */
     AGENT_STATE_SIZE = 16,     /* the name of a state, with its NUL */
     AGENT_ASK_EVERY_S = 2,     /* a guest that is to shut down is asked this often */
 };
@@ -80,7 +79,7 @@ typedef struct agent_seen {
     bool listed;
     char state[AGENT_STATE_SIZE];
     int64_t vcpus, memory;
-    char reason[VENV_MACHINE_REASON_MAX];
+    char reason[AGENT_REASON_SIZE];
     char *console; /* owned; NULL: none */
 } agent_seen;
 

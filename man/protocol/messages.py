@@ -15,7 +15,7 @@ ROW = re.compile(r'VENV_MESSAGE\((-?\d+), (\w+), "([\w-]+)", ([AUM| ]+), (\d+), 
 
 
 def roff(text):
-    text = text.replace("\\", "\\e").replace("-", "\\-")
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...").replace("→", "->").replace("—", "-")
     return "\n".join("\\&" + line if line[:1] in ".'" else line for line in text.split("\n"))
 
 
