@@ -50,7 +50,8 @@
  * @par Effects
  *      Reads the monotonic and the wall clock, random numbers of the operating system, the files that the
  *      configuration names, and `HOME` where a function says so.  Starts no thread, installs no signal
- *      handler, and raises no SIGPIPE.  A system call that a signal interrupts is made again.
+ *      handler, and raises no SIGPIPE.  A system call that a signal interrupts is made again.  Names are
+ *      resolved by the system, which may take longer than the time that a call was given.
  *
  * @par Threads
  *      A configuration and a client belong to one thread at a time; nothing is shared between two

@@ -22,7 +22,7 @@ const option_row option_rows[OPTION__END] = {
         "Give up after this time, as 30s or 5m (30s; with --wait 5m)." },
     [OPTION_HELP] = { "help", 'h', NULL, false, false, WORDS_NONE, "Print help, for the verb if there is one." },
     [OPTION_VERSION] = { "version", 0, NULL, false, false, WORDS_NONE, "Print the version." },
-    [OPTION_COUNT] = { "count", 'n', "N", false, false, WORDS_NONE, "So many instances." },
+    [OPTION_COUNT] = { "count", 'n', "N", false, false, WORDS_NONE, "So many instances (start: 1; stop --environment: all)." },
     [OPTION_NODE] = { "node", 0, "NODE", false, false, WORDS_AGENT, "On this node and no other." },
     [OPTION_WAIT] = { "wait", 0, "STATE", true, false, WORDS_STATE,
         "Wait until every instance is in this state (running after start, stopped after stop)." },
@@ -58,7 +58,7 @@ const verb_row verb_rows[] = {
       .text = "KIND is one of agents, groups, environments, instances, triggers and actions. There is always a line of "
               "titles, also in a pipe; with --quiet there is none, and only the names are printed, one a line.",
       .json = "An array of objects, sorted by name.\n"
-              "agents: `name`, `state` (connected, disconnected), `since`, `heard`, `groups`, `address`, `program`, `properties`, "
+              "agents: `name`, `state` (connected; suspect: not heard for a while; lost: not connected), `since`, `heard`, `groups`, `address`, `program`, `properties`, "
               "`instances`, `hypervisor`, `reachable` (whether the hypervisor could be asked).\n"
               "groups: `name`, `agents` (their names), `connected`.\n"
               "environments: `name`, `hypervisor`, `vcpus`, `memory` (bytes), `image`, `instances`, `running`, `breaker`.\n"
@@ -75,7 +75,8 @@ const verb_row verb_rows[] = {
     { .name = "start", .arguments = "ENV", .summary = "Start instances of an environment.",
       .text = "The manager chooses the nodes, unless one is named. Without --wait the answer comes when the "
               "start is on the manager's disk; it is carried out whatever happens to this program.",
-      .json = "An object: `id` (of the request), `action`, `instances` (as in list), `dry_run` if it was one.",
+      .json = "An object: `id` (of the request), `action`, `instances` (as in list); of a dry run `dry_run`, `instances` with the nodes "
+              "they would be on, and `placement`: for each node, why it may not run one.",
       .example = "venvctl start class2 --count 4 --wait --timeout 2m",
       .least = 1, .most = 1,
       .options = { OPTION_COUNT, OPTION_NODE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
@@ -111,7 +112,8 @@ const verb_row verb_rows[] = {
       .words = { WORDS_TARGET, WORDS_NONE }, .run = run_exec },
     { .name = "events", .arguments = "", .summary = "Print the log of events.",
       .text = "Each event has a revision, one higher than the one before. With --follow it goes on until it is interrupted, "
-              "reconnects where the connection breaks, and leaves nothing out; --timeout ends it after that time.",
+              "reconnects where the connection breaks, and leaves nothing out (an event `resync` says where the past is no longer kept); "
+              "--timeout ends it after that time.",
       .json = "One object a line (not an array, so that it can be followed): `revision`, `time`, `kind`, `subject`, `text`, `cause`, `detail`.",
       .example = "venvctl events --follow",
       .options = { OPTION_FOLLOW, OPTION_SINCE, OPTION_LAST }, .run = run_events },
