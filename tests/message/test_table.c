@@ -110,7 +110,7 @@ static void test_rows(void **state)
     for (size_t i = 0; venv_message_at(i); i++) {
         const venv_message_info *info = venv_message_at(i);
         assert_true(info->directions != 0 && info->directions < 16);
-        assert_true(info->size_max >= 64 && info->size_max <= 4u << 20);
+        assert_true(info->size_max >= 64 && info->size_max <= 16u << 20);
         assert_true(strlen(info->summary) > 5);
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(info->name, venv_message_at(j)->name);

@@ -141,6 +141,42 @@ static void test_empty_list(void **state)
     run_free(&run);
 }
 
+/* As many instances as a large cluster has: one answer, one list. */
+#define MANY 20000
+
+static venv_value many_instances(void)
+{
+    venv_value one = instances(), items = venv_value_null(), whole = venv_value_null();
+    const venv_value *item = venv_value_at(venv_value_get(&one, "items"), 0);
+    venv_list_builder list;
+    venv_map_builder map;
+    venv_list_init(&list);
+    for (int i = 0; i < MANY; i++)
+        venv_list_add(&list, venv_value_ref(item));
+    assert_int_equal(venv_list_take(&list, &items, NULL), VENV_OK);
+    venv_map_init(&map);
+    venv_map_put(&map, "items", items);
+    assert_int_equal(venv_map_take(&map, &whole, NULL), VENV_OK);
+    venv_value_unref(&one);
+    return whole;
+}
+
+static void test_long_list(void **state)
+{
+    (void)state;
+    static const char *const lines[] = { "list instances", "list instances --json", "list instances -q" };
+    for (size_t i = 0; i < 3; i++) {
+        fake_scene scene = { .make = many_instances };
+        outcome run = act(&scene, lines[i]);
+        expect_code(&run, EXIT_DONE);
+        size_t count = 0;
+        for (const char *at = run.out; (at = strstr(at, "class2-1")) != NULL; at++)
+            count++;
+        assert_int_equal(count, MANY);
+        run_free(&run);
+    }
+}
+
 static void test_not_found(void **state)
 {
     (void)state;
@@ -539,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_list_quiet),
         cmocka_unit_test(test_list_json),
         cmocka_unit_test(test_empty_list),
+        cmocka_unit_test(test_long_list),
         cmocka_unit_test(test_not_found),
         cmocka_unit_test(test_show),
         cmocka_unit_test(test_status),
