@@ -36,7 +36,7 @@ static int split(char *line, char **words)
     }
 }
 
-static outcome run_at(const char *line, int64_t seconds)
+static outcome run_at(const char *line, int64_t seconds, bool terminal)
 {
     char *words[WORDS_MAX + 1] = { NULL };
     char *copy = strdup(line);
@@ -47,6 +47,7 @@ static outcome run_at(const char *line, int64_t seconds)
     int count = split(copy, words);
     app->out = open_memstream(&run.out, &out_size);
     app->err = open_memstream(&run.err, &err_size);
+    app->out_is_terminal = terminal;
     app->now.ns = seconds * VENV_NS_PER_S;
     assert(app->out && app->err);
     run.code = app_main(app, count, words);
@@ -59,12 +60,17 @@ static outcome run_at(const char *line, int64_t seconds)
 
 outcome run_line(const char *line)
 {
-    return run_at(line, RUN_NOW_SECONDS);
+    return run_at(line, RUN_NOW_SECONDS, false);
+}
+
+outcome run_line_terminal(const char *line)
+{
+    return run_at(line, RUN_NOW_SECONDS, true);
 }
 
 outcome run_line_now(const char *line)
 {
-    return run_at(line, (int64_t)time(NULL));
+    return run_at(line, (int64_t)time(NULL), false);
 }
 
 void run_free(outcome *run)

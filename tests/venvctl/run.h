@@ -17,6 +17,8 @@ typedef struct outcome {
 outcome run_line(const char *line);
 /* The same with the clock of the machine: for certificates. */
 outcome run_line_now(const char *line);
+/* The same as if standard output were a terminal. */
+outcome run_line_terminal(const char *line);
 void run_free(outcome *run);
 
 #endif

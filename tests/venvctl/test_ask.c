@@ -372,6 +372,22 @@ static void test_exec(void **state)
     run_free(&run);
 }
 
+/* A person's terminal gets no control characters, whatever the command wrote. */
+static void test_exec_on_a_terminal(void **state)
+{
+    (void)state;
+    char whole[512];
+    fake_scene scene = { .make = outputs };
+    fake_manager *manager = fake_manager_start(pki, "mgr", 0, FAKE_WELCOME, play, &scene);
+    snprintf(whole, sizeof whole, "--manager %s --tls %s exec a,b drain", fake_manager_address(manager), pki);
+    outcome run = run_line_terminal(whole);
+    fake_manager_stop(manager);
+    assert_non_null(strstr(run.out, "a: one\na: \\x1b[2J\\xff\nb: one\n"));
+    assert_null(strchr(run.out, 0x1b));
+    assert_null(strchr(run.err, 0x1b));
+    run_free(&run);
+}
+
 static void test_exec_list(void **state)
 {
     (void)state;
@@ -586,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_fetch_fails_where_a_sample_failed),
         cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_exec_on_a_terminal),
         cmocka_unit_test(test_exec_list),
         cmocka_unit_test(test_exec_outcomes),
         cmocka_unit_test(test_control),
