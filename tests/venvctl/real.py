@@ -226,14 +226,20 @@ def main():
     write_files()
     expect("status", 5, err="does venv-mgr run there?")
     manager = start("venv-mgr", "manager.yaml")
-    start("venv-agent", "agent.yaml")
+    agent = start("venv-agent", "agent.yaml")
     wait_for("the agent is connected", connected)
     if not broken:
         for part in (look, ask, change, events, refused):
             part()
         follow_through_restart(manager)
+        expect("control node1 rcon", out="ctrlrcon")
+        wait_for("the agent is connected again", connected)
+        expect("control node1 stop", out="ctrlstop")
+        wait_for("the agent has ended", lambda: agent.poll() == 0)
+        expect("control node1 stop", 1, err="not connected")
     for daemon in daemons:
-        daemon.terminate()
+        if daemon.poll() is None:
+            daemon.terminate()
     for daemon in daemons:
         daemon.wait(timeout=20)
     expect("list agents", 5)
