@@ -334,6 +334,8 @@ venv_rc venv_link_send(venv_link *link, int16_t type, uint64_t request, const ve
             rc = read_some(link, &more, err);
         if (rc == VENV_OK && link->ended)
             rc = lost(link, "the manager hung up", err);
+        if (rc == VENV_OK && venv_tls_state_of(link->tls) == VENV_TLS_OPEN)
+            rc = heartbeat(link, err);
         if (rc == VENV_OK && !wait_for(link, deadline))
             rc = venv_error_set(err, VENV_ETIMEDOUT, "%s does not take the request", link->address);
     }
