@@ -296,7 +296,7 @@ static venv_rc not_known(const venv_client *client, const asked *request, venv_r
     (void)snprintf(text, sizeof text, "%s", err->text);
     venv_rc how = rc == VENV_ETIMEDOUT && !request->broke ? VENV_ETIMEDOUT : VENV_EUNKNOWN;
     if (!request->changes)
-        return venv_error_set(err, rc == VENV_ETIMEDOUT ? rc : VENV_EUNREACHABLE, "%s", text);
+        return venv_error_set(err, rc == VENV_EDENIED ? VENV_EPROTO : rc, "%s", text);
     if (!venv_id_is_none(request->id))
         (void)snprintf(again, sizeof again, ", or ask again under the same id %s", venv_id_format(request->id, id));
     return venv_error_set(err, how,
@@ -321,8 +321,9 @@ static venv_rc ask(venv_client *client, asked *request, venv_value *ret_answer, 
         if (rc == VENV_EDENIED && !request->sent)
             return rc;
         request->broke = request->broke || (request->sent && rc != VENV_ETIMEDOUT);
-        bool again = !request->sent || request->repeatable;
-        if (rc == VENV_ETIMEDOUT || !again || venv_link_now().mono.ns >= deadline.ns)
+        /* A manager that breaks the protocol would do so again; one that went away may come back. */
+        bool again = rc == VENV_EUNREACHABLE && (!request->sent || request->repeatable);
+        if (!again || venv_link_now().mono.ns >= deadline.ns)
             return request->sent ? not_known(client, request, rc, err) : rc;
         if (attempt > 0)
             venv_client_back_off(attempt - 1, deadline);

@@ -436,6 +436,57 @@ static void test_dead_manager_is_found_out(void **state)
     fake_manager_stop(manager);
 }
 
+/* What only agents may send, from a manager. */
+static fake_verdict break_protocol(fake_manager *manager, void *user, int16_t type, uint64_t request, const venv_value *body)
+{
+    (void)type;
+    note(user, body);
+    fake_send(manager, VENV_MSG_CTRLSTOP, request, fake_json("{}"));
+    return FAKE_GO_ON;
+}
+
+static void test_broken_protocol_is_not_retried(void **state)
+{
+    (void)state;
+    fake_story story = { 0 };
+    venv_error err = { 0 };
+    venv_value answer = venv_value_null();
+    fake_manager *manager = fake_manager_start(pki, "mgr", 0, FAKE_WELCOME, break_protocol, &story);
+    venv_client *client = client_for(manager);
+    assert_int_equal(venv_client_list(client, "agents", &answer, &err), VENV_EPROTO);
+    assert_int_equal(story.asked, 1);
+    assert_int_equal(venv_client_start(client, "class2", NULL, &answer, &err), VENV_EUNKNOWN);
+    assert_int_equal(story.asked, 2);
+    venv_client_free(client);
+    fake_manager_stop(manager);
+}
+
+/* Answers to nobody, and types of a later version: passed over. */
+static fake_verdict chatter(fake_manager *manager, void *user, int16_t type, uint64_t request, const venv_value *body)
+{
+    (void)type;
+    note(user, body);
+    fake_send(manager, VENV_MSG_RESULT, request + 1000, fake_json("{\"items\": [1]}"));
+    fake_send(manager, VENV_MSG_EVENT, request + 1000, fake_json("{\"revision\": 1}"));
+    fake_send(manager, VENV_MSG_RESULT, request, fake_json("{\"items\": []}"));
+    return FAKE_GO_ON;
+}
+
+static void test_chatter_is_passed_over(void **state)
+{
+    (void)state;
+    fake_story story = { 0 };
+    venv_error err = { 0 };
+    venv_value items = venv_value_null();
+    fake_manager *manager = fake_manager_start(pki, "mgr", 0, FAKE_WELCOME, chatter, &story);
+    venv_client *client = client_for(manager);
+    assert_int_equal(venv_client_list(client, "agents", &items, &err), VENV_OK);
+    assert_int_equal(venv_value_count(&items), 0);
+    venv_value_unref(&items);
+    venv_client_free(client);
+    fake_manager_stop(manager);
+}
+
 static void test_too_large_a_body_is_not_sent(void **state)
 {
     (void)state;
@@ -615,6 +666,8 @@ int main(void)
         cmocka_unit_test(test_gone_before_asking_is_unreachable),
         cmocka_unit_test(test_answers_heartbeats_while_waiting),
         cmocka_unit_test(test_dead_manager_is_found_out),
+        cmocka_unit_test(test_broken_protocol_is_not_retried),
+        cmocka_unit_test(test_chatter_is_passed_over),
         cmocka_unit_test(test_too_large_a_body_is_not_sent),
         cmocka_unit_test(test_events_end),
         cmocka_unit_test(test_events_resume),
