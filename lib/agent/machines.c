@@ -136,8 +136,11 @@ static void refuse(agent_step *step, const agent_ask *ask, venv_rc rc, const cha
     send_result(step, ask->request, &done);
 }
 
+/* Outcomes that are known. One that is not can be asked for again, under the same id. */
 static void remember(agent_machines *machines, const agent_done *done)
 {
+    if (done->rc == VENV_EUNREACHABLE || done->rc == VENV_EUNKNOWN || done->rc == VENV_ETIMEDOUT)
+        return;
     machines->done[machines->done_next] = *done;
     machines->done_next = (machines->done_next + 1) % AGENT_DONE_MAX;
     if (machines->done_count < AGENT_DONE_MAX)

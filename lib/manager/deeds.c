@@ -245,7 +245,7 @@ static void forget_stop(venv_manager *m, const deed *d)
     void *item;
     while (strcmp(d->kind, "stop") == 0 && venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (!venv_id_equal(i->stop, d->id) || i->stop_sent || i->state == VENV_INSTANCE_STOPPING)
+        if (!venv_id_equal(i->stop, d->id) || i->stop_told)
             continue;
         i->stop_wanted = i->force = false;
         venv_mgr_instance_touch(m, i);

@@ -177,6 +177,10 @@ void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
     if (!i->force)
         venv_map_put(&map, "grace", venv_value_from_span(i->grace));
     i->stop_sent = true;
+    if (!i->stop_told) {
+        i->stop_told = true;
+        venv_mgr_instance_touch(m, i);
+    }
     i->retry = venv_mgr_after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
     venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map));
 }
@@ -327,6 +331,7 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
     venv_map_put_id(&map, "stop", i->stop);
     venv_map_put(&map, "confirmed", venv_value_bool(i->confirmed));
     venv_map_put(&map, "stop_wanted", venv_value_bool(i->stop_wanted));
+    venv_map_put(&map, "stop_told", venv_value_bool(i->stop_told));
     venv_map_put(&map, "force", venv_value_bool(i->force));
     venv_map_put(&map, "adopted", venv_value_bool(i->adopted));
     venv_map_put(&map, "grace", venv_value_from_span(i->grace));
@@ -370,6 +375,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     venv_value_get_id(row, "stop", &i->stop);
     i->confirmed = venv_value_get_bool(row, "confirmed", false);
     i->stop_wanted = venv_value_get_bool(row, "stop_wanted", false);
+    i->stop_told = venv_value_get_bool(row, "stop_told", false);
     i->force = venv_value_get_bool(row, "force", false);
     i->adopted = venv_value_get_bool(row, "adopted", false);
     value = venv_value_get(row, "definition");

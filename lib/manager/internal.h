@@ -110,6 +110,7 @@ typedef struct instance {
     bool stop_wanted, force;
     venv_span grace;
     bool start_sent, stop_sent; /* in the node's present session */
+    bool stop_told;         /* in any: it may happen at any time */
     bool adopted, alarmed;
     venv_instant retry;     /* when to send again; NEVER */
     venv_instant give_up;   /* pending: when to fail */

@@ -77,7 +77,7 @@ static void clean_up(venv_manager *m, const instance *i, const agent *a)
         return;
     venv_map_builder map;
     venv_map_init(&map);
-    venv_map_put_id(&map, "id", venv_id_is_none(i->stop) ? i->start : i->stop);
+    venv_map_put_id(&map, "id", venv_random_id(&m->random)); /* not the id of a deed: an agent does each id once */
     venv_map_put_id(&map, "machine", i->id);
     venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
     venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, venv_mgr_take_map(m, &map));

@@ -227,12 +227,19 @@ void server_event(sim *s, const venv_manager_event *event)
         venv_manager_actions_fini(&out);
         return;
     }
+    for (size_t i = 0; s->verbose && i < out.count; i++)
+        if (out.items[i].kind == VENV_MANAGER_ACT_APPEND) {
+            venv_str line = venv_value_get_text(&out.items[i].value, "text");
+            fprintf(stderr, "%10.3f event: %.*s\n", (double)s->now / 1e9, (int)line.size, line.data);
+        }
     if (out.write)
         take_write(s, &out);
     for (size_t i = 0; i < out.count; i++) {
         venv_manager_action *a = &out.items[i];
         if (s->verbose && a->kind == VENV_MANAGER_ACT_LOG)
             fprintf(stderr, "%10.3f manager: %s\n", (double)s->now / 1e9, a->text);
+        if (s->verbose && a->kind == VENV_MANAGER_ACT_SEND && a->type >= VENV_MSG_MACHINE_START)
+            fprintf(stderr, "%10.3f manager → %llu: %s\n", (double)s->now / 1e9, (unsigned long long)a->peer, venv_message_name(a->type));
         if (a->kind != VENV_MANAGER_ACT_SEND && a->kind != VENV_MANAGER_ACT_CLOSE)
             continue;
         if (a->after_write <= v->durable)
