@@ -71,15 +71,17 @@ venv_rc venv_error_set(venv_error *err, venv_rc rc, const char *format, ...)
 {
     if (!err)
         return rc;
+    /* Formatted aside: an argument may be the text that is there now. */
+    char text[VENV_ERROR_TEXT_MAX] = "";
     va_list args;
     va_start(args, format);
-    int wanted = vsnprintf(err->text, sizeof err->text, format, args);
+    int wanted = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (wanted < 0)
-        err->text[0] = '\0';
-    else
-        trim(err->text, sizeof err->text, (size_t)wanted);
-    clean(err->text);
+    if (wanted > 0) {
+        trim(text, sizeof text, (size_t)wanted);
+        clean(text);
+    }
+    memcpy(err->text, text, strlen(text) + 1);
     err->rc = rc;
     err->line = err->column = 0;
     err->file[0] = '\0';

@@ -47,6 +47,8 @@ static void fills_errors(void **state)
     assert_string_equal(err.text, "trigger 5: no agent named node07");
     venv_error_at(&err, NULL, 0, 0);
     assert_string_equal(venv_error_format(&err, text, sizeof text), "a.yaml: trigger 5: no agent named node07");
+    venv_error_set(&err, VENV_EIO, "%s, and %s", err.text, "that is all");
+    assert_string_equal(err.text, "trigger 5: no agent named node07, and that is all");
     venv_error_set(&err, VENV_EIO, "again");
     assert_string_equal(venv_error_format(&err, text, sizeof text), "again"); /* the old place is gone */
     assert_string_equal(venv_error_format(&err, text, 3), "ag");
