@@ -166,8 +166,8 @@ static venv_rc take_time(decoder *d, uint64_t tag, venv_value *ret_value)
     if (remaining(d) < 3 || (d->at[0] != 0xa1 && d->at[0] != 0xa2) || d->at[1] != 0x01)
         return refuse(d, VENV_EINVAL, "a time is not {1: seconds} or {1: seconds, -9: nanoseconds}");
     bool with_nanos = d->at[0] == 0xa2;
-    unsigned major;
-    uint64_t argument, nanos = 0;
+    unsigned major = 0;
+    uint64_t argument = 0, nanos = 0;
     d->at += 2;
     venv_rc rc = take_head(d, &major, &argument);
     if (rc != VENV_OK)
@@ -212,8 +212,8 @@ static bool is_type_name(venv_str text)
 static venv_rc take_marked(decoder *d, venv_value *ret_value)
 {
     uint8_t mark = *d->at++;
-    unsigned major;
-    uint64_t argument;
+    unsigned major = 0;
+    uint64_t argument = 0;
     venv_rc rc = take_head(d, &major, &argument);
     if (rc != VENV_OK)
         return rc;
@@ -280,7 +280,7 @@ static venv_rc take_item(decoder *d, venv_value *ret_value, bool *ret_open)
     unsigned major = first >> 5;
     if (major == MAJOR_OTHER)
         return take_other(d, first & 31, ret_value);
-    uint64_t argument;
+    uint64_t argument = 0;
     venv_rc rc = take_argument(d, first & 31, &argument);
     if (rc != VENV_OK)
         return rc;
