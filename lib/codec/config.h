@@ -112,7 +112,7 @@ typedef struct venv_config_line {
 
 /*
  * Visit every row, nested ones after the one that holds them. `line` lives during the call. Stops at the
- * first code but VENV_OK, and returns it.
+ * first code but VENV_OK, and returns it; VENV_ENOMEM, VENV_ELIMIT (a path beyond VENV_CONFIG_PATH_MAX).
  */
 venv_rc venv_config_describe(const venv_config_row *rows, const char *prefix,
                              venv_rc (*visit)(void *user, const venv_config_line *line), void *user);

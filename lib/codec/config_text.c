@@ -8,8 +8,6 @@
 #include "base/text.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 /* A bound in the unit that the row is written in. */
 static void put_amount(const venv_config_row *row, int64_t amount, venv_buf *out)
@@ -117,44 +115,51 @@ void venv_config_expected(const venv_config_row *row, venv_buf *out)
 typedef struct tour {
     venv_rc (*visit)(void *user, const venv_config_line *line);
     void *user;
+    venv_buf path; /* to the row that is visited */
 } tour;
 
-/* The rows that one row holds, and the step to them. */
-static const venv_config_row *nested_rows(const venv_config_row *row, char *step, size_t size)
+/* The rows that one row holds; the steps to them go to the path. */
+static const venv_config_row *nested_rows(tour *t, const venv_config_row *row)
 {
-    step[0] = '\0';
     for (unsigned depth = 0; row && depth < VENV_CONFIG_DEPTH_MAX; depth++, row = row->of) {
         if (row->kind == VENV_CONFIG_TABLE)
             return row->of;
         if (row->kind != VENV_CONFIG_LIST && row->kind != VENV_CONFIG_MAP)
             return NULL;
-        size_t used = strlen(step);
-        snprintf(step + used, size - used, "%s", row->kind == VENV_CONFIG_LIST ? "[]" : ".NAME");
+        venv_buf_append_text(&t->path, row->kind == VENV_CONFIG_LIST ? "[]" : ".NAME");
     }
     return NULL;
 }
 
-static venv_rc describe(const tour *t, const venv_config_row *rows, const char *prefix, unsigned depth)
+static venv_rc visit_row(tour *t, const venv_config_row *row)
+{
+    venv_buf expected;
+    venv_buf_init(&expected, 1024);
+    venv_config_expected(row, &expected);
+    venv_config_line line = { venv_buf_peek_text(&t->path), row, venv_buf_peek_text(&expected) };
+    venv_rc rc = t->path.rc != VENV_OK ? t->path.rc : expected.rc;
+    if (rc == VENV_OK)
+        rc = t->visit(t->user, &line);
+    venv_buf_fini(&expected);
+    return rc;
+}
+
+static venv_rc describe(tour *t, const venv_config_row *rows, unsigned depth)
 {
     for (; rows->name; rows++) {
-        char path[VENV_CONFIG_PATH_MAX], step[64];
-        snprintf(path, sizeof path, "%s%s%s", prefix, prefix[0] ? "." : "", rows->name);
-        venv_buf expected;
-        venv_buf_init(&expected, 1024);
-        venv_config_expected(rows, &expected);
-        venv_rc rc = expected.rc;
-        venv_config_line line = { path, rows, venv_buf_peek_text(&expected) };
-        if (rc == VENV_OK)
-            rc = t->visit(t->user, &line);
-        venv_buf_fini(&expected);
-        const venv_config_row *nested = nested_rows(rows, step, sizeof step);
-        if (rc == VENV_OK && nested && depth < VENV_CONFIG_DEPTH_MAX) {
-            char inner[VENV_CONFIG_PATH_MAX + sizeof step];
-            snprintf(inner, sizeof inner, "%s%s", path, step);
-            rc = describe(t, nested, inner, depth + 1);
-        }
+        size_t before = t->path.size;
+        if (before)
+            venv_buf_append_byte(&t->path, '.');
+        venv_buf_append_text(&t->path, rows->name);
+        venv_rc rc = visit_row(t, rows);
         if (rc != VENV_OK)
             return rc;
+        const venv_config_row *nested = depth < VENV_CONFIG_DEPTH_MAX ? nested_rows(t, rows) : NULL;
+        if (nested)
+            rc = describe(t, nested, depth + 1);
+        if (rc != VENV_OK)
+            return rc;
+        t->path.size = before;
     }
     return VENV_OK;
 }
@@ -162,6 +167,11 @@ static venv_rc describe(const tour *t, const venv_config_row *rows, const char *
 venv_rc venv_config_describe(const venv_config_row *rows, const char *prefix,
                              venv_rc (*visit)(void *user, const venv_config_line *line), void *user)
 {
-    const tour t = { visit, user };
-    return describe(&t, rows, prefix ? prefix : "", 0);
+    tour t = { .visit = visit, .user = user };
+    venv_buf_init(&t.path, VENV_CONFIG_PATH_MAX);
+    if (prefix)
+        venv_buf_append_text(&t.path, prefix);
+    venv_rc rc = describe(&t, rows, 0);
+    venv_buf_fini(&t.path);
+    return rc;
 }
