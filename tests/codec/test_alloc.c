@@ -188,6 +188,19 @@ static venv_rc refuse_config(void *user)
     return rc == VENV_EINVAL ? VENV_OK : rc;
 }
 
+static venv_rc visit_nothing(void *user, const venv_config_line *line)
+{
+    (void)user;
+    assert_true(line->path[0] && line->expected[0]);
+    return VENV_OK;
+}
+
+static venv_rc describe_config(void *user)
+{
+    (void)user;
+    return venv_config_describe(rows, "section", visit_nothing, NULL);
+}
+
 static venv_rc use_table(void *user)
 {
     (void)user;
@@ -250,7 +263,8 @@ static void survives_every_failure(void **state)
         { "read_bad_json", read_bad_json, false, false }, { "read_long_json", read_long_json, false, false }, { "print_json", print_json, true, false },
         { "through_cbor", through_cbor, true, false },    { "dup_borrowed", dup_borrowed, true, false },
         { "build", build, false, false },                 { "read_config", read_config, false, true },
-        { "refuse_config", refuse_config, false, true },  { "use_table", use_table, false, false },
+        { "refuse_config", refuse_config, false, true },  { "describe_config", describe_config, false, false },
+        { "use_table", use_table, false, false },
         { "use_arena", use_arena, false, false },         { "use_log", use_log, false, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
