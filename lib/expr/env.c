@@ -151,6 +151,20 @@ venv_expr_env *venv_expr_env_unref(venv_expr_env *env)
     return NULL;
 }
 
+/* expr_type_parse() with a code, also where nobody wants the error. */
+static venv_rc parse_type(venv_expr_env *env, venv_str *text, bool params, const expr_type **ret_type, venv_error *err)
+{
+    venv_error own = { .rc = VENV_OK };
+    const expr_type *type = expr_type_parse(&env->arena, text, params, &own);
+    if (type) {
+        *ret_type = type;
+        return VENV_OK;
+    }
+    if (err)
+        *err = own;
+    return own.rc;
+}
+
 static bool grow_variables(venv_expr_env *env)
 {
     if (env->variable_count < env->variable_capacity)
@@ -175,9 +189,12 @@ venv_rc venv_expr_env_variable(venv_expr_env *env, const char *name, const char 
         return venv_error_set(err, VENV_EEXIST, "the variable '%s' is declared already", name);
     if (env->variable_count >= VENV_EXPR_VARIABLES_MAX)
         return venv_error_set(err, VENV_ELIMIT, "more than %u variables", VENV_EXPR_VARIABLES_MAX);
-    const expr_type *parsed = expr_type_parse(&env->arena, &text, false, err);
-    if (!parsed)
-        return venv_error_prefix(err, "type '%.60s' of variable '%s'", type, name);
+    const expr_type *parsed = NULL;
+    venv_rc rc = parse_type(env, &text, false, &parsed, err);
+    if (rc != VENV_OK) {
+        (void)venv_error_prefix(err, "type '%.60s' of variable '%s'", type, name);
+        return rc;
+    }
     if (text.size)
         return venv_error_set(err, VENV_EINVAL, "'%.*s' follows the type of variable '%s'; expected nothing",
                               (int)(text.size > 40 ? 40 : text.size), text.data, name);
@@ -327,7 +344,10 @@ static venv_rc parse_name(venv_expr_env *env, venv_str *text, signature *sig, ve
         bool space = false;
         for (size_t i = 0; i < VENV_COUNT_OF(namespaces); i++)
             space |= same_text(front, (venv_str){ namespaces[i], strlen(namespaces[i]) });
-        const expr_type *type = space ? NULL : expr_type_parse(&env->arena, &rest, true, NULL);
+        const expr_type *type = NULL;
+        venv_rc rc = space ? VENV_EINVAL : parse_type(env, &rest, true, &type, NULL);
+        if (rc == VENV_ENOMEM)
+            return venv_error_set(err, rc, "out of memory");
         if (type && !rest.size) {
             receiver = true;
             sig->args[sig->count++] = type;
@@ -362,15 +382,17 @@ static venv_rc parse_signature(venv_expr_env *env, const char *whole, expr_overl
         do {
             if (sig.count == VENV_EXPR_ARGS_MAX)
                 return venv_error_set(err, VENV_EINVAL, "more than %u arguments", VENV_EXPR_ARGS_MAX);
-            if (!(sig.args[sig.count++] = expr_type_parse(&env->arena, &text, true, err)))
-                return err ? err->rc : VENV_EINVAL;
+            if ((rc = parse_type(env, &text, true, &sig.args[sig.count++], err)) != VENV_OK)
+                return rc;
         } while (take(&text, ","));
         overload->variadic = take(&text, "...");
         if (!take(&text, ")"))
             return venv_error_set(err, VENV_EINVAL, "expected ',' or ')' at '%.20s'", text.data);
     }
-    if (!take(&text, "->") || !(overload->result = expr_type_parse(&env->arena, &text, true, err)))
-        return venv_error_set(err, VENV_EINVAL, "expected '-> type' of the answer at '%.20s'", text.data);
+    if (!take(&text, "->"))
+        return venv_error_set(err, VENV_EINVAL, "expected '->' and the type of the answer at '%.20s'", text.data);
+    if ((rc = parse_type(env, &text, true, &overload->result, err)) != VENV_OK)
+        return rc;
     skip_space(&text);
     if (text.size)
         return venv_error_set(err, VENV_EINVAL, "'%.20s' follows the signature", text.data);
@@ -413,8 +435,10 @@ venv_rc expr_env_add(venv_expr_env *env, const char *signature_text, uint64_t co
     overload->call = call;
     overload->user = user;
     venv_rc rc = parse_signature(env, copy, overload, err);
-    if (rc != VENV_OK)
-        return venv_error_prefix(err, "function '%.80s'", copy);
+    if (rc != VENV_OK) {
+        (void)venv_error_prefix(err, "function '%.80s'", copy);
+        return rc;
+    }
     expr_overload *first = (expr_overload *)(uintptr_t)expr_env_find_function(env, overload->name);
     if (!first)
         return names_add(&env->by_function, overload) ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
