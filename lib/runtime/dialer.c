@@ -3,9 +3,14 @@
 
 #include "base/cleanup.h"
 #include "runtime/addresses.h"
+#include "runtime/worker.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+
+#define RESOLVER_QUEUE_MAX 4   /* questions that wait behind one that hangs */
+#define RESOLVER_STOP_MS   100 /* then a question that hangs is left behind */
 
 typedef enum dialer_state {
     DIALER_IDLE = 0,
@@ -15,12 +20,20 @@ typedef enum dialer_state {
     DIALER_FAILED, /* `down` is about to be called */
 } dialer_state;
 
-/* A question to the resolver, or a connect(2): either may outlive the dialer's interest. */
-typedef struct resolution {
-    uv_getaddrinfo_t request;
-    venv_dialer *dialer; /* NULL: nobody waits any more */
-} resolution;
+/*
+ * A question to the resolver, on a thread of its own: getaddrinfo(3) can hang for half a minute, and libuv's own
+ * threads would keep the process from ending meanwhile.
+ */
+typedef struct question {
+    venv_job job;
+    uint64_t number;
+    char host[VENV_HOST_MAX], port[VENV_PORT_TEXT_MAX];
+    struct sockaddr_storage addresses[VENV_DIALER_ADDRESSES_MAX];
+    size_t count;
+    char failure[128];
+} question;
 
+/* A connect(2): it may outlive the dialer's interest. */
 typedef struct attempt {
     uv_connect_t request;
     venv_dialer *dialer;
@@ -32,7 +45,8 @@ struct venv_dialer {
     venv_dialer_calls calls;
     venv_wires *wires;
     dialer_state state;
-    resolution *resolving;
+    venv_worker *resolver;  /* made when the first name is to be resolved */
+    uint64_t asked;         /* number of the question whose answer is waited for */
     attempt *connecting;
     venv_wire *wire;
     uv_timer_t timer;
@@ -132,22 +146,62 @@ static void try_next(venv_dialer *dialer)
     (void)uv_timer_start(&dialer->timer, on_connect_late, VENV_DIALER_CONNECT_MS, 0);
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+/* On the resolver's thread. */
+static void resolve(void *context, venv_job *batch)
 {
-    resolution *done = (resolution *)request;
-    venv_dialer *dialer = done->dialer;
-    free(done);
-    if (dialer) {
-        dialer->resolving = NULL;
-        for (const struct addrinfo *info = found; info && dialer->address_count < VENV_DIALER_ADDRESSES_MAX; info = info->ai_next) {
-            if (info->ai_addrlen <= sizeof dialer->addresses[0])
-                memcpy(&dialer->addresses[dialer->address_count++], info->ai_addr, info->ai_addrlen);
-        }
+    question *asked = (question *)batch;
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+    struct addrinfo *found = NULL;
+    (void)context;
+    int failed = getaddrinfo(asked->host, asked->port, &hints, &found);
+    if (failed != 0) {
+        (void)snprintf(asked->failure, sizeof asked->failure, "%s", gai_strerror(failed));
+        return;
+    }
+    for (const struct addrinfo *info = found; info && asked->count < VENV_DIALER_ADDRESSES_MAX; info = info->ai_next) {
+        if (info->ai_addrlen <= sizeof asked->addresses[0])
+            memcpy(&asked->addresses[asked->count++], info->ai_addr, info->ai_addrlen);
+    }
+    freeaddrinfo(found);
+}
+
+static void drop_question(venv_job *job)
+{
+    free(job);
+}
+
+static void on_resolved(void *user, venv_job *job)
+{
+    venv_dialer *dialer = user;
+    question *answered = (question *)job;
+    if (dialer->state == DIALER_RESOLVING && answered->number == dialer->asked) {
+        memcpy(dialer->addresses, answered->addresses, sizeof dialer->addresses);
+        dialer->address_count = answered->count;
         (void)snprintf(dialer->reason, sizeof dialer->reason, "cannot find the address of %s: %s", dialer->target,
-                       status < 0 ? uv_strerror(status) : "it has none");
+                       answered->failure[0] ? answered->failure : "it has none");
         try_next(dialer);
     }
-    uv_freeaddrinfo(found);
+    free(answered);
+}
+
+/* Ask for the addresses of a name. */
+static venv_rc ask_resolver(venv_dialer *dialer, const char *host, const char *port, venv_error *err)
+{
+    venv_worker_options options = { .queue_max = RESOLVER_QUEUE_MAX, .batch_max = 1, .work = resolve, .done = on_resolved,
+                                    .drop = drop_question, .user = dialer };
+    venv_rc rc = dialer->resolver ? VENV_OK : venv_worker_start(dialer->loop, &options, &dialer->resolver, err);
+    if (rc != VENV_OK)
+        return rc;
+    question *asked = calloc(1, sizeof *asked);
+    if (!asked)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    asked->number = ++dialer->asked;
+    (void)snprintf(asked->host, sizeof asked->host, "%s", host);
+    (void)snprintf(asked->port, sizeof asked->port, "%s", port);
+    rc = venv_worker_submit(dialer->resolver, &asked->job, err);
+    if (rc != VENV_OK)
+        free(asked);
+    return rc;
 }
 
 static bool is_numeric(venv_dialer *dialer, const char *host, const char *port)
@@ -175,16 +229,10 @@ void venv_dialer_dial(venv_dialer *dialer, const char *address)
         try_next(dialer);
         return;
     }
-    resolution *question = calloc(1, sizeof *question);
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
-    if (!question || uv_getaddrinfo(dialer->loop, &question->request, on_resolved, host, port, &hints) != 0) {
-        free(question);
-        fail_later(dialer, "cannot ask for the manager's address: out of memory");
-        return;
-    }
-    question->dialer = dialer;
-    dialer->resolving = question;
-    dialer->state = DIALER_RESOLVING;
+    if (ask_resolver(dialer, host, port, &err) != VENV_OK)
+        fail_later(dialer, "the resolver of names does not answer");
+    else
+        dialer->state = DIALER_RESOLVING;
 }
 
 static void on_open(void *user, venv_wire *wire, const venv_identity *peer)
@@ -238,11 +286,7 @@ venv_rc venv_dialer_send(venv_dialer *dialer, int16_t type, uint64_t request, co
 
 static void abandon_all(venv_dialer *dialer)
 {
-    if (dialer->resolving) {
-        dialer->resolving->dialer = NULL;
-        (void)uv_cancel((uv_req_t *)&dialer->resolving->request); /* if it runs already it ends by itself */
-        dialer->resolving = NULL;
-    }
+    dialer->asked++; /* an answer that still comes is nobody's */
     abandon_attempt(dialer);
     (void)uv_timer_stop(&dialer->timer);
 }
@@ -272,6 +316,8 @@ void venv_dialer_end(venv_dialer *dialer)
     if (!dialer)
         return;
     abandon_all(dialer);
+    dialer->state = DIALER_IDLE;
+    venv_worker_stop_within(dialer->resolver, RESOLVER_STOP_MS);
     venv_wires_end(dialer->wires);
     uv_close((uv_handle_t *)&dialer->timer, on_timer_closed);
 }

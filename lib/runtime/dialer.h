@@ -5,7 +5,7 @@
 /*
  * The connecting side of an agent: one connection at a time, to the manager that it is told.
  *
- * A name is resolved by libuv's threads, all its addresses are tried in order. Every dial ends with exactly one `down`,
+ * A name is resolved on a thread of its own, all its addresses are tried in order. Every dial ends with exactly one `down`,
  * whether or not it was `up` before. The calls come from the loop, never from within a function of this header.
  */
 

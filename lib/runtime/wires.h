@@ -24,7 +24,7 @@
 #define VENV_WIRE_LINGER_MS       2000           /* for what is still to be sent when we close */
 #define VENV_WIRE_USER_TIMEOUT_MS 15000          /* sent and not acknowledged by the peer's kernel */
 #define VENV_WIRE_IN_FLIGHT_MAX   (256u << 10)   /* encrypted and given to the kernel or libuv */
-#define VENV_WIRE_QUEUE_MAX       (12u << 20)    /* frames that wait, of one connection */
+#define VENV_WIRE_QUEUE_MAX       (24u << 20)    /* frames that wait, of one connection: the largest, and half of it again */
 #define VENV_WIRES_QUEUE_MAX      (256u << 20)   /* of all connections; past it the longest queues are closed */
 #define VENV_WIRE_ADDRESS_MAX     64
 #define VENV_WIRE_REASON_MAX      256
