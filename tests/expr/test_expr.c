@@ -449,7 +449,7 @@ static void test_templates(void **state)
         venv_expr_template *template_ = NULL;
         venv_expr_result result;
         venv_error err = { 0 };
-        char got[512];
+        char got[VENV_ERROR_TEXT_MAX + 8];
         venv_rc rc = venv_expr_template_compile(f.env, cases[i].text, strlen(cases[i].text), &template_, &err);
         if (rc == VENV_OK)
             rc = venv_expr_template_eval(template_, f.context, &f.input, &result, &err);
