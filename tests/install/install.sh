@@ -26,6 +26,16 @@ flags=$(pkg-config --cflags --libs venv)
 "$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror "$program/program.c" $flags -o "$dir/shared"
 [ "$("$dir/shared")" = "42 with venv $(pkg-config --modversion venv)" ] || { echo "the program with pkg-config failed"; exit 1; }
 
+# The example, where nothing is configured: it says so.
+example=$(dirname "$0")/../../examples/programs/running.c
+# shellcheck disable=SC2086
+"$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror "$example" $flags -o "$dir/running"
+if HOME=$dir "$dir/running" 2>"$dir/log"; then
+    [ -e /etc/venv/client.yaml ] || { echo "the example found a manager where there is none"; exit 1; }
+else
+    grep -q . "$dir/log" || { echo "the example said nothing"; exit 1; }
+fi
+
 # Static: our archive, the system's libraries.
 private=$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --print-requires-private venv)
 # shellcheck disable=SC2086

@@ -50,7 +50,8 @@ const option_row option_rows[OPTION__END] = {
 
 const verb_row verb_rows[] = {
     { .name = "status", .arguments = "", .summary = "Show the state of the whole, in short.",
-      .json = "An object: `manager` (`name`, `cluster`, `version`, `boot`, `since`, `wall`), `agents` (`connected`, `known`), "
+      .json = "An object: `manager` (`name`, `cluster`, `version`, `boot`, `since`, `wall`), `agents` "
+              "(`connected`, `known`), "
               "`groups`, `environments`, `instances` (`total`, and the number in each state), `triggers` (`total`, "
               "`firing`, `failing`), `actions` (`open`), `revision` of the log of events.",
       .example = "venvctl status", .run = run_status },
@@ -58,11 +59,13 @@ const verb_row verb_rows[] = {
       .text = "KIND is one of agents, groups, environments, instances, triggers and actions. There is always a line of "
               "titles, also in a pipe; with --quiet there is none, and only the names are printed, one a line.",
       .json = "An array of objects, sorted by name.\n"
-              "agents: `name`, `state` (connected; suspect: not heard for a while; lost: not connected), `since`, `heard`, `groups`, `address`, `program`, `properties`, "
+              "agents: `name`, `state` (connected; suspect: not heard for a while; lost: not connected), `since`, "
+              "`heard`, `groups`, `address`, `program`, `properties`, "
               "`instances`, `hypervisor`, `reachable` (whether the hypervisor could be asked).\n"
               "groups: `name`, `agents` (their names), `connected`.\n"
               "environments: `name`, `hypervisor`, `vcpus`, `memory` (bytes), `image`, `instances`, `running`, `breaker`.\n"
-              "instances: `name`, `id`, `environment`, `state`, `since` (in this state), `node`, `reason`, `epoch`, `made`, `by`.\n"
+              "instances: `name`, `id`, `environment`, `state`, `since` (in this state), `node`, `reason`, "
+              "`epoch`, `made`, `by`.\n"
               "triggers: `name`, `element`, `mode`, `state`, `since`, `fired` (times), `last_fired`, `when`, `error`.\n"
               "actions: `id`, `kind`, `subject`, `state`, `made`, `by`, `ended`, `rc`, `error`.",
       .example = "venvctl list instances --json | python3 -m json.tool",
@@ -75,7 +78,8 @@ const verb_row verb_rows[] = {
     { .name = "start", .arguments = "ENV", .summary = "Start instances of an environment.",
       .text = "The manager chooses the nodes, unless one is named. Without --wait the answer comes when the "
               "start is on the manager's disk; it is carried out whatever happens to this program.",
-      .json = "An object: `id` (of the request), `action`, `instances` (as in list); of a dry run `dry_run`, `instances` with the nodes "
+      .json = "An object: `id` (of the request), `action`, `instances` (as in list); of a dry run `dry_run`, "
+              "`instances` with the nodes "
               "they would be on, and `placement`: for each node, why it may not run one.",
       .example = "venvctl start class2 --count 4 --wait --timeout 2m",
       .least = 1, .most = 1,
@@ -90,9 +94,12 @@ const verb_row verb_rows[] = {
       .options = { OPTION_ENVIRONMENT, OPTION_COUNT, OPTION_FORCE, OPTION_GRACE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
       .words = { WORDS_INSTANCE }, .run = run_stop },
     { .name = "get", .arguments = "TARGET [LABEL]", .summary = "Print the kept values of properties.",
-      .text = "TARGET is an agent, or @ and the name of a group. Without a label: all properties. What could not be sampled "
-              "keeps its last value, and says so: its quality is stale, error or absent, with the reason. With --quiet only the values are printed.",
-      .json = "An array of objects: `agent`, `label`, `type`, `unit`, `value`, `quality` (ok, stale, error, absent), `time`, `reason`; or "
+      .text = "TARGET is an agent, or @ and the name of a group. Without a label: all properties. What could not "
+              "be sampled "
+              "keeps its last value, and says so: its quality is stale, error or absent, with the reason. With "
+              "--quiet only the values are printed.",
+      .json = "An array of objects: `agent`, `label`, `type`, `unit`, `value`, `quality` (ok, stale, error, "
+              "absent), `time`, `reason`; or "
               "`agent`, `error` and `rc` for an agent that could not be asked.",
       .example = "venvctl get @hypervisor memfree",
       .least = 1, .most = 2, .words = { WORDS_TARGET, WORDS_NONE }, .run = run_get },
@@ -104,48 +111,62 @@ const verb_row verb_rows[] = {
       .text = "Only commands that the agent's administrator allows can be run, by their names; there is no shell. "
               "What COMMAND printed is printed, with the agent's name before each line if there is more than one agent. "
               "Everything after COMMAND belongs to it, dashes or not. The exit code is 1 if the command failed anywhere.",
-      .json = "An array of objects: `agent`, `command`, `args`, `started`, `took`, `exit` or `signal`, `timed_out`, `stdout`, `stderr`, `truncated`, "
-              "`error` (it did not start). Output that is no UTF-8 is under `stdout_base64` and `stderr_base64`, beside a readable form. "
+      .json = "An array of objects: `agent`, `command`, `args`, `started`, `took`, `exit` or `signal`, "
+              "`timed_out`, `stdout`, `stderr`, `truncated`, "
+              "`error` (it did not start). Output that is no UTF-8 is under `stdout_base64` and `stderr_base64`, "
+              "beside a readable form. "
               "Without a command: `agent`, `commands` (`name`, `path`).",
       .example = "venvctl exec @batch slurm-drain node07",
       .least = 1, .most = 255, .rest_after = 2, .options = { OPTION_ID },
       .words = { WORDS_TARGET, WORDS_NONE }, .run = run_exec },
     { .name = "events", .arguments = "", .summary = "Print the log of events.",
-      .text = "Each event has a revision, one higher than the one before. With --follow it goes on until it is interrupted, "
-              "reconnects where the connection breaks, and leaves nothing out (an event `resync` says where the past is no longer kept); "
+      .text = "Each event has a revision, one higher than the one before. With --follow it goes on until it is "
+              "interrupted, "
+              "reconnects where the connection breaks, and leaves nothing out (an event `resync` says where the "
+              "past is no longer kept); "
               "--timeout ends it after that time.",
-      .json = "One object a line (not an array, so that it can be followed): `revision`, `time`, `kind`, `subject`, `text`, `cause`, `detail`.",
+      .json = "One object a line (not an array, so that it can be followed): `revision`, `time`, `kind`, "
+              "`subject`, `text`, `cause`, `detail`.",
       .example = "venvctl events --follow",
       .options = { OPTION_FOLLOW, OPTION_SINCE, OPTION_LAST }, .run = run_events },
     { .name = "control", .arguments = "TARGET stop|rcon|rjoin [GROUP...]", .summary = "Steer agents: stop, reconnect, join groups again.",
-      .text = "stop ends the agent; its instances keep running. rcon has it reconnect. rjoin has it join the groups, or those of "
+      .text = "stop ends the agent; its instances keep running. rcon has it reconnect. rjoin has it join the "
+              "groups, or those of "
               "its configuration if none is named.",
       .json = "An array of objects: `agent`, `reply`; or `agent`, `error` and `rc`.",
       .example = "venvctl control node07 rjoin default 8-core",
       .least = 2, .most = 255, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
     { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
-      .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is overwritten "
+      .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is "
+              "overwritten "
               "without --replace. Whoever has ca.key can make identities: keep it on one machine, offline if you can.",
       .json = "An object: `cluster`, `certificate`, `key`, `expires`.",
       .example = "venvctl cert init --cluster physics --dir /root/venv-ca",
       .options = { OPTION_CLUSTER, OPTION_DIR, OPTION_DAYS, OPTION_KEY, OPTION_REPLACE }, .run = run_cert_init },
     { .name = "cert issue", .arguments = "ROLE NAME", .summary = "Make a key and a certificate for a manager, an agent or a user.",
-      .text = "ROLE is manager, agent or user. The identity is venv://CLUSTER/ROLE/NAME, and NAME is what an agent is called "
-              "from then on. Makes ROLE-NAME.crt and ROLE-NAME.key, the key readable by its owner only; the directory of --out gets a "
-              "copy of ca.crt, too, and is then all that a daemon or `--tls DIR` needs. Nothing is overwritten without --replace.",
+      .text = "ROLE is manager, agent or user. The identity is venv://CLUSTER/ROLE/NAME, and NAME is what an "
+              "agent is called "
+              "from then on. Makes ROLE-NAME.crt and ROLE-NAME.key, the key readable by its owner only; the "
+              "directory of --out gets a "
+              "copy of ca.crt, too, and is then all that a daemon or `--tls DIR` needs. Nothing is overwritten "
+              "without --replace.",
       .json = "An object: `identity`, `ca`, `certificate`, `key`, `expires`.",
       .example = "venvctl cert issue agent node07 --dir /root/venv-ca --out node07",
       .least = 2, .most = 2, .options = { OPTION_DIR, OPTION_OUT, OPTION_DAYS, OPTION_KEY, OPTION_REPLACE },
       .words = { WORDS_ROLE, WORDS_NONE }, .run = run_cert_issue },
     { .name = "cert show", .arguments = "FILE", .summary = "Show whose certificate it is, and until when.",
-      .json = "An object: `identity`, `cluster`, `role`, `name`, `ca` (whether it is one), `from`, `expires`, `valid` (now), `serial`, `fingerprint`, `key`, `hosts`.",
+      .json = "An object: `identity`, `cluster`, `role`, `name`, `ca` (whether it is one), `from`, `expires`, "
+              "`valid` (now), `serial`, `fingerprint`, `key`, `hosts`.",
       .example = "venvctl cert show /etc/venv/tls/agent-node07.crt",
       .least = 1, .most = 1, .words = { WORDS_FILE }, .run = run_cert_show },
     { .name = "eval", .arguments = "EXPR", .summary = "Evaluate an expression here, without a manager.",
-      .text = "The expression is compiled by the code that the manager uses, and printed in the expression language's own way. "
-              "With --vars the variables have the types of their values; a name that is not there is an error. An error shows the line and a "
+      .text = "The expression is compiled by the code that the manager uses, and printed in the expression "
+              "language's own way. "
+              "With --vars the variables have the types of their values; a name that is not there is an error. An "
+              "error shows the line and a "
               "caret under the place; the exit code is 2 if the expression does not compile, 1 if it fails when it runs.",
-      .json = "An object: `type`, `outcome` (value, unknown), `value`; `cost` (`used`, `least`, `most`) and `tree` if asked for.",
+      .json = "An object: `type`, `outcome` (value, unknown), `value`; `cost` (`used`, `least`, `most`) and "
+              "`tree` if asked for.",
       .example = "venvctl eval '[1, 2, 3].exists(x, x > 2)'",
       .least = 1, .most = 1, .options = { OPTION_VARS, OPTION_CHECK, OPTION_AST, OPTION_COST },
       .run = run_eval },
