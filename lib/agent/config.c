@@ -318,30 +318,34 @@ static venv_rc properties_read(venv_agent_config *config, const venv_value *sett
     return VENV_OK;
 }
 
-/* Where an earlier document defines the property that `err` is about: both places are told. */
-static void tell_first_place(const venv_config_document *documents, size_t current, venv_error *err)
+/* The mark of a document's property of that name; NULL if it has none. */
+static const venv_mark *property_mark(const venv_config_document *document, const venv_value *label)
 {
-    const venv_value *here = venv_value_get(documents[current].value, "properties");
-    const venv_mark *here_mark = venv_mark_get(venv_yaml_marks_root(documents[current].marks), documents[current].value, "properties");
+    const venv_value *properties = venv_value_get(document->value, "properties");
+    const venv_mark *mark = venv_mark_get(venv_yaml_marks_root(document->marks), document->value, "properties");
     const venv_value *key = NULL;
-    for (size_t i = 0; venv_value_entry(here, i, &key, NULL); i++) {
-        const venv_mark *at = venv_mark_at(here_mark, i);
-        if (!at || at->key_line != err->line || venv_value_kind(key) != VENV_STRING)
+    for (size_t i = 0; venv_value_entry(properties, i, &key, NULL); i++) {
+        if (venv_value_equal(key, label))
+            return venv_mark_at(mark, i);
+    }
+    return NULL;
+}
+
+/* `err` is about a property of the last document that an earlier one defines: tell both places. */
+static void tell_first_place(const venv_config_document *documents, size_t last, venv_error *err)
+{
+    const venv_value *properties = venv_value_get(documents[last].value, "properties");
+    const venv_value *label = NULL;
+    for (size_t i = 0; venv_value_entry(properties, i, &label, NULL); i++) {
+        const venv_mark *here = property_mark(&documents[last], label), *first = NULL;
+        for (size_t d = 0; d < last && !first; d++)
+            first = property_mark(&documents[d], label);
+        if (!first || !here || here->key_line != err->line)
             continue;
-        for (size_t d = 0; d < current; d++) {
-            const venv_value *there = venv_value_get(documents[d].value, "properties");
-            const venv_mark *mark = venv_mark_get(venv_yaml_marks_root(documents[d].marks), documents[d].value, "properties");
-            for (size_t j = 0; j < venv_value_count(there); j++) {
-                const venv_value *other = NULL;
-                const venv_mark *first = venv_mark_at(mark, j);
-                if (!venv_value_entry(there, j, &other, NULL) || !first || !venv_value_equal(key, other))
-                    continue;
-                size_t used = strlen(err->text);
-                (void)snprintf(err->text + used, sizeof(err->text) - used, "; the first one is at %s:%u:%u", first->file,
-                               (unsigned)first->key_line, (unsigned)first->key_column);
-                return;
-            }
-        }
+        size_t used = strlen(err->text);
+        (void)snprintf(err->text + used, sizeof(err->text) - used, "; the first one is at %s:%u:%u", first->file,
+                       (unsigned)first->key_line, (unsigned)first->key_column);
+        return;
     }
 }
 
