@@ -18,6 +18,7 @@ static const char yaml[] =
     "  grace: 5s\n"
     "environments:\n"
     "  class2: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
+    "  tool: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
     "triggers:\n"
     "  grow:\n"
     "    when: 'queue(\"class2\").pending > 0 && instances(\"class2\").size() < 3'\n"
@@ -116,6 +117,7 @@ static void apply_row(sim *s, venv_manager_action *a)
         a->key = a->value = venv_value_null();
         return;
     }
+    check_row(s, &v->rows[at], a->kind == VENV_MANAGER_ACT_PUT ? &a->value : NULL);
     if (a->kind == VENV_MANAGER_ACT_PUT) {
         venv_value_unref(&v->rows[at].value);
         v->rows[at].value = a->value;

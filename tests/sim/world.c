@@ -244,7 +244,7 @@ static void happen(sim *s, happening *h)
             fault(s);
         break;
     case JOBS: jobs(s); break;
-    case USER_ASKS:
+    case PERSON_ASKS: person_asks(s); break;
     case HAPPENING__COUNT: break;
     }
     venv_value_unref(&h->value);
@@ -324,6 +324,7 @@ sim *sim_new(uint64_t seed, bool verbose)
     sim_plan(s, S(1), JOBS);
     s->pending = sim_between(s, 0, 5);
     sim_plan(s, sim_between(s, S(1), S(20)), FAULT);
+    sim_plan(s, sim_between(s, S(5), S(60)), PERSON_ASKS);
     return s;
 }
 

@@ -8,6 +8,7 @@
  *      main.c     seeds, phases, the last line          world.c    time, happenings, the batch queue
  *      server.c   the manager: core, disk, crashes      node.c     agents: core, hypervisor, crashes
  *      network.c  connections: delay, loss, partitions  checks.c   what must be true after every step
+ *      person.c   somebody who asks, and asks again
  *
  * The cores are the real ones; the hypervisors are lib/virt's in-memory driver. Nothing here reads a clock or a
  * random device, so the same seed gives the same trace, byte for byte.
@@ -26,7 +27,9 @@
 #define CONNECTIONS_MAX 4096
 #define ROWS_MAX        8192
 #define HELD_MAX        8192
+#define ASKED_MAX       32
 #define WANTED_MAX      3u /* instances that the trigger asks for at most */
+#define PERSONS         (UINT64_C(1) << 40) /* numbers of connections that are not of agents */
 
 #define MS(n) ((int64_t)(n) * (VENV_NS_PER_S / 1000))
 #define S(n)  ((int64_t)(n) * VENV_NS_PER_S)
@@ -55,7 +58,7 @@ typedef enum happening_kind {
     PARTITION_HEALED,
     FAULT,            /* the next misfortune */
     JOBS,             /* the batch queue, once a second */
-    USER_ASKS,
+    PERSON_ASKS,
     HAPPENING__COUNT
 } happening_kind;
 
@@ -151,9 +154,9 @@ struct sim {
     char why[512];
     uint64_t trace;
     counts counts;
-    venv_id user_ids[8];     /* requests of the user */
-    size_t user_count;
-    uint64_t user_connection;
+    venv_id asked[ASKED_MAX]; /* ids of the starts that the person asked for */
+    size_t asked_count;
+    uint64_t persons;        /* connections that the person has made */
     bool verbose;
 };
 
@@ -200,8 +203,12 @@ void network_manager_died(sim *s);
 void network_agent_died(sim *s, int node);
 void network_happening(sim *s, happening *h);
 
+/* person.c */
+void person_asks(sim *s);
+
 /* checks.c */
 void check_step(sim *s);
+void check_row(sim *s, const disk_row *old, const venv_value *fresh);
 void check_order(sim *s, int node, venv_machine_verb verb, venv_id machine);
 void check_end(sim *s);
 bool check_quiet(sim *s);
