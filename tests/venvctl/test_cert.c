@@ -105,6 +105,21 @@ static void test_another_ca(void **state)
     fake_pki_free(pki);
 }
 
+static void test_hosts(void **state)
+{
+    (void)state;
+    outcome run = cert("cert issue manager mgr --dir %s --out %s --hosts mgr.example.org,192.0.2.7", directory, out);
+    expect_code(&run, EXIT_DONE);
+    run_free(&run);
+    run = cert("cert show %s/manager-mgr.crt", out);
+    assert_non_null(strstr(run.out, "mgr.example.org"));
+    assert_non_null(strstr(run.out, "192.0.2.7"));
+    run_free(&run);
+    run = cert("cert issue manager mgr2 --dir %s --hosts a,,b", directory);
+    expect_code(&run, EXIT_USAGE);
+    run_free(&run);
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -124,7 +139,8 @@ static void test_mistakes(void **state)
 
 static void empty(const char *where)
 {
-    static const char *const names[] = { "ca.crt", "ca.key", "agent-node07.crt", "agent-node07.key", "user-bob.crt", "user-bob.key" };
+    static const char *const names[] = { "ca.crt", "ca.key", "agent-node07.crt", "agent-node07.key", "user-bob.crt", "user-bob.key",
+                                         "manager-mgr.crt", "manager-mgr.key" };
     char path[256];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", where, names[i]);
@@ -157,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_from_nothing_to_a_certificate),
         cmocka_unit_test(test_nothing_is_overwritten),
         cmocka_unit_test(test_another_ca),
+        cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CA_SIZE_MAX 65536 /* bytes of ca.crt */
+#define CA_SIZE_MAX    65536 /* bytes of ca.crt */
+#define HOSTS_SIZE_MAX 4096  /* bytes of --hosts */
 
 static int read_options(venvctl *app, venv_cert_options *ret_options)
 {
@@ -27,6 +28,29 @@ static int read_options(venvctl *app, venv_cert_options *ret_options)
     else if (key && strcmp(key, "p256") != 0)
         return app_usage(app, "--key %s: p256 or ed25519 is expected", key);
     *ret_options = options;
+    return EXIT_DONE;
+}
+
+/* The names of --hosts: copies in `text`, at most VENV_CERT_HOST_COUNT_MAX. */
+static int split_hosts(venvctl *app, char *text, size_t size, const char **ret_hosts, size_t *ret_count)
+{
+    const char *given = app->value[OPTION_HOSTS];
+    size_t count = 0;
+    if (!given)
+        return EXIT_DONE;
+    if (strlen(given) >= size)
+        return app_usage(app, "--hosts: more than %zu bytes", size - 1);
+    memcpy(text, given, strlen(given) + 1);
+    for (char *at = text; at; count++) {
+        char *comma = strchr(at, ',');
+        if (comma)
+            *comma = 0;
+        if (*at == 0 || count == VENV_CERT_HOST_COUNT_MAX)
+            return app_usage(app, "--hosts %s: 1 to %d names, joined by commas, are expected", given, VENV_CERT_HOST_COUNT_MAX);
+        ret_hosts[count] = at;
+        at = comma ? comma + 1 : NULL;
+    }
+    *ret_count = count;
     return EXIT_DONE;
 }
 
@@ -186,8 +210,13 @@ int run_cert_issue(venvctl *app)
     if (role == VENV_ROLE_NONE)
         return app_usage(app, "there is no role \"%s\"; it is manager, agent or user", word);
     int code = read_options(app, &options);
+    char names[HOSTS_SIZE_MAX];
+    const char *hosts[VENV_CERT_HOST_COUNT_MAX];
+    if (code == EXIT_DONE)
+        code = split_hosts(app, names, sizeof names, hosts, &options.host_count);
     if (code != EXIT_DONE)
         return code;
+    options.hosts = hosts;
     if (out && mkdir(out, 0700) != 0 && errno != EEXIST)
         return file_error(app, out);
     if (out)

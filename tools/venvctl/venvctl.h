@@ -60,6 +60,7 @@ typedef enum option_id {
     OPTION_DAYS,
     OPTION_KEY,
     OPTION_REPLACE,
+    OPTION_HOSTS,
     OPTION_VARS,
     OPTION_CHECK,
     OPTION_AST,

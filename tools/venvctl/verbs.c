@@ -42,6 +42,8 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_DAYS] = { "days", 0, "N", false, false, WORDS_NONE, "Days that the certificate is valid (365; of a CA ten years)." },
     [OPTION_KEY] = { "key", 0, "KIND", false, false, WORDS_KEY, "p256 (what there is if nothing is said) or ed25519." },
     [OPTION_REPLACE] = { "replace", 0, NULL, false, false, WORDS_NONE, "Overwrite what is there." },
+    [OPTION_HOSTS] = { "hosts", 0, "NAME,...", false, false, WORDS_NONE,
+        "For a manager: DNS names and addresses to put into the certificate, for tools that look at them." },
     [OPTION_VARS] = { "vars", 0, "FILE", false, false, WORDS_FILE, "A YAML map of the variables." },
     [OPTION_CHECK] = { "check", 0, NULL, false, false, WORDS_NONE, "Only parse and check; print the type." },
     [OPTION_AST] = { "ast", 0, NULL, false, false, WORDS_NONE, "Print the syntax tree." },
@@ -152,7 +154,7 @@ const verb_row verb_rows[] = {
               "without --replace.",
       .json = "An object: `identity`, `ca`, `certificate`, `key`, `expires`.",
       .example = "venvctl cert issue agent node07 --dir /root/venv-ca --out node07",
-      .least = 2, .most = 2, .options = { OPTION_DIR, OPTION_OUT, OPTION_DAYS, OPTION_KEY, OPTION_REPLACE },
+      .least = 2, .most = 2, .options = { OPTION_DIR, OPTION_OUT, OPTION_DAYS, OPTION_KEY, OPTION_REPLACE, OPTION_HOSTS },
       .words = { WORDS_ROLE, WORDS_NONE }, .run = run_cert_issue },
     { .name = "cert show", .arguments = "FILE", .summary = "Show whose certificate it is, and until when.",
       .json = "An object: `identity`, `cluster`, `role`, `name`, `ca` (whether it is one), `from`, `expires`, "
