@@ -119,6 +119,11 @@ static const expr_regex *computed_regex(xctx *context, const xnode *node, const 
 {
     venv_str text = venv_text_of(pattern);
     *ret_status = X_OK;
+    /* Charged whether it is kept or not: what an evaluation costs does not depend on those before it. */
+    if (expr_charge(context, node, 200 + 20 * text.size) != X_OK) {
+        *ret_status = X_FATAL;
+        return NULL;
+    }
     for (uint32_t i = 0; i < X_REGEXES_KEPT; i++) {
         const expr_regex *regex = context->regexes[i];
         if (regex && regex->pattern_size == text.size && !memcmp(regex->pattern, text.data, text.size))
@@ -126,10 +131,6 @@ static const expr_regex *computed_regex(xctx *context, const xnode *node, const 
     }
     expr_regex *regex = NULL;
     venv_error error = { .rc = VENV_OK };
-    if (expr_charge(context, node, 200 + 20 * text.size) != X_OK) {
-        *ret_status = X_FATAL;
-        return NULL;
-    }
     venv_rc rc = expr_regex_new(text, &regex, &error);
     if (rc != VENV_OK) {
         size_t size = strlen(error.text);

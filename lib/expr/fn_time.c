@@ -153,16 +153,16 @@ static const struct expr_zone *computed_zone(xctx *context, const xnode *node, c
 {
     venv_str text = venv_text_of(name);
     const venv_expr_options *options = &context->expr->env->options;
+    if (expr_charge(context, node, 500) != X_OK) { /* also where it is kept: costs do not depend on the past */
+        *ret_status = X_FATAL;
+        return NULL;
+    }
     for (uint32_t i = 0; i < X_ZONES_KEPT; i++) {
         if (context->zones[i] && expr_zone_is(context->zones[i], text))
             return context->zones[i];
     }
     expr_zone *zone = NULL;
     venv_error error = { .rc = VENV_OK };
-    if (expr_charge(context, node, 2000) != X_OK) {
-        *ret_status = X_FATAL;
-        return NULL;
-    }
     venv_rc rc = expr_zone_new(text, options->zone, options->zone_user, &zone, &error);
     if (rc != VENV_OK) {
         *ret_status = rc == VENV_ENOMEM ? expr_fail(context, node, rc, "out of memory")

@@ -15,6 +15,7 @@
 #include <venv/message.h>
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { KEEP_CAPACITY = 4096 }; /* a buffer that grew past this is given back after its frame */
@@ -65,7 +66,7 @@ static venv_rc broken(venv_frame_parser *parser, venv_rc rc, venv_error *inner, 
 {
     parser->state = STATE_BROKEN;
     parser->broken = rc;
-    strncpy(parser->reason, inner->text, sizeof(parser->reason) - 1);
+    (void)snprintf(parser->reason, sizeof parser->reason, "%.*s", (int)sizeof parser->reason - 1, inner->text);
     venv_buf_fini(&parser->body);
     venv_buf_init(&parser->body, 0);
     return venv_error_set(err, rc, "%s", parser->reason);

@@ -177,7 +177,7 @@ static void mark_ended(venv_wire *wire, venv_rc rc, const char *reason)
         return;
     wire->ended = true;
     wire->rc = rc;
-    (void)snprintf(wire->reason, sizeof wire->reason, "%s", reason);
+    (void)snprintf(wire->reason, sizeof wire->reason, "%.*s", (int)sizeof wire->reason - 1, reason);
     wire->next_ended = wire->all->ended;
     wire->all->ended = wire;
 }
