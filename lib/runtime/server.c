@@ -13,7 +13,8 @@
 
 /* A connection, from accept to its end. */
 typedef struct peer {
-    struct peer *next, *previous; /* strangers only, oldest first */
+    struct peer *next, *previous; /* in the list of strangers, oldest first */
+    bool evicted; /* its place is free, though its end was not told yet */
     venv_wire *wire;
     venv_server *server;
     uint64_t number; /* 0 while a stranger */
@@ -62,14 +63,28 @@ static void remove_stranger(venv_server *server, peer *stranger)
     else
         server->newest = stranger->previous;
     stranger->next = stranger->previous = NULL;
+    if (!stranger->evicted)
+        server->stranger_count--;
+}
+
+/* Free the place of the one that has waited longest. */
+static void evict_oldest(venv_server *server)
+{
+    peer *oldest = server->oldest;
+    while (oldest && oldest->evicted)
+        oldest = oldest->next;
+    if (!oldest)
+        return;
+    oldest->evicted = true;
     server->stranger_count--;
+    venv_wire_abort(oldest->wire, VENV_ELIMIT, "it did not say who it is, and others wait");
 }
 
 static size_t count_from(const venv_server *server, const char *source)
 {
     size_t count = 0;
     for (const peer *each = server->oldest; each; each = each->next)
-        count += strcmp(each->source, source) == 0;
+        count += !each->evicted && strcmp(each->source, source) == 0;
     return count;
 }
 
@@ -167,8 +182,8 @@ static void accept_one(venv_server *server, uv_stream_t *listener)
         turn_away(server, wire, stranger, address, "too many connections from its address that did not say who they are");
         return;
     }
-    if (server->stranger_count >= VENV_SERVER_STRANGERS_MAX && server->oldest)
-        venv_wire_close(server->oldest->wire, VENV_ELIMIT, "it did not say who it is, and others wait");
+    if (server->stranger_count >= VENV_SERVER_STRANGERS_MAX)
+        evict_oldest(server);
     stranger->wire = wire;
     stranger->server = server;
     venv_wire_set_data(wire, stranger);

@@ -591,6 +591,12 @@ venv_rc venv_wire_send(venv_wire *wire, int16_t type, uint64_t request, const ve
     return VENV_OK;
 }
 
+void venv_wire_abort(venv_wire *wire, venv_rc rc, const char *reason)
+{
+    mark_ended(wire, rc, reason);
+    gone(wire);
+}
+
 void venv_wire_close(venv_wire *wire, venv_rc rc, const char *reason)
 {
     if (!is_reading(wire))

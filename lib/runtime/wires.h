@@ -75,6 +75,9 @@ void *venv_wire_data(const venv_wire *wire);
 venv_rc venv_wire_send(venv_wire *wire, int16_t type, uint64_t request, const venv_value *body, uint64_t after_write,
                        venv_error *err);
 
+/* End at once, without a farewell: for a peer that is not known, when its place is needed. */
+void venv_wire_abort(venv_wire *wire, venv_rc rc, const char *reason);
+
 /* Send what is queued, say farewell, end. */
 void venv_wire_close(venv_wire *wire, venv_rc rc, const char *reason);
 

@@ -349,6 +349,7 @@ class Strangers(Case):
                     pass
             except (ssl.SSLError, ConnectionError):
                 pass
+        self.assertIn("agent silent", self.cluster.log("manager"))
 
     def test_slow_ones_in_numbers_keep_nobody_out(self):
         """Nine addresses hold forty connections each and say nothing: a new agent comes in all the same."""
@@ -421,6 +422,8 @@ class Strangers(Case):
                 pass
         except (ssl.SSLError, OSError):
             pass
+        connection.close()
+        self.assertIn("agent hasty", self.cluster.log("manager"))
 
     def test_a_storm_beyond_the_descriptors(self):
         """With few descriptors left: no busy loop, the good agent stays, and there is room again afterwards."""
