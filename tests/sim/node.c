@@ -74,7 +74,7 @@ void node_start(sim *s, int index)
     n->life++;
     if (venv_agent_new(n->config, venv_random_id(&s->random), venv_random_next(&s->random), sim_now(s), &n->core, &err) != VENV_OK)
         sim_fail(s, "an agent does not start: %s", err.text);
-    n->worker_free = s->now;
+    /* worker_free stays: what the last life asked for is under way in the hypervisor, and comes first. */
     if (n->machines)
         node_list_soon(s, index);
 }

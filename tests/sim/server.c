@@ -212,6 +212,8 @@ static void take_write(sim *s, venv_manager_actions *out)
         at = v->last_durable_at + 1;
     v->last_durable_at = at;
     sim_plan(s, at - s->now, DURABLE)->life = v->life;
+    if (!s->healing && sim_chance(s, 400) == 0)
+        sim_plan(s, sim_between(s, 0, MS(20)), MANAGER_CRASH)->life = v->life;
 }
 
 void server_event(sim *s, const venv_manager_event *event)

@@ -106,13 +106,24 @@ static happening pop(sim *s)
 
 /* --- misfortunes -------------------------------------------------------------------------------------- */
 
+static void hypervisor_down(sim *s, int index)
+{
+    node *n = &s->nodes[index];
+    if (n->hypervisor_down)
+        return;
+    n->hypervisor_down = true;
+    venv_fake_world_reachable(n->machines, false);
+    sim_plan(s, sim_between(s, S(1), S(60)), HYPERVISOR_BACK)->node = index;
+    node_list_soon(s, index);
+}
+
 static void fault(sim *s)
 {
     int victim = (int)sim_chance(s, s->node_count);
     int guest_node = 1 + (int)sim_chance(s, s->node_count - 1);
     node *n = &s->nodes[victim];
     s->counts.faults++;
-    switch (sim_chance(s, 8)) {
+    switch (sim_chance(s, 9)) {
     case 0:
         sim_trace(s, "manager-crash", 0, 0);
         server_crash(s);
@@ -137,13 +148,12 @@ static void fault(sim *s)
         break;
     case 4:
         sim_trace(s, "hypervisor-down", (uint64_t)guest_node, 0);
-        n = &s->nodes[guest_node];
-        if (!n->hypervisor_down) {
-            n->hypervisor_down = true;
-            venv_fake_world_reachable(n->machines, false);
-            sim_plan(s, sim_between(s, S(1), S(60)), HYPERVISOR_BACK)->node = guest_node;
-            node_list_soon(s, guest_node);
-        }
+        hypervisor_down(s, guest_node);
+        break;
+    case 8: /* both at once: the new agent knows nothing, and cannot ask */
+        sim_trace(s, "node-crash", (uint64_t)guest_node, 0);
+        hypervisor_down(s, guest_node);
+        node_crash(s, guest_node);
         break;
     case 5:
         sim_trace(s, "start-fails", (uint64_t)guest_node, 0);
@@ -222,6 +232,10 @@ static void happen(sim *s, happening *h)
     case MANAGER_START:
         if (!s->server.core)
             server_start(s);
+        break;
+    case MANAGER_CRASH:
+        if (h->life == s->server.life && !s->healing)
+            server_crash(s);
         break;
     case AGENT_START:
         if (!n->core)

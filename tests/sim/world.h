@@ -47,6 +47,7 @@ typedef enum happening_kind {
     DURABLE,          /* the manager's oldest write is on disk */
     HISTORY,          /* rows of the log were read */
     MANAGER_START,
+    MANAGER_CRASH,    /* at a bad moment: right after it wrote */
     AGENT_START,
     SAMPLED,          /* node, token, value */
     RAN,
