@@ -388,15 +388,48 @@ void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t reque
         venv_mgr_call_answered(m, p, type, request, body);
 }
 
-/* Machines that could not be seen for so long are lost; agents that nothing is known of for very long are forgotten. */
+static bool has_machines(venv_manager *m, const agent *a)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        const instance *i = item;
+        if (i->node && strcmp(i->node, a->name) == 0 && !venv_instance_is_final(i->state))
+            return true;
+    }
+    return false;
+}
+
+/* An agent that has been away for as long as anything is kept, and whose machines are all over. */
+static void forget(venv_manager *m, agent *a)
+{
+    venv_value key = venv_value_null();
+    if (venv_value_string_z(a->name, &key, NULL) != VENV_OK) {
+        venv_mgr_no_memory(m);
+        return;
+    }
+    venv_mgr_effect_delete(m, VENV_ROWS_AGENTS, key);
+    venv_mgr_event_add(m, "agent-forgotten", a->name, none, venv_value_null(),
+                       "agent %s has been away for as long as anything is kept: it is forgotten", a->name);
+    venv_mgr_world_stale(m, a);
+    venv_groups_forget(m->groups, a->name, "forgotten");
+    venv_mgr_agent_free(a);
+}
+
+/* Machines that could not be seen for so long are lost; agents that have been away for very long are forgotten. */
 void venv_mgr_agents_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     const venv_member *member;
     while ((member = venv_groups_next_member(m->groups, &cursor))) {
         agent *a = member->data;
-        if (a && venv_mgr_agent_is_unseen(a) && m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
+        if (!a || !venv_mgr_agent_is_unseen(a))
+            continue;
+        if (m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
             venv_mgr_reconcile_lost(m, a);
+        if (member->state == VENV_MEMBER_LOST && !a->peer && !a->dirty &&
+            m->now.mono.ns - member->since.ns >= m->config->retention.ns && !has_machines(m, a))
+            forget(m, a);
     }
 }
 

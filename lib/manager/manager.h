@@ -66,7 +66,7 @@ typedef enum venv_manager_action_kind {
 
 typedef struct venv_manager_action {
     venv_manager_action_kind kind;
-    uint64_t after_write;  /* SEND, CLOSE: this step number's transaction must be durable first; 0 = at once */
+    uint64_t after_write;  /* SEND, CLOSE, READ: this step number's transaction must be durable first; 0 = at once */
     uint64_t peer;
     int16_t type;
     uint64_t request, token, since;

@@ -137,6 +137,26 @@ static void suspect_then_lost_then_back(void **state)
     rig_free(r);
 }
 
+static void forgotten_in_the_end(void **state)
+{
+    (void)state;
+    rig *r = rig_new("manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  retention: 1m\n");
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    hello(r, 2, "n2", "n2", MACHINE_B, BOOT_1);
+    rig_down(r, 1, "reset");
+    rig_wait(r, 55);
+    assert_string_equal(agent_state(r, "n1"), "lost");
+    rig_wait(r, 10);
+    assert_int_equal(rig_events(r, "agent-forgotten"), 1);
+    assert_string_equal(agent_state(r, "n1"), "");
+    assert_string_equal(agent_state(r, "n2"), "connected");
+    for (size_t i = 0; i < r->row_count; i++)
+        assert_false(r->rows[i].collection == VENV_ROWS_AGENTS && venv_value_is_text(&r->rows[i].key, "n1"));
+    hello(r, 3, "n1", "n1", MACHINE_A, BOOT_2);
+    assert_string_equal(agent_state(r, "n1"), "connected");
+    rig_free(r);
+}
+
 static void groups_change(void **state)
 {
     (void)state;
@@ -207,6 +227,7 @@ int main(void)
         cmocka_unit_test(the_same_machine_takes_over),
         cmocka_unit_test(who_is_not_let_in),
         cmocka_unit_test(suspect_then_lost_then_back),
+        cmocka_unit_test(forgotten_in_the_end),
         cmocka_unit_test(groups_change),
         cmocka_unit_test(the_queued_sender),
         cmocka_unit_test(a_machine_is_only_its_nodes_business),
