@@ -232,52 +232,126 @@ int expr_fast_item(const xctx *context, const fast_program *program, const venv_
 }
 
 /*
- * A single comparison of a field, the commonest filter: what does not change is taken out of the loop.
+ * A comparison of a field for up to 64 items at once, without a branch on its answer: a bit for each item.
+ * What does not change is taken out of the loop. Only the items in `need` are looked at: the others are decided.
  * Written once for each kind of constant.
  */
-#define COUNT_FIELD(name, wanted, expression)                                                                        \
-    static bool name(const xctx *context, const fast_test *test, const venv_value *items, uint32_t count,            \
-                     uint64_t *ret_count)                                                                            \
+#define BLOCK 64u
+
+/* The value of the field of an item; `place` is where it was in the last one. */
+static inline const venv_value *field_at(const venv_value *item, const venv_value *name, const uint64_t key[2],
+                                         uint32_t *place)
+{
+    uint64_t entry[2];
+    if (__builtin_expect(item->w.kind != VENV_MAP, 0))
+        return NULL;
+    const struct venv_object *map = item->w.as.object;
+    const venv_value *at = &venv_object_items(map)[2 * (size_t)*place];
+    if (__builtin_expect(*place < map->count, 1)) {
+        memcpy(entry, at, sizeof entry);
+        if (__builtin_expect(((entry[0] ^ key[0]) | (entry[1] ^ key[1])) == 0, 1))
+            return at + 1;
+    }
+    return expr_find_slow(map, name, place);
+}
+
+#define BITS_OF_FIELD(name, wanted, expression)                                                                      \
+    static bool name(const xctx *context, const fast_test *test, const venv_value *items, uint64_t need,             \
+                     uint64_t *ret_bits)                                                                             \
     {                                                                                                                \
-        uint64_t found = 0, key[2], entry[2];                                                                        \
+        uint64_t bits = 0, key[2];                                                                                   \
         const uint8_t mask = test->mask;                                                                             \
         const venv_value constant = test->value;                                                                     \
         uint32_t place = context->sites[test->site];                                                                 \
         memcpy(key, &test->key, sizeof key);                                                                         \
-        for (uint32_t i = 0; i < count; i++) {                                                                       \
-            if (__builtin_expect(items[i].w.kind != VENV_MAP, 0))                                                    \
-                return false;                                                                                        \
-            const struct venv_object *map = items[i].w.as.object;                                                    \
-            const venv_value *at = &venv_object_items(map)[2 * (size_t)place], *value = at + 1;                      \
-            if (__builtin_expect(place >= map->count, 0) ||                                                          \
-                (memcpy(entry, at, sizeof entry),                                                                    \
-                 __builtin_expect(((entry[0] ^ key[0]) | (entry[1] ^ key[1])) != 0, 0))) {                           \
-                value = expr_find_slow(map, &test->key, &place);                                                     \
-                if (!value)                                                                                          \
+        if (need == UINT64_MAX) { /* the first test of a block looks at all */                                       \
+            for (uint32_t i = 0; i < BLOCK; i++) {                                                                   \
+                const venv_value *value = field_at(&items[i], &test->key, key, &place);                              \
+                if (__builtin_expect(!value || value->w.kind != (wanted), 0))                                        \
                     return false;                                                                                    \
+                bits |= (uint64_t)(expression) << i;                                                                 \
             }                                                                                                        \
-            if (__builtin_expect(value->w.kind != (wanted), 0))                                                      \
-                return false;                                                                                        \
-            found += (unsigned)(expression);                                                                         \
+        } else {                                                                                                     \
+            for (uint64_t left = need; left; left &= left - 1) {                                                     \
+                const unsigned i = (unsigned)__builtin_ctzll(left);                                                  \
+                const venv_value *value = field_at(&items[i], &test->key, key, &place);                              \
+                if (__builtin_expect(!value || value->w.kind != (wanted), 0))                                        \
+                    return false;                                                                                    \
+                bits |= (uint64_t)(expression) << i;                                                                 \
+            }                                                                                                        \
         }                                                                                                            \
         context->sites[test->site] = place;                                                                          \
-        *ret_count = found;                                                                                          \
+        *ret_bits = bits;                                                                                            \
         return true;                                                                                                 \
     }
 
-COUNT_FIELD(count_int, VENV_INT, expr_mask_int(mask, value->w.as.i, constant.w.as.i))
-COUNT_FIELD(count_double, VENV_DOUBLE, expr_mask_double(mask, value->w.as.d, constant.w.as.d))
-COUNT_FIELD(count_text, VENV_STRING, (mask >> expr_same_words(value, &constant)) & 1)
+BITS_OF_FIELD(bits_int, VENV_INT, expr_mask_int(mask, value->w.as.i, constant.w.as.i))
+BITS_OF_FIELD(bits_double, VENV_DOUBLE, expr_mask_double(mask, value->w.as.d, constant.w.as.d))
+BITS_OF_FIELD(bits_text, VENV_STRING, (mask >> expr_same_words(value, &constant)) & 1)
+BITS_OF_FIELD(bits_bool, VENV_BOOL, ((void)mask, (void)constant, value->w.as.u != 0))
+
+/*
+ * Is it `a && b && …` of fields of the item, or `a || b || …`? *ret_decisive is then the answer that ends
+ * it: where a test gives that, it is the answer of the whole.
+ */
+static bool is_chain(const fast_program *program, bool *ret_decisive)
+{
+    const fast_test *const *ends = program->ends;
+    const fast_test *first = program->tests;
+    bool or = program->count > 1 && first->yes == ends[1];
+    for (uint32_t i = 0; i < program->count; i++) {
+        const fast_test *test = &program->tests[i], *next = test + 1;
+        bool last = i + 1 == program->count;
+        if (test->op / 4 != FAST_ITEM_FIELD || (last && (test->yes != ends[1] || test->no != ends[0])))
+            return false;
+        if (!last && (test->yes != (or ? ends[1] : next) || test->no != (or ? next : ends[0])))
+            return false;
+    }
+    *ret_decisive = or;
+    return true;
+}
+
+static bool bits_of(const xctx *context, const fast_test *test, const venv_value *items, uint64_t need,
+                    uint64_t *ret_bits)
+{
+    switch ((fast_kind)(test->op % 4)) {
+    case FAST_INT:
+        return bits_int(context, test, items, need, ret_bits);
+    case FAST_DOUBLE:
+        return bits_double(context, test, items, need, ret_bits);
+    case FAST_TEXT:
+        return bits_text(context, test, items, need, ret_bits);
+    default:
+        return bits_bool(context, test, items, need, ret_bits);
+    }
+}
+
+static bool count_chain(const xctx *context, const fast_program *program, bool decisive, const venv_value *items,
+                        uint32_t count, uint64_t *ret_count)
+{
+    uint64_t found = 0;
+    for (uint32_t from = 0; from < count; from += BLOCK) {
+        uint32_t size = count - from < BLOCK ? count - from : BLOCK;
+        uint64_t all = size == BLOCK ? UINT64_MAX : (UINT64_C(1) << size) - 1;
+        uint64_t open = all; /* not decided yet */
+        for (uint32_t i = 0; i < program->count && open; i++) {
+            uint64_t bits;
+            if (!bits_of(context, &program->tests[i], items + from, open, &bits))
+                return false;
+            open = decisive ? open & ~bits : bits;
+        }
+        found += (unsigned)__builtin_popcountll(decisive ? all & ~open : open);
+    }
+    *ret_count = found;
+    return true;
+}
 
 bool expr_fast_count(const xctx *context, const fast_program *program, const venv_value *items, uint32_t count,
                      uint64_t *ret_count)
 {
-    const fast_test *first = &program->tests[0];
-    unsigned kind = first->op % 4;
-    if (program->count == 1 && first->op / 4 == FAST_ITEM_FIELD && kind != FAST_BOOL && first->yes == program->ends[1])
-        return (kind == FAST_INT      ? count_int
-                : kind == FAST_DOUBLE ? count_double
-                                      : count_text)(context, first, items, count, ret_count);
+    bool decisive;
+    if (is_chain(program, &decisive))
+        return count_chain(context, program, decisive, items, count, ret_count);
     uint64_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         int answered = run(context, program, &items[i]);
