@@ -21,7 +21,7 @@ struct venv_worker {
     uv_async_t *async; /* freed by its close callback */
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, over; /* there is work; the thread has let go (monotonic clock) */
     /* under the lock */
     job_list queue, results;
     bool stopping;  /* no more submissions: end when the queue is empty */
@@ -69,6 +69,7 @@ static void worker_free(venv_worker *worker)
 {
     drop_all(worker, &worker->queue);
     drop_all(worker, &worker->results);
+    (void)pthread_cond_destroy(&worker->over);
     (void)pthread_cond_destroy(&worker->wake);
     (void)pthread_mutex_destroy(&worker->lock);
     free(worker);
@@ -130,6 +131,7 @@ static void *thread_main(void *argument)
         worker->options.finish(worker->options.context);
     (void)pthread_mutex_lock(&worker->lock);
     worker->ended = true;
+    (void)pthread_cond_signal(&worker->over);
     bool last = worker->abandoned;
     (void)pthread_mutex_unlock(&worker->lock);
     if (last)
@@ -192,6 +194,11 @@ venv_rc venv_worker_start(uv_loop_t *loop, const venv_worker_options *options, v
     list_init(&worker->results);
     (void)pthread_mutex_init(&worker->lock, NULL);
     (void)pthread_cond_init(&worker->wake, NULL);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&worker->over, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     async->data = worker;
     if (options->self)
         *options->self = worker;
@@ -266,10 +273,17 @@ void venv_worker_stop_within(venv_worker *worker, uint32_t ms)
     int64_t ns = venv_clock_read().mono.ns + (int64_t)ms * 1000000;
     until.tv_sec = ns / VENV_NS_PER_S;
     until.tv_nsec = ns % VENV_NS_PER_S;
-    if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
-        release_stopped(worker);
-    else
+    (void)pthread_mutex_lock(&worker->lock);
+    while (!worker->ended && pthread_cond_timedwait(&worker->over, &worker->lock, &until) == 0)
+        ;
+    bool ended = worker->ended;
+    (void)pthread_mutex_unlock(&worker->lock);
+    if (!ended) {
         venv_worker_abandon(worker);
+        return;
+    }
+    (void)pthread_join(worker->thread, NULL);
+    release_stopped(worker);
 }
 
 void venv_worker_abandon(venv_worker *worker)
@@ -283,6 +297,10 @@ void venv_worker_abandon(venv_worker *worker)
     worker->abandoned = true;
     drop_all(worker, &worker->queue);
     drop_all(worker, &worker->results);
-    wake_thread(worker);
-    (void)pthread_mutex_unlock(&worker->lock); /* from here on the thread may free it */
+    bool ended = worker->ended;
+    if (!ended)
+        wake_thread(worker);
+    (void)pthread_mutex_unlock(&worker->lock); /* from here on the thread may free it, if it has not ended before */
+    if (ended)
+        worker_free(worker);
 }
