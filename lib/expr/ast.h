@@ -91,8 +91,8 @@ typedef struct ast {
     venv_str error;                        /* known to fail when it runs (unchecked only) */
 } ast;
 
-const char *ast_op_text(ast_op op);
-const char *ast_fold_text(ast_fold fold);
+const char *venv_cel_ast_op_text(ast_op op);
+const char *venv_cel_ast_fold_text(ast_fold fold);
 
 /* Where a parse stands and what it may use. */
 typedef struct expr_source {
@@ -102,21 +102,21 @@ typedef struct expr_source {
 } expr_source;
 
 /* Fill the error with message, position, line and caret. Returns rc. */
-venv_rc expr_fail_at(const expr_source *source, uint32_t pos, venv_rc rc, const char *format, ...)
+venv_rc venv_cel_fail_at(const expr_source *source, uint32_t pos, venv_rc rc, const char *format, ...)
     VENV_PRINTF(4, 5);
 
 /* Parse; the tree is in `arena`, and borrows from the source. */
-venv_rc expr_parse(const expr_source *source, venv_arena *arena, const venv_expr_limits *limits, bool macros,
+venv_rc venv_cel_parse(const expr_source *source, venv_arena *arena, const venv_expr_limits *limits, bool macros,
                    ast **ret_root, uint32_t *ret_node_count);
 
 struct expr_parser;
-ast *expr_node(struct expr_parser *parser, ast_kind kind, uint32_t pos, uint32_t count);
-ast *expr_node_done(struct expr_parser *parser, ast *node);
-venv_rc expr_parser_fail(struct expr_parser *parser, uint32_t pos, venv_rc rc, const char *format, ...)
+ast *venv_cel_node(struct expr_parser *parser, ast_kind kind, uint32_t pos, uint32_t count);
+ast *venv_cel_node_done(struct expr_parser *parser, ast *node);
+venv_rc venv_cel_parser_fail(struct expr_parser *parser, uint32_t pos, venv_rc rc, const char *format, ...)
     VENV_PRINTF(4, 5);
 /*
  * Turn a call into what it means if it is a macro. `*node` is replaced; false after an error.
  */
-bool expr_expand_macro(struct expr_parser *parser, ast **node);
+bool venv_cel_expand_macro(struct expr_parser *parser, ast **node);
 
 #endif

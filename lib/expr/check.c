@@ -34,7 +34,7 @@ typedef struct checker {
 
 static const expr_type *check(checker *c, ast *node, const check_scope *scope);
 
-static const expr_type *const dyn = &expr_types[T_DYN];
+static const expr_type *const dyn = &venv_cel_types[T_DYN];
 
 static bool text_is(venv_str a, const char *b)
 {
@@ -43,13 +43,13 @@ static bool text_is(venv_str a, const char *b)
 
 static const expr_type *out_of_memory(checker *c)
 {
-    c->rc = expr_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
+    c->rc = venv_cel_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
     return NULL;
 }
 
 static const expr_type *type_new(checker *c, expr_type_kind kind, const expr_type *a, const expr_type *b)
 {
-    const expr_type *type = expr_type_new(c->arena, kind, a, b);
+    const expr_type *type = venv_cel_type_new(c->arena, kind, a, b);
     return type ? type : out_of_memory(c);
 }
 
@@ -58,13 +58,13 @@ static const char *type_text(checker *c, const expr_type *type)
 {
     venv_buf buf;
     venv_buf_init(&buf, 200);
-    expr_type_print(expr_type_final(&c->unifier, type), &buf);
+    venv_cel_type_print(venv_cel_type_final(&c->unifier, type), &buf);
     const char *text = venv_arena_dup(c->arena, (const char *)buf.data, buf.rc == VENV_OK ? buf.size : 0);
     venv_buf_fini(&buf);
     return text ? text : "";
 }
 
-#define REFUSE(c, pos, ...) ((c)->rc = expr_fail_at((c)->source, (pos), VENV_EINVAL, __VA_ARGS__), (const expr_type *)NULL)
+#define REFUSE(c, pos, ...) ((c)->rc = venv_cel_fail_at((c)->source, (pos), VENV_EINVAL, __VA_ARGS__), (const expr_type *)NULL)
 
 /* ---- names ---- */
 
@@ -115,21 +115,21 @@ static const expr_type *resolve_name(checker *c, ast *node, venv_str name, bool 
     for (size_t level = 0; next_candidate(c, name, leading_dot, &level, buffer, &candidate);) {
         const expr_type *type;
         const char *type_name;
-        int64_t slot = expr_env_find_variable(c->env, candidate, &type);
+        int64_t slot = venv_cel_env_find_variable(c->env, candidate, &type);
         if (slot >= 0) {
             node->slot = slot;
             node->name = c->env->variables[slot]->name;
             return c->checked ? type : dyn;
         }
-        if (expr_type_by_name(candidate, &type_name)) {
+        if (venv_cel_type_by_name(candidate, &type_name)) {
             node->type_name = true;
             node->value = venv_value_type(type_name);
-            return c->checked ? &expr_types[T_TYPE] : dyn;
+            return c->checked ? &venv_cel_types[T_TYPE] : dyn;
         }
         if (text_is(candidate, "google.protobuf.NullValue.NULL_VALUE")) {
             node->type_name = true;
             node->value = venv_value_null();
-            return c->checked ? &expr_types[T_NULL] : dyn;
+            return c->checked ? &venv_cel_types[T_NULL] : dyn;
         }
     }
     return NULL;
@@ -165,11 +165,11 @@ static const expr_type *undeclared(checker *c, ast *node, const check_scope *sco
     size_t count = 0;
     for (; scope && count < VENV_COUNT_OF(locals); scope = scope->parent)
         locals[count++] = scope->name;
-    const char *near = expr_env_nearest(c->env, c->arena, node->name, locals, count, false);
+    const char *near = venv_cel_env_nearest(c->env, c->arena, node->name, locals, count, false);
     if (near)
         return REFUSE(c, node->pos, "there is no variable '%.*s'; did you mean '%s'?", (int)node->name.size,
                       node->name.data, near);
-    if (expr_env_find_function(c->env, node->name))
+    if (venv_cel_env_find_function(c->env, node->name))
         return REFUSE(c, node->pos, "'%.*s' is a function; expected '(' and its arguments", (int)node->name.size,
                       node->name.data);
     return REFUSE(c, node->pos, "there is no variable '%.*s'%s", (int)node->name.size, node->name.data,
@@ -196,7 +196,7 @@ static const expr_type *optional_of(checker *c, const expr_type *type)
 
 static const expr_type *field_type(checker *c, const ast *node, const expr_type *base)
 {
-    base = expr_type_resolve(&c->unifier, base);
+    base = venv_cel_type_resolve(&c->unifier, base);
     switch (base->kind) {
     case T_MAP:
         return base->b;
@@ -232,21 +232,21 @@ static const expr_type *check_select(checker *c, ast *node, const check_scope *s
     if (!type)
         return NULL;
     if (node->test_only)
-        return c->checked ? &expr_types[T_BOOL] : dyn;
+        return c->checked ? &venv_cel_types[T_BOOL] : dyn;
     return node->optional ? optional_of(c, type) : type;
 }
 
 static const expr_type *element_type(checker *c, const ast *node, const expr_type *base, const expr_type *index)
 {
-    base = expr_type_resolve(&c->unifier, base);
+    base = venv_cel_type_resolve(&c->unifier, base);
     switch (base->kind) {
     case T_LIST:
-        if (!expr_type_assign(&c->unifier, index, &expr_types[T_INT]))
+        if (!venv_cel_type_assign(&c->unifier, index, &venv_cel_types[T_INT]))
             return REFUSE(c, node->args[1]->pos, "expected an int as the index of a list and found %s",
                           type_text(c, index));
         return base->a;
     case T_MAP:
-        if (!expr_type_assign(&c->unifier, index, base->a))
+        if (!venv_cel_type_assign(&c->unifier, index, base->a))
             return REFUSE(c, node->args[1]->pos, "expected a key of type %s and found %s", type_text(c, base->a),
                           type_text(c, index));
         return base->b;
@@ -274,9 +274,9 @@ static const expr_type *check_index(checker *c, ast *node, const check_scope *sc
 
 static const expr_type *plain(checker *c, const expr_type *type)
 {
-    type = expr_type_resolve(&c->unifier, type);
+    type = venv_cel_type_resolve(&c->unifier, type);
     if (type->kind == T_WRAPPER)
-        type = expr_type_resolve(&c->unifier, type->a);
+        type = venv_cel_type_resolve(&c->unifier, type->a);
     return type->kind == T_VAR ? dyn : type;
 }
 
@@ -295,7 +295,7 @@ static const expr_type *arithmetic(checker *c, ast_op op, const expr_type *a, co
         if (is_number(known))
             return op == OP_MOD && known->kind == T_DOUBLE ? NULL : known;
         if (op == OP_ADD && (known->kind == T_STRING || known->kind == T_BYTES || known->kind == T_LIST))
-            return known->kind == T_LIST ? &expr_types[T_LIST] : known;
+            return known->kind == T_LIST ? &venv_cel_types[T_LIST] : known;
         bool time = known->kind == T_TIMESTAMP || known->kind == T_DURATION;
         return time && (op == OP_ADD || op == OP_SUB) ? dyn : NULL;
     }
@@ -304,7 +304,7 @@ static const expr_type *arithmetic(checker *c, ast_op op, const expr_type *a, co
     if (a->kind == T_DURATION && b->kind == T_TIMESTAMP && op == OP_ADD)
         return b;
     if (a->kind == T_TIMESTAMP && b->kind == T_TIMESTAMP && op == OP_SUB)
-        return &expr_types[T_DURATION];
+        return &venv_cel_types[T_DURATION];
     if (a->kind != b->kind)
         return NULL;
     if (a->kind == T_DURATION)
@@ -314,7 +314,7 @@ static const expr_type *arithmetic(checker *c, ast_op op, const expr_type *a, co
     if (op != OP_ADD)
         return NULL;
     if (a->kind == T_LIST)
-        return type_new(c, T_LIST, expr_type_join(&c->unifier, a->a, b->a), NULL);
+        return type_new(c, T_LIST, venv_cel_type_join(&c->unifier, a->a, b->a), NULL);
     return a->kind == T_STRING || a->kind == T_BYTES ? a : NULL;
 }
 
@@ -333,17 +333,17 @@ static bool membership(checker *c, const expr_type *item, const expr_type *conta
     container = plain(c, container);
     if (container->kind == T_DYN)
         return true;
-    return (container->kind == T_LIST || container->kind == T_MAP) && expr_type_assign(&c->unifier, item, container->a);
+    return (container->kind == T_LIST || container->kind == T_MAP) && venv_cel_type_assign(&c->unifier, item, container->a);
 }
 
 static const expr_type *refuse_operator(checker *c, const ast *node, const expr_type *a, const expr_type *b)
 {
     const char *left = type_text(c, a);
     if (!b)
-        return REFUSE(c, node->pos, "'%s' does not take %s", ast_op_text((ast_op)node->op), left);
+        return REFUSE(c, node->pos, "'%s' does not take %s", venv_cel_ast_op_text((ast_op)node->op), left);
     const char *right = type_text(c, b);
     bool numbers = is_number(plain(c, a)) && is_number(plain(c, b));
-    return REFUSE(c, node->pos, "'%s' does not take %s and %s%s", ast_op_text((ast_op)node->op), left, right,
+    return REFUSE(c, node->pos, "'%s' does not take %s and %s%s", venv_cel_ast_op_text((ast_op)node->op), left, right,
                   numbers ? "; convert one of them: int(x), uint(x) or double(x)" : "");
 }
 
@@ -354,11 +354,11 @@ static const expr_type *check_operator(checker *c, ast *node, const check_scope 
     const expr_type *result = NULL;
     if (!a || (node->count > 1 && !b))
         return NULL;
-    const expr_type *boolean = c->checked ? &expr_types[T_BOOL] : dyn;
+    const expr_type *boolean = c->checked ? &venv_cel_types[T_BOOL] : dyn;
     ast_op op = (ast_op)node->op;
     switch (op) {
     case OP_NOT:
-        result = expr_type_assign(&c->unifier, a, &expr_types[T_BOOL]) ? boolean : NULL;
+        result = venv_cel_type_assign(&c->unifier, a, &venv_cel_types[T_BOOL]) ? boolean : NULL;
         break;
     case OP_NEG: {
         const expr_type *type = plain(c, a);
@@ -367,7 +367,7 @@ static const expr_type *check_operator(checker *c, ast *node, const check_scope 
     }
     case OP_EQ:
     case OP_NE:
-        result = expr_type_assign(&c->unifier, a, b) ? boolean : NULL;
+        result = venv_cel_type_assign(&c->unifier, a, b) ? boolean : NULL;
         break;
     case OP_IN:
         result = membership(c, a, b) ? boolean : NULL;
@@ -387,7 +387,7 @@ static const expr_type *check_operator(checker *c, ast *node, const check_scope 
 
 static bool expect_bool(checker *c, const ast *node, const expr_type *type, const char *where)
 {
-    if (expr_type_assign(&c->unifier, type, &expr_types[T_BOOL]))
+    if (venv_cel_type_assign(&c->unifier, type, &venv_cel_types[T_BOOL]))
         return true;
     (void)REFUSE(c, node->pos, "%s must be a bool and is of type %s", where, type_text(c, type));
     return false;
@@ -400,7 +400,7 @@ static const expr_type *check_logic(checker *c, ast *node, const check_scope *sc
         if (!type || !expect_bool(c, node->args[i], type, node->kind == AST_AND ? "each side of '&&'" : "each side of '||'"))
             return NULL;
     }
-    return c->checked ? &expr_types[T_BOOL] : dyn;
+    return c->checked ? &venv_cel_types[T_BOOL] : dyn;
 }
 
 static const expr_type *check_condition(checker *c, ast *node, const check_scope *scope)
@@ -412,17 +412,17 @@ static const expr_type *check_condition(checker *c, ast *node, const check_scope
     const expr_type *no = yes ? check(c, node->args[2], scope) : NULL;
     if (!no)
         return NULL;
-    if (!expr_type_assign(&c->unifier, no, yes))
+    if (!venv_cel_type_assign(&c->unifier, no, yes))
         return REFUSE(c, node->pos, "the two values of '? :' have different types, %s and %s; wrap one in dyn()",
                       type_text(c, yes), type_text(c, no));
-    return expr_type_join(&c->unifier, yes, no);
+    return venv_cel_type_join(&c->unifier, yes, no);
 }
 
 /* ---- lists, maps, messages ---- */
 
 static const expr_type *unwrap_optional(checker *c, const ast *node, const expr_type *type)
 {
-    type = expr_type_resolve(&c->unifier, type);
+    type = venv_cel_type_resolve(&c->unifier, type);
     if (type->kind == T_DYN || type->kind == T_VAR)
         return dyn;
     if (type->kind != T_OPTIONAL)
@@ -439,11 +439,11 @@ static const expr_type *check_list(checker *c, ast *node, const check_scope *sco
             type = unwrap_optional(c, node->args[i], type);
         if (!type)
             return NULL;
-        joined = joined ? expr_type_join(&c->unifier, joined, type) : type;
+        joined = joined ? venv_cel_type_join(&c->unifier, joined, type) : type;
     }
     if (!c->checked)
         return dyn;
-    return type_new(c, T_LIST, joined ? joined : expr_type_fresh(&c->unifier), NULL);
+    return type_new(c, T_LIST, joined ? joined : venv_cel_type_fresh(&c->unifier), NULL);
 }
 
 static const expr_type *check_map(checker *c, ast *node, const check_scope *scope)
@@ -461,12 +461,12 @@ static const expr_type *check_map(checker *c, ast *node, const check_scope *scop
             known->kind != T_STRING)
             return REFUSE(c, node->args[i]->pos, "a key must be a bool, an int, a uint or a string and is of type %s",
                           type_text(c, key));
-        keys = keys ? expr_type_join(&c->unifier, keys, key) : key;
-        values = values ? expr_type_join(&c->unifier, values, value) : value;
+        keys = keys ? venv_cel_type_join(&c->unifier, keys, key) : key;
+        values = values ? venv_cel_type_join(&c->unifier, values, value) : value;
     }
     if (!c->checked)
         return dyn;
-    return type_new(c, T_MAP, keys ? keys : expr_type_fresh(&c->unifier), values ? values : expr_type_fresh(&c->unifier));
+    return type_new(c, T_MAP, keys ? keys : venv_cel_type_fresh(&c->unifier), values ? values : venv_cel_type_fresh(&c->unifier));
 }
 
 /* The well-known messages that are values of CEL themselves. */
@@ -501,7 +501,7 @@ static const expr_type *check_struct(checker *c, ast *node, const check_scope *s
             if (!c->checked || kind == T_DYN)
                 return dyn;
             bool wrapper = i < 9;
-            return wrapper ? type_new(c, T_WRAPPER, &expr_types[kind], NULL) : &expr_types[kind];
+            return wrapper ? type_new(c, T_WRAPPER, &venv_cel_types[kind], NULL) : &venv_cel_types[kind];
         }
     }
     if (!c->checked) {
@@ -519,7 +519,7 @@ static const expr_type *instantiate(checker *c, const expr_type *type, const exp
 {
     if (type->kind == T_PARAM) {
         if (!params[type->id])
-            params[type->id] = expr_type_fresh(&c->unifier);
+            params[type->id] = venv_cel_type_fresh(&c->unifier);
         return params[type->id];
     }
     if (!type->a)
@@ -528,7 +528,7 @@ static const expr_type *instantiate(checker *c, const expr_type *type, const exp
     const expr_type *b = type->b ? instantiate(c, type->b, params) : NULL;
     if (a == type->a && b == type->b)
         return type;
-    const expr_type *made = expr_type_new(c->arena, (expr_type_kind)type->kind, a, b);
+    const expr_type *made = venv_cel_type_new(c->arena, (expr_type_kind)type->kind, a, b);
     if (!made)
         c->unifier.failed_memory = true;
     return made ? made : dyn;
@@ -547,7 +547,7 @@ static bool overload_fits(checker *c, const expr_overload *overload, const expr_
     uint32_t mark = c->unifier.trail_count;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t formal = i < overload->arg_count ? i : overload->arg_count - 1u;
-        if (!expr_type_assign(&c->unifier, args[i], instantiate(c, overload->args[formal], params))) {
+        if (!venv_cel_type_assign(&c->unifier, args[i], instantiate(c, overload->args[formal], params))) {
             undo(&c->unifier, mark);
             return false;
         }
@@ -565,8 +565,8 @@ static bool arity_fits(const expr_overload *overload, uint32_t count, bool recei
 
 static bool same_type(const expr_unifier *unifier, const expr_type *a, const expr_type *b)
 {
-    a = expr_type_resolve(unifier, a);
-    b = expr_type_resolve(unifier, b);
+    a = venv_cel_type_resolve(unifier, a);
+    b = venv_cel_type_resolve(unifier, b);
     if (a == b)
         return true;
     if (a->kind != b->kind || a->kind == T_VAR || !a->a != !b->a || !a->b != !b->b)
@@ -611,7 +611,7 @@ static const expr_overload *namespaced(checker *c, ast *node, const check_scope 
     memcpy(whole + name.size + 1, node->name.data, node->name.size);
     name = (venv_str){ whole, name.size + 1 + node->name.size };
     for (size_t level = 0; next_candidate(c, name, base->leading_dot, &level, buffer, &candidate);) {
-        const expr_overload *overload = expr_env_find_function(c->env, candidate);
+        const expr_overload *overload = venv_cel_env_find_function(c->env, candidate);
         if (overload)
             return overload;
     }
@@ -631,10 +631,10 @@ static const expr_overload *find_function(checker *c, ast *node, const check_sco
             node->name = overload->name;
             return overload;
         }
-        return expr_env_find_function(c->env, node->name);
+        return venv_cel_env_find_function(c->env, node->name);
     }
     for (size_t level = 0; next_candidate(c, node->name, node->leading_dot, &level, buffer, &candidate);) {
-        const expr_overload *overload = expr_env_find_function(c->env, candidate);
+        const expr_overload *overload = venv_cel_env_find_function(c->env, candidate);
         if (overload)
             return overload;
     }
@@ -651,7 +651,7 @@ static const expr_type *unknown_function(checker *c, ast *node, const check_scop
         node->error = (venv_str){ "no such function", 16 };
         return dyn;
     }
-    const char *near = expr_env_nearest(c->env, c->arena, node->name, NULL, 0, true);
+    const char *near = venv_cel_env_nearest(c->env, c->arena, node->name, NULL, 0, true);
     if (near)
         return REFUSE(c, node->pos, "there is no function '%.*s'; did you mean '%s'?", (int)node->name.size,
                       node->name.data, near);
@@ -706,11 +706,11 @@ static check_scope new_local(checker *c, const check_scope *parent, venv_str nam
 static bool range_types(checker *c, const ast *node, const expr_type *range, const expr_type **ret_first,
                         const expr_type **ret_second)
 {
-    range = expr_type_resolve(&c->unifier, range);
+    range = venv_cel_type_resolve(&c->unifier, range);
     bool two = node->vars[1].size > 0;
     switch (range->kind) {
     case T_LIST:
-        *ret_first = two ? &expr_types[T_INT] : range->a;
+        *ret_first = two ? &venv_cel_types[T_INT] : range->a;
         *ret_second = range->a;
         return true;
     case T_MAP:
@@ -723,7 +723,7 @@ static bool range_types(checker *c, const ast *node, const expr_type *range, con
         return true;
     default:
         (void)REFUSE(c, node->args[0]->pos, "'%s' goes through a list or a map and found %s",
-                     ast_fold_text((ast_fold)node->op), type_text(c, range));
+                     venv_cel_ast_fold_text((ast_fold)node->op), type_text(c, range));
         return false;
     }
 }
@@ -742,13 +742,13 @@ static const expr_type *fold_result(checker *c, const ast *node, const expr_type
     case FOLD_TRANSFORM_MAP:
         return type_new(c, T_MAP, first, body);
     case FOLD_TRANSFORM_MAP_ENTRY: {
-        const expr_type *entry = expr_type_resolve(&c->unifier, body);
+        const expr_type *entry = venv_cel_type_resolve(&c->unifier, body);
         if (entry->kind == T_MAP || entry->kind == T_DYN || entry->kind == T_VAR)
-            return entry->kind == T_MAP ? entry : &expr_types[T_MAP];
+            return entry->kind == T_MAP ? entry : &venv_cel_types[T_MAP];
         return REFUSE(c, node->args[node->count - 1]->pos, "expected a map with one entry and found %s", type_text(c, entry));
     }
     default:
-        return expect_bool(c, node->args[node->count - 1], body, "the condition of the macro") ? &expr_types[T_BOOL] : NULL;
+        return expect_bool(c, node->args[node->count - 1], body, "the condition of the macro") ? &venv_cel_types[T_BOOL] : NULL;
     }
 }
 
@@ -789,7 +789,7 @@ static const expr_type *check_opt_map(checker *c, ast *node, const check_scope *
     const expr_type *type = check(c, node->args[0], parent);
     if (!type)
         return NULL;
-    const expr_type *value = expr_type_resolve(&c->unifier, type);
+    const expr_type *value = venv_cel_type_resolve(&c->unifier, type);
     if (value->kind != T_OPTIONAL && value->kind != T_DYN && value->kind != T_VAR)
         return REFUSE(c, node->args[0]->pos, "'%.*s' needs an optional value and found %s", (int)node->name.size,
                       node->name.data, type_text(c, type));
@@ -798,7 +798,7 @@ static const expr_type *check_opt_map(checker *c, ast *node, const check_scope *
     const expr_type *body = check(c, node->args[1], &inner);
     if (!body || !node->flat)
         return body ? optional_of(c, body) : NULL;
-    body = expr_type_resolve(&c->unifier, body);
+    body = venv_cel_type_resolve(&c->unifier, body);
     if (body->kind != T_OPTIONAL && body->kind != T_DYN && body->kind != T_VAR)
         return REFUSE(c, node->args[1]->pos, "'optFlatMap' needs an optional result and found %s", type_text(c, body));
     return body;
@@ -833,19 +833,19 @@ static const expr_type *constant_type(const venv_value *value)
 {
     switch (venv_value_kind(value)) {
     case VENV_BOOL:
-        return &expr_types[T_BOOL];
+        return &venv_cel_types[T_BOOL];
     case VENV_INT:
-        return &expr_types[T_INT];
+        return &venv_cel_types[T_INT];
     case VENV_UINT:
-        return &expr_types[T_UINT];
+        return &venv_cel_types[T_UINT];
     case VENV_DOUBLE:
-        return &expr_types[T_DOUBLE];
+        return &venv_cel_types[T_DOUBLE];
     case VENV_STRING:
-        return &expr_types[T_STRING];
+        return &venv_cel_types[T_STRING];
     case VENV_BYTES:
-        return &expr_types[T_BYTES];
+        return &venv_cel_types[T_BYTES];
     default:
-        return &expr_types[T_NULL];
+        return &venv_cel_types[T_NULL];
     }
 }
 
@@ -899,12 +899,12 @@ static const expr_type *check(checker *c, ast *node, const check_scope *scope)
 /* Every variable is known by now: write the types down. */
 static void finish(checker *c, ast *node)
 {
-    node->type = node->type ? expr_type_final(&c->unifier, node->type) : dyn;
+    node->type = node->type ? venv_cel_type_final(&c->unifier, node->type) : dyn;
     for (uint32_t i = 0; i < node->count; i++)
         finish(c, node->args[i]);
 }
 
-venv_rc expr_check(const expr_source *source, venv_expr_env *env, venv_arena *arena, ast *root,
+venv_rc venv_cel_check(const expr_source *source, venv_expr_env *env, venv_arena *arena, ast *root,
                    uint32_t *ret_local_count)
 {
     checker c = { .source = source, .env = env, .arena = arena, .unifier.arena = arena, .checked = !env->options.check_off };

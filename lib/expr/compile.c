@@ -50,7 +50,7 @@ static void *allocate(compiler *c, size_t size)
 {
     void *memory = venv_arena_alloc(c->arena, size ? size : 1);
     if (!memory && c->rc == VENV_OK)
-        c->rc = expr_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
+        c->rc = venv_cel_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
     return memory;
 }
 
@@ -59,8 +59,8 @@ static xnode *new_node(compiler *c, const ast *node, xeval_fn eval, xtest_fn tes
     xnode *made = allocate(c, sizeof *made);
     if (!made)
         return NULL;
-    made->eval = eval ? eval : expr_eval_boxed;
-    made->test = test ? test : expr_test_boxed;
+    made->eval = eval ? eval : venv_cel_eval_boxed;
+    made->test = test ? test : venv_cel_test_boxed;
     made->pos = node->pos;
     made->kind = node->kind;
     made->op = node->op;
@@ -84,7 +84,7 @@ static bool compile_args(compiler *c, const ast *node, xnode *made)
     return true;
 }
 
-bool expr_copy_value(venv_arena *arena, const venv_value *value, venv_value *out)
+bool venv_cel_copy_value(venv_arena *arena, const venv_value *value, venv_value *out)
 {
     *out = *value;
     if (value->w.form == VENV_FORM_SCALAR || value->w.form == VENV_FORM_INLINE)
@@ -99,7 +99,7 @@ bool expr_copy_value(venv_arena *arena, const venv_value *value, venv_value *out
         copy->u.live.refs = VENV_OBJECT_IMMORTAL;
         copy->u.live.capacity = source->count;
         for (size_t i = 0; i < items; i++) {
-            if (!expr_copy_value(arena, &venv_object_items(source)[i], &venv_object_items(copy)[i]))
+            if (!venv_cel_copy_value(arena, &venv_object_items(source)[i], &venv_object_items(copy)[i]))
                 return false;
         }
         copy->flags |= VENV_OBJECT_BORROWS;
@@ -120,7 +120,7 @@ bool expr_copy_value(venv_arena *arena, const venv_value *value, venv_value *out
 
 static bool is_const(const xnode *node)
 {
-    return node->eval == expr_eval_const;
+    return node->eval == venv_cel_eval_const;
 }
 
 static bool all_const(const xnode *node)
@@ -138,12 +138,12 @@ static const xnode *fold_constant(compiler *c, xnode *node)
     if (!node || c->rc != VENV_OK || !all_const(node))
         return node;
     if (!c->context && venv_expr_context_new(&c->context, NULL) != VENV_OK) {
-        c->rc = expr_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
+        c->rc = venv_cel_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
         return NULL;
     }
     static const venv_expr_input nothing = { .slots = NULL };
     xctx *context = c->context;
-    expr_context_reset(context);
+    venv_cel_context_reset(context);
     context->expr = c->expr;
     context->input = &nothing;
     context->used_max = c->expr->env->options.limits.arena_size_max / 8;
@@ -153,10 +153,10 @@ static const xnode *fold_constant(compiler *c, xnode *node)
     context->cost_max = FOLD_COST_MAX;
     venv_value value, copy;
     int status = node->eval(context, node, &value);
-    if (status != X_OK || !expr_copy_value(c->arena, &value, &copy))
+    if (status != X_OK || !venv_cel_copy_value(c->arena, &value, &copy))
         return node;
-    node->eval = expr_eval_const;
-    node->test = expr_test_boxed;
+    node->eval = venv_cel_eval_const;
+    node->test = venv_cel_test_boxed;
     node->u.value = copy;
     node->count = 0;
     return node;
@@ -164,17 +164,17 @@ static const xnode *fold_constant(compiler *c, xnode *node)
 
 static const xnode *constant(compiler *c, const ast *node, venv_value value)
 {
-    xnode *made = new_node(c, node, expr_eval_const, NULL);
+    xnode *made = new_node(c, node, venv_cel_eval_const, NULL);
     if (!made)
         return NULL;
-    if (!expr_copy_value(c->arena, &value, &made->u.value))
-        c->rc = expr_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
+    if (!venv_cel_copy_value(c->arena, &value, &made->u.value))
+        c->rc = venv_cel_fail_at(c->source, 0, VENV_ENOMEM, "out of memory");
     return c->rc == VENV_OK ? made : NULL;
 }
 
 static const xnode *failing(compiler *c, const ast *node)
 {
-    xnode *made = new_node(c, node, expr_eval_error, NULL);
+    xnode *made = new_node(c, node, venv_cel_eval_error, NULL);
     if (!made || !(made->u.text = venv_arena_dup(c->arena, node->error.data, node->error.size))) {
         (void)allocate(c, SIZE_MAX);
         return NULL;
@@ -288,8 +288,8 @@ static const xnode *reference(compiler *c, const ast *node, const ast *base, uin
 {
     bool has = node->kind == AST_SELECT && node->test_only;
     bool optional = (node->kind == AST_SELECT || node->kind == AST_INDEX) && node->optional;
-    xnode *made = new_node(c, node, optional ? expr_eval_opt_attr : has ? expr_eval_boxed : expr_eval_attr,
-                           has ? expr_test_has_attr : NULL);
+    xnode *made = new_node(c, node, optional ? venv_cel_eval_opt_attr : has ? venv_cel_eval_boxed : venv_cel_eval_attr,
+                           has ? venv_cel_test_has_attr : NULL);
     venv_value *keys = allocate(c, key_count * sizeof *keys);
     const char **path = allocate(c, (key_count + 1) * sizeof *path);
     if (!made || !keys || !path)
@@ -330,7 +330,7 @@ static const xnode *compile_ident(compiler *c, const ast *node)
     if (node->type_name)
         return constant(c, node, node->value);
     if (node->local >= 0 && c->locals[node->local].kind == LOCAL_LAZY) {
-        xnode *made = new_node(c, node, expr_eval_lazy, NULL);
+        xnode *made = new_node(c, node, venv_cel_eval_lazy, NULL);
         if (made) {
             made->u.lazy.local = (uint32_t)node->local;
             made->u.lazy.init = c->locals[node->local].init;
@@ -346,7 +346,7 @@ static const xnode *compile_select(compiler *c, const ast *node)
     const ast *base = base_of(c, node, &key_count);
     if (base)
         return reference(c, node, base, key_count);
-    xnode *made = new_node(c, node, node->test_only ? NULL : expr_eval_select, node->test_only ? expr_test_has : NULL);
+    xnode *made = new_node(c, node, node->test_only ? NULL : venv_cel_eval_select, node->test_only ? venv_cel_test_has : NULL);
     if (!made || !compile_args(c, node, made))
         return NULL;
     made->flag = node->optional;
@@ -360,7 +360,7 @@ static const xnode *compile_index(compiler *c, const ast *node)
     const ast *base = base_of(c, node, &key_count);
     if (base)
         return reference(c, node, base, key_count);
-    xnode *made = new_node(c, node, expr_eval_index, NULL);
+    xnode *made = new_node(c, node, venv_cel_eval_index, NULL);
     if (!made || !compile_args(c, node, made))
         return NULL;
     made->flag = node->optional;
@@ -378,14 +378,14 @@ static const ast_op mirrored[OP_COUNT] = { [OP_EQ] = OP_EQ, [OP_NE] = OP_NE, [OP
 static void choose_comparison(xnode *made)
 {
     static const xtest_fn tests[4][3] = {
-        { expr_test_slot_int, expr_test_slot_double, expr_test_slot_text },
-        { expr_test_local_int, expr_test_local_double, expr_test_local_text },
-        { expr_test_field_int, expr_test_field_double, expr_test_field_text },
-        { expr_test_attr_int, expr_test_attr_double, expr_test_attr_text },
+        { venv_cel_test_slot_int, venv_cel_test_slot_double, venv_cel_test_slot_text },
+        { venv_cel_test_local_int, venv_cel_test_local_double, venv_cel_test_local_text },
+        { venv_cel_test_field_int, venv_cel_test_field_double, venv_cel_test_field_text },
+        { venv_cel_test_attr_int, venv_cel_test_attr_double, venv_cel_test_attr_text },
     };
     bool left = is_const(made->args[0]);
     const xnode *attr = made->args[left], *other = made->args[!left];
-    if (attr->eval != expr_eval_attr || !is_const(other))
+    if (attr->eval != venv_cel_eval_attr || !is_const(other))
         return;
     const venv_value *value = &other->u.value;
     bool equality = made->op == OP_EQ || made->op == OP_NE;
@@ -421,13 +421,13 @@ static const xnode *compile_operator(compiler *c, const ast *node)
     xnode *made;
     switch ((ast_op)node->op) {
     case OP_NOT:
-        made = new_node(c, node, NULL, expr_test_not);
+        made = new_node(c, node, NULL, venv_cel_test_not);
         break;
     case OP_NEG:
-        made = new_node(c, node, expr_eval_negate, NULL);
+        made = new_node(c, node, venv_cel_eval_negate, NULL);
         break;
     case OP_IN:
-        made = new_node(c, node, NULL, expr_test_in);
+        made = new_node(c, node, NULL, venv_cel_test_in);
         break;
     case OP_EQ:
     case OP_NE:
@@ -435,10 +435,10 @@ static const xnode *compile_operator(compiler *c, const ast *node)
     case OP_LE:
     case OP_GT:
     case OP_GE:
-        made = new_node(c, node, NULL, expr_test_compare);
+        made = new_node(c, node, NULL, venv_cel_test_compare);
         break;
     default:
-        made = new_node(c, node, expr_eval_binary, NULL);
+        made = new_node(c, node, venv_cel_eval_binary, NULL);
         break;
     }
     if (!made || !compile_args(c, node, made))
@@ -486,7 +486,7 @@ static bool prepare_constants(compiler *c, const ast *node, xnode *made)
     venv_rc rc = VENV_OK;
     if (name_is(node->name, "matches")) {
         expr_regex *regex = NULL;
-        rc = expr_regex_new(text, &regex, &error);
+        rc = venv_cel_regex_new(text, &regex, &error);
         if (rc == VENV_OK) {
             regex->next = c->expr->regexes;
             c->expr->regexes = regex;
@@ -496,16 +496,16 @@ static bool prepare_constants(compiler *c, const ast *node, xnode *made)
         int32_t offset;
         expr_zone *zone = NULL;
         const venv_expr_options *options = &c->expr->env->options;
-        if (expr_zone_fixed(text, &offset) || !options->zone)
+        if (venv_cel_zone_fixed(text, &offset) || !options->zone)
             return true;
-        rc = expr_zone_new(text, options->zone, options->zone_user, &zone, &error);
+        rc = venv_cel_zone_new(text, options->zone, options->zone_user, &zone, &error);
         if (rc == VENV_OK) {
             made->u.call.zone = zone;
-            rc = expr_keep_zone(c->expr, zone) ? VENV_OK : VENV_ENOMEM;
+            rc = venv_cel_keep_zone(c->expr, zone) ? VENV_OK : VENV_ENOMEM;
         }
     }
     if (rc == VENV_ENOMEM || (rc != VENV_OK && !c->expr->env->options.check_off)) {
-        c->rc = expr_fail_at(c->source, node->args[1]->pos, rc == VENV_ENOMEM ? rc : VENV_EINVAL, "%s",
+        c->rc = venv_cel_fail_at(c->source, node->args[1]->pos, rc == VENV_ENOMEM ? rc : VENV_EINVAL, "%s",
                              rc == VENV_ENOMEM ? "out of memory" : error.text);
         return false;
     }
@@ -548,13 +548,13 @@ static const xnode *compile_call(compiler *c, const ast *node)
     if (arg && node->count == 1 && name_is(node->name, "size") && arg->kind == AST_FOLD && arg->op == FOLD_FILTER) {
         xnode *count = (xnode *)(uintptr_t)compile_fold(c, arg);
         if (count) {
-            count->eval = expr_eval_count;
-            count->test = expr_test_boxed;
+            count->eval = venv_cel_eval_count;
+            count->test = venv_cel_test_boxed;
             count->cost++;
         }
         return count;
     }
-    xnode *made = new_node(c, node, expr_eval_call, NULL);
+    xnode *made = new_node(c, node, venv_cel_eval_call, NULL);
     if (!made || !compile_args(c, node, made))
         return NULL;
     made->u.call.overloads = node->overloads;
@@ -566,6 +566,8 @@ static const xnode *compile_call(compiler *c, const ast *node)
     }
     if (!prepare_constants(c, node, made))
         return NULL;
+    if (made->count == 2 && node->receiver && (name_is(node->name, "or") || name_is(node->name, "orValue")))
+        made->eval = venv_cel_eval_or_value;
     return fold_constant(c, made);
 }
 
@@ -573,11 +575,11 @@ static const xnode *compile_call(compiler *c, const ast *node)
 
 static uint32_t read_of(const xnode *node)
 {
-    if (node->eval == expr_eval_attr)
+    if (node->eval == venv_cel_eval_attr)
         return node->u.attr.read;
-    if (node->eval == expr_eval_call)
+    if (node->eval == venv_cel_eval_call)
         return node->u.call.read;
-    return node->eval == expr_eval_filter ? read_of(node->args[0]) : UINT32_MAX;
+    return node->eval == venv_cel_eval_filter ? read_of(node->args[0]) : UINT32_MAX;
 }
 
 static const xnode *compile_fold(compiler *c, const ast *node)
@@ -586,15 +588,15 @@ static const xnode *compile_fold(compiler *c, const ast *node)
         xeval_fn eval;
         xtest_fn test;
     } how[FOLD_COUNT] = {
-        [FOLD_ALL] = { NULL, expr_test_all },
-        [FOLD_EXISTS] = { NULL, expr_test_exists },
-        [FOLD_EXISTS_ONE] = { NULL, expr_test_exists_one },
-        [FOLD_MAP] = { expr_eval_fold_map, NULL },
-        [FOLD_FILTER] = { expr_eval_filter, NULL },
-        [FOLD_TRANSFORM_LIST] = { expr_eval_fold_map, NULL },
-        [FOLD_TRANSFORM_MAP] = { expr_eval_transform_map, NULL },
-        [FOLD_TRANSFORM_MAP_ENTRY] = { expr_eval_transform_entry, NULL },
-        [FOLD_SORT_BY] = { expr_eval_sort_by, NULL },
+        [FOLD_ALL] = { NULL, venv_cel_test_all },
+        [FOLD_EXISTS] = { NULL, venv_cel_test_exists },
+        [FOLD_EXISTS_ONE] = { NULL, venv_cel_test_exists_one },
+        [FOLD_MAP] = { venv_cel_eval_fold_map, NULL },
+        [FOLD_FILTER] = { venv_cel_eval_filter, NULL },
+        [FOLD_TRANSFORM_LIST] = { venv_cel_eval_fold_map, NULL },
+        [FOLD_TRANSFORM_MAP] = { venv_cel_eval_transform_map, NULL },
+        [FOLD_TRANSFORM_MAP_ENTRY] = { venv_cel_eval_transform_entry, NULL },
+        [FOLD_SORT_BY] = { venv_cel_eval_sort_by, NULL },
     };
     xnode *made = new_node(c, node, how[node->op].eval, how[node->op].test);
     const xnode **args = allocate(c, sizeof *args);
@@ -615,14 +617,14 @@ static const xnode *compile_fold(compiler *c, const ast *node)
     made->u.fold.body = body;
     made->u.fold.round_cost = 1 + body->cost + (filter ? filter->cost : 0);
     if (made->u.fold.var_count == 1 && (node->op == FOLD_FILTER || node->op <= FOLD_EXISTS_ONE))
-        made->u.fold.fast = expr_fast_new(c->arena, body, made->u.fold.local);
+        made->u.fold.fast = venv_cel_fast_new(c->arena, body, made->u.fold.local);
     return made;
 }
 
 /* bind and block: parts that are computed where they are first used. */
 static const xnode *compile_parts(compiler *c, const ast *node)
 {
-    xnode *made = new_node(c, node, expr_eval_bind, expr_test_bind);
+    xnode *made = new_node(c, node, venv_cel_eval_bind, venv_cel_test_bind);
     if (!made)
         return NULL;
     made->u.fold.local = (uint32_t)node->first_local;
@@ -643,7 +645,7 @@ static const xnode *compile_parts(compiler *c, const ast *node)
 
 static const xnode *compile_opt_map(compiler *c, const ast *node)
 {
-    xnode *made = new_node(c, node, expr_eval_opt_map, NULL);
+    xnode *made = new_node(c, node, venv_cel_eval_opt_map, NULL);
     const xnode **args = allocate(c, sizeof *args);
     if (!made || !args || !(args[0] = compile(c, node->args[0])))
         return NULL;
@@ -677,17 +679,17 @@ static const xnode *compile(compiler *c, const ast *node)
     case AST_OP:
         return compile_operator(c, node);
     case AST_AND:
-        return compile_simple(c, node, NULL, expr_test_and);
+        return compile_simple(c, node, NULL, venv_cel_test_and);
     case AST_OR:
-        return compile_simple(c, node, NULL, expr_test_or);
+        return compile_simple(c, node, NULL, venv_cel_test_or);
     case AST_COND:
-        return compile_simple(c, node, expr_eval_cond, expr_test_cond);
+        return compile_simple(c, node, venv_cel_eval_cond, venv_cel_test_cond);
     case AST_LIST:
-        return compile_simple(c, node, expr_eval_list, NULL);
+        return compile_simple(c, node, venv_cel_eval_list, NULL);
     case AST_MAP:
-        return compile_simple(c, node, expr_eval_map, NULL);
+        return compile_simple(c, node, venv_cel_eval_map, NULL);
     case AST_STRUCT:
-        return node->error.size ? failing(c, node) : compile_simple(c, node, expr_eval_struct, NULL);
+        return node->error.size ? failing(c, node) : compile_simple(c, node, venv_cel_eval_struct, NULL);
     case AST_FOLD:
         return compile_fold(c, node);
     case AST_BIND:
@@ -712,7 +714,7 @@ static bool keep_reads(compiler *c)
     return true;
 }
 
-venv_rc expr_compile_tree(venv_expr *expr, const expr_source *source, const ast *root)
+venv_rc venv_cel_compile_tree(venv_expr *expr, const expr_source *source, const ast *root)
 {
     compiler c = { .source = source, .expr = expr, .arena = &expr->arena };
     c.reads_end = &c.reads;
@@ -721,7 +723,7 @@ venv_rc expr_compile_tree(venv_expr *expr, const expr_source *source, const ast 
     if (c.locals)
         expr->root = compile(&c, root);
     if (c.rc == VENV_OK)
-        expr->fast = expr_fast_new(c.arena, expr->root, UINT32_MAX);
+        expr->fast = venv_cel_fast_new(c.arena, expr->root, UINT32_MAX);
     if (c.rc == VENV_OK && keep_reads(&c))
         expr->site_count = c.site_count;
     venv_expr_context_free(c.context);

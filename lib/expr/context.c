@@ -49,9 +49,9 @@ void venv_expr_context_free(venv_expr_context *context)
     release_owned(context);
     free_blocks(context);
     for (size_t i = 0; i < X_ZONES_KEPT; i++)
-        expr_zone_free(context->zones[i]);
+        venv_cel_zone_free(context->zones[i]);
     for (size_t i = 0; i < X_REGEXES_KEPT; i++)
-        expr_regex_free(context->regexes[i]);
+        venv_cel_regex_free(context->regexes[i]);
     venv_buf_fini(&context->scratch);
     free(context->owned);
     free(context->missing);
@@ -78,7 +78,7 @@ static size_t total_size(const xctx *context)
  * Forget what the last evaluation made. Where it needed several blocks they become one, so that an
  * evaluation that is repeated settles on a single block and allocates nothing.
  */
-void expr_context_reset(xctx *context)
+void venv_cel_context_reset(xctx *context)
 {
     if (context->owned_count)
         release_owned(context);
@@ -112,7 +112,7 @@ static bool grow(void **array, uint32_t *capacity, uint32_t wanted, size_t width
 }
 
 /* Room for the variables, cached places and reads of a program. */
-bool expr_context_bind(xctx *context, const venv_expr *expr)
+bool venv_cel_context_bind(xctx *context, const venv_expr *expr)
 {
     uint32_t capacity = context->local_capacity;
     void *locals = context->locals, *lazy = context->lazy, *sites = context->sites, *missing = context->missing;
@@ -139,7 +139,7 @@ bool expr_context_bind(xctx *context, const venv_expr *expr)
     return true;
 }
 
-bool expr_keep_owned(xctx *context, venv_value *value)
+bool venv_cel_keep_owned(xctx *context, venv_value *value)
 {
     if (value->w.form != VENV_FORM_COUNTED)
         return true;
@@ -189,16 +189,16 @@ static bool next_block(xctx *context, size_t size)
     return true;
 }
 
-void *expr_alloc(xctx *context, const xnode *node, size_t size)
+void *venv_cel_alloc(xctx *context, const xnode *node, size_t size)
 {
     size_t rounded = (size + 15u) & ~(size_t)15u;
     if (rounded < size || rounded > context->used_max - context->used) {
-        (void)expr_fail(context, node, VENV_ELIMIT, "the evaluation needs more memory than is allowed");
+        (void)venv_cel_fail(context, node, VENV_ELIMIT, "the evaluation needs more memory than is allowed");
         return NULL;
     }
     if (!context->block || context->block->size - context->block_used < rounded) {
         if (!next_block(context, rounded)) {
-            (void)expr_fail(context, node, VENV_ELIMIT, "the evaluation needs more memory than is allowed or there is");
+            (void)venv_cel_fail(context, node, VENV_ELIMIT, "the evaluation needs more memory than is allowed or there is");
             return NULL;
         }
     }
@@ -208,50 +208,50 @@ void *expr_alloc(xctx *context, const xnode *node, size_t size)
     return memory;
 }
 
-int expr_fail_detail(xctx *context, const xnode *node, venv_rc rc, const char *what, venv_str detail)
+int venv_cel_fail_detail(xctx *context, const xnode *node, venv_rc rc, const char *what, venv_str detail)
 {
     context->error = (xerror){ rc, node ? node->pos : 0, what, detail };
     return rc == VENV_ELIMIT || rc == VENV_ENOMEM ? X_FATAL : X_ERR;
 }
 
-int expr_fail(xctx *context, const xnode *node, venv_rc rc, const char *what)
+int venv_cel_fail(xctx *context, const xnode *node, venv_rc rc, const char *what)
 {
-    return expr_fail_detail(context, node, rc, what, (venv_str){ NULL, 0 });
+    return venv_cel_fail_detail(context, node, rc, what, (venv_str){ NULL, 0 });
 }
 
 /* The value is printed at once: it may not be there later. Errors of this kind are rare in loops. */
-int expr_fail_value(xctx *context, const xnode *node, const char *what, const venv_value *value)
+int venv_cel_fail_value(xctx *context, const xnode *node, const char *what, const venv_value *value)
 {
     char text[64];
     /* A container is not printed: made of shared parts, it can be far larger than it was to make. */
     bool container = value->w.kind == VENV_LIST || value->w.kind == VENV_MAP || value->w.kind == VENV_OPAQUE;
     if (container)
-        return expr_fail_detail(context, node, VENV_EINVAL, what,
-                                (venv_str){ expr_type_of(value), strlen(expr_type_of(value)) });
+        return venv_cel_fail_detail(context, node, VENV_EINVAL, what,
+                                (venv_str){ venv_cel_type_of(value), strlen(venv_cel_type_of(value)) });
     size_t size = venv_value_print(value, text, sizeof text);
     if (size >= sizeof text) {
         size = sizeof text - 1;
         while (size > 0 && ((unsigned char)text[size] & 0xc0u) == 0x80u)
             size--;
     }
-    char *copy = expr_alloc(context, node, size + 1);
+    char *copy = venv_cel_alloc(context, node, size + 1);
     if (!copy)
         return X_FATAL;
     memcpy(copy, text, size);
-    return expr_fail_detail(context, node, VENV_EINVAL, what, (venv_str){ copy, size });
+    return venv_cel_fail_detail(context, node, VENV_EINVAL, what, (venv_str){ copy, size });
 }
 
-int expr_fail_cost(xctx *context, const xnode *node)
+int venv_cel_fail_cost(xctx *context, const xnode *node)
 {
-    return expr_fail(context, node, VENV_ELIMIT, "the evaluation costs more than its limit; see venvctl eval --cost");
+    return venv_cel_fail(context, node, VENV_ELIMIT, "the evaluation costs more than its limit; see venvctl eval --cost");
 }
 
-int expr_fail_overload(xctx *context, const xnode *node, const venv_value *args, uint32_t count)
+int venv_cel_fail_overload(xctx *context, const xnode *node, const venv_value *args, uint32_t count)
 {
     char text[160];
     size_t size = 0;
     for (uint32_t i = 0; i < count && size < 120; i++) {
-        const char *type = expr_type_of(&args[i]);
+        const char *type = venv_cel_type_of(&args[i]);
         size_t length = strlen(type);
         if (i) {
             memcpy(text + size, ", ", 2);
@@ -261,19 +261,19 @@ int expr_fail_overload(xctx *context, const xnode *node, const venv_value *args,
         memcpy(text + size, type, length);
         size += length;
     }
-    char *copy = expr_alloc(context, node, size + 1);
+    char *copy = venv_cel_alloc(context, node, size + 1);
     if (!copy)
         return X_FATAL;
     memcpy(copy, text, size);
-    return expr_fail_detail(context, node, VENV_EINVAL, "no such overload, for ", (venv_str){ copy, size });
+    return venv_cel_fail_detail(context, node, VENV_EINVAL, "no such overload, for ", (venv_str){ copy, size });
 }
 
 /* UINT32_MAX: it is not known which; then all of them could be. */
-void expr_missing_add(xctx *context, uint32_t read)
+void venv_cel_missing_add(xctx *context, uint32_t read)
 {
     if (read == UINT32_MAX) {
         for (uint32_t i = 0; i < context->expr->read_count; i++)
-            expr_missing_add(context, i);
+            venv_cel_missing_add(context, i);
         return;
     }
     for (uint32_t i = 0; i < context->missing_count; i++) {
@@ -295,16 +295,16 @@ venv_rc venv_expr_charge(venv_expr_context *context, uint64_t units)
     return context->cost <= context->cost_max ? VENV_OK : VENV_ELIMIT;
 }
 
-int expr_text(xctx *context, const xnode *node, venv_kind kind, const char *text, size_t size, venv_value *out)
+int venv_cel_text(xctx *context, const xnode *node, venv_kind kind, const char *text, size_t size, venv_value *out)
 {
     if (size <= VENV_VALUE_INLINE_MAX) {
         *out = venv_text_inline(kind, text, size);
         return X_OK;
     }
     if (size > context->string_size_max)
-        return expr_fail(context, node, VENV_ELIMIT, "a string becomes longer than is allowed");
+        return venv_cel_fail(context, node, VENV_ELIMIT, "a string becomes longer than is allowed");
     int status = expr_charge(context, node, size / 8);
-    char *copy = status == X_OK ? expr_alloc(context, node, size) : NULL;
+    char *copy = status == X_OK ? venv_cel_alloc(context, node, size) : NULL;
     if (!copy)
         return X_FATAL;
     memcpy(copy, text, size);
@@ -312,53 +312,53 @@ int expr_text(xctx *context, const xnode *node, venv_kind kind, const char *text
     return X_OK;
 }
 
-int expr_text_scratch(xctx *context, const xnode *node, venv_kind kind, venv_value *out)
+int venv_cel_text_scratch(xctx *context, const xnode *node, venv_kind kind, venv_value *out)
 {
     venv_buf *buf = &context->scratch;
     if (buf->rc == VENV_ENOMEM)
-        return expr_fail(context, node, VENV_ENOMEM, "out of memory");
+        return venv_cel_fail(context, node, VENV_ENOMEM, "out of memory");
     if (buf->rc != VENV_OK)
-        return expr_fail(context, node, VENV_ELIMIT, "a string becomes longer than is allowed");
-    return expr_text(context, node, kind, buf->size ? (const char *)buf->data : "", buf->size, out);
+        return venv_cel_fail(context, node, VENV_ELIMIT, "a string becomes longer than is allowed");
+    return venv_cel_text(context, node, kind, buf->size ? (const char *)buf->data : "", buf->size, out);
 }
 
-struct venv_object *expr_container(xctx *context, const xnode *node, venv_kind kind, size_t count)
+struct venv_object *venv_cel_container(xctx *context, const xnode *node, venv_kind kind, size_t count)
 {
     if (count > UINT32_MAX / 2 || expr_charge(context, node, count) != X_OK) {
-        (void)expr_fail_cost(context, node);
+        (void)venv_cel_fail_cost(context, node);
         return NULL;
     }
     struct venv_object *object =
-        expr_alloc(context, node, kind == VENV_MAP ? venv_map_size(count) : venv_list_size(count));
+        venv_cel_alloc(context, node, kind == VENV_MAP ? venv_map_size(count) : venv_list_size(count));
     if (object)
         venv_object_init(object, kind, count);
     return object;
 }
 
-int expr_finish_list(xctx *context, const xnode *node, struct venv_object *list, venv_value *out)
+int venv_cel_finish_list(xctx *context, const xnode *node, struct venv_object *list, venv_value *out)
 {
     const venv_value *items = venv_object_items(list);
     for (uint32_t i = 0; i < list->count; i++) {
         if (!venv_object_note(list, &items[i]))
-            return expr_fail(context, node, VENV_ELIMIT, "a list becomes too deep");
+            return venv_cel_fail(context, node, VENV_ELIMIT, "a list becomes too deep");
     }
     *out = venv_value_of_object(list, VENV_FORM_BORROWED);
     return X_OK;
 }
 
-int expr_finish_map(xctx *context, const xnode *node, struct venv_object *map, venv_value *out)
+int venv_cel_finish_map(xctx *context, const xnode *node, struct venv_object *map, venv_value *out)
 {
     const venv_value *items = venv_object_items(map);
     for (uint32_t i = 0; i < map->count; i++) {
         if (!venv_kind_is_key(items[2 * i].w.kind))
-            return expr_fail_value(context, node, "only bool, int, uint and string can be a key: ", &items[2 * i]);
+            return venv_cel_fail_value(context, node, "only bool, int, uint and string can be a key: ", &items[2 * i]);
         venv_object_note_key(map, &items[2 * i]);
         if (!venv_object_note(map, &items[2 * i + 1]))
-            return expr_fail(context, node, VENV_ELIMIT, "a map becomes too deep");
+            return venv_cel_fail(context, node, VENV_ELIMIT, "a map becomes too deep");
     }
     size_t place = 0;
     if (venv_map_sort(map, &place) != VENV_OK)
-        return expr_fail_value(context, node, "the key is in the map twice: ", &items[2 * place]);
+        return venv_cel_fail_value(context, node, "the key is in the map twice: ", &items[2 * place]);
     *out = venv_value_of_object(map, VENV_FORM_BORROWED);
     return X_OK;
 }

@@ -35,7 +35,7 @@ static void print_name(const ast *node, venv_buf *buf)
         venv_buf_printf(buf, "call %s%.*s", node->receiver ? "." : "", (int)name.size, name.data);
         break;
     case AST_OP:
-        venv_buf_printf(buf, "operator %s", ast_op_text((ast_op)node->op));
+        venv_buf_printf(buf, "operator %s", venv_cel_ast_op_text((ast_op)node->op));
         break;
     case AST_AND:
         venv_buf_append_text(buf, "operator &&");
@@ -56,7 +56,7 @@ static void print_name(const ast *node, venv_buf *buf)
         venv_buf_printf(buf, "message %.*s", (int)name.size, name.data);
         break;
     case AST_FOLD:
-        venv_buf_printf(buf, "macro %s", ast_fold_text((ast_fold)node->op));
+        venv_buf_printf(buf, "macro %s", venv_cel_ast_fold_text((ast_fold)node->op));
         break;
     case AST_BIND:
         venv_buf_append_text(buf, "macro cel.bind");
@@ -86,7 +86,7 @@ static void print_node(const venv_expr *expr, const ast *node, unsigned depth, v
         venv_buf_append_text(buf, "  ");
     print_name(node, buf);
     venv_buf_append_text(buf, " : ");
-    expr_type_print(node->type, buf);
+    venv_cel_type_print(node->type, buf);
     venv_buf_printf(buf, "  @%u:%u\n", line, column);
     for (uint32_t i = 0; i < node->count; i++)
         print_node(expr, node->args[i], depth + 1, buf);

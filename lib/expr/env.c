@@ -123,7 +123,7 @@ venv_rc venv_expr_env_new(const venv_expr_options *options, venv_expr_env **ret_
         !(env->options.container = venv_arena_dup(&env->arena, options->container, strlen(options->container))))
         rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
     if (rc == VENV_OK)
-        rc = expr_env_add_standard(env, err);
+        rc = venv_cel_env_add_standard(env, err);
     if (rc != VENV_OK) {
         (void)venv_expr_env_unref(env);
         return rc;
@@ -151,11 +151,11 @@ venv_expr_env *venv_expr_env_unref(venv_expr_env *env)
     return NULL;
 }
 
-/* expr_type_parse() with a code, also where nobody wants the error. */
+/* venv_cel_type_parse() with a code, also where nobody wants the error. */
 static venv_rc parse_type(venv_expr_env *env, venv_str *text, bool params, const expr_type **ret_type, venv_error *err)
 {
     venv_error own = { .rc = VENV_OK };
-    const expr_type *type = expr_type_parse(&env->arena, text, params, &own);
+    const expr_type *type = venv_cel_type_parse(&env->arena, text, params, &own);
     if (type) {
         *ret_type = type;
         return VENV_OK;
@@ -216,7 +216,7 @@ uint32_t venv_expr_env_slot_count(const venv_expr_env *env)
     return env->variable_count;
 }
 
-int64_t expr_env_find_variable(const venv_expr_env *env, venv_str name, const expr_type **ret_type)
+int64_t venv_cel_env_find_variable(const venv_expr_env *env, venv_str name, const expr_type **ret_type)
 {
     const expr_variable *variable = names_find(&env->by_variable, name);
     if (!variable)
@@ -228,15 +228,15 @@ int64_t expr_env_find_variable(const venv_expr_env *env, venv_str name, const ex
 int64_t venv_expr_env_slot(const venv_expr_env *env, const char *name)
 {
     const expr_type *type;
-    return expr_env_find_variable(env, (venv_str){ name, strlen(name) }, &type);
+    return venv_cel_env_find_variable(env, (venv_str){ name, strlen(name) }, &type);
 }
 
-const expr_overload *expr_env_find_function(const venv_expr_env *env, venv_str name)
+const expr_overload *venv_cel_env_find_function(const venv_expr_env *env, venv_str name)
 {
     return names_find(&env->by_function, name);
 }
 
-uint32_t expr_mask_of_type(const expr_type *type)
+uint32_t venv_cel_mask_of_type(const expr_type *type)
 {
     switch ((expr_type_kind)type->kind) {
     case T_NULL:
@@ -270,7 +270,7 @@ uint32_t expr_mask_of_type(const expr_type *type)
     case T_OPTIONAL:
         return X_MASK_OPTIONAL;
     case T_WRAPPER:
-        return expr_mask_of_type(type->a) | 1u << VENV_NULL;
+        return venv_cel_mask_of_type(type->a) | 1u << VENV_NULL;
     default:
         return UINT32_MAX;
     }
@@ -403,9 +403,9 @@ static venv_rc parse_signature(venv_expr_env *env, const char *whole, expr_overl
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     for (unsigned i = 0; i < sig.count; i++) {
         overload->args[i] = sig.args[i];
-        overload->masks[i] = expr_mask_of_type(sig.args[i]);
+        overload->masks[i] = venv_cel_mask_of_type(sig.args[i]);
     }
-    overload->result_mask = expr_mask_of_type(overload->result);
+    overload->result_mask = venv_cel_mask_of_type(overload->result);
     return VENV_OK;
 }
 
@@ -421,7 +421,7 @@ static bool overlaps(const expr_overload *a, const expr_overload *b)
     return true;
 }
 
-venv_rc expr_env_add(venv_expr_env *env, const char *signature_text, uint64_t cost, expr_builtin_fn builtin,
+venv_rc venv_cel_env_add(venv_expr_env *env, const char *signature_text, uint64_t cost, expr_builtin_fn builtin,
                      venv_expr_call_fn call, void *user, venv_error *err)
 {
     expr_overload *overload = venv_arena_alloc(&env->arena, sizeof *overload);
@@ -439,7 +439,7 @@ venv_rc expr_env_add(venv_expr_env *env, const char *signature_text, uint64_t co
         (void)venv_error_prefix(err, "function '%.80s'", copy);
         return rc;
     }
-    expr_overload *first = (expr_overload *)(uintptr_t)expr_env_find_function(env, overload->name);
+    expr_overload *first = (expr_overload *)(uintptr_t)venv_cel_env_find_function(env, overload->name);
     if (!first)
         return names_add(&env->by_function, overload) ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
     unsigned count = 1;
@@ -461,15 +461,15 @@ venv_rc venv_expr_env_function(venv_expr_env *env, const char *signature_text, u
 {
     if (env->function_count >= VENV_EXPR_FUNCTIONS_MAX)
         return venv_error_set(err, VENV_ELIMIT, "more than %u functions", VENV_EXPR_FUNCTIONS_MAX);
-    venv_rc rc = expr_env_add(env, signature_text, cost, NULL, call, user, err);
+    venv_rc rc = venv_cel_env_add(env, signature_text, cost, NULL, call, user, err);
     env->function_count += rc == VENV_OK;
     return rc;
 }
 
-bool expr_type_by_name(venv_str name, const char **ret_name)
+bool venv_cel_type_by_name(venv_str name, const char **ret_name)
 {
     for (unsigned kind = T_NULL; kind < T_WRAPPER; kind++) {
-        const char *text = expr_type_name((expr_type_kind)kind);
+        const char *text = venv_cel_type_name((expr_type_kind)kind);
         if (same_text(name, (venv_str){ text, strlen(text) })) {
             *ret_name = text;
             return true;
@@ -478,7 +478,7 @@ bool expr_type_by_name(venv_str name, const char **ret_name)
     return false;
 }
 
-const char *expr_env_nearest(const venv_expr_env *env, venv_arena *arena, venv_str name, const venv_str *locals,
+const char *venv_cel_env_nearest(const venv_expr_env *env, venv_arena *arena, venv_str name, const venv_str *locals,
                              size_t local_count, bool functions)
 {
     const expr_names *names = functions ? &env->by_function : &env->by_variable;

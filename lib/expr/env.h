@@ -62,24 +62,24 @@ struct venv_expr_env {
 };
 
 /* The slot, -1 if there is none. */
-int64_t expr_env_find_variable(const venv_expr_env *env, venv_str name, const expr_type **ret_type);
-const expr_overload *expr_env_find_function(const venv_expr_env *env, venv_str name);
+int64_t venv_cel_env_find_variable(const venv_expr_env *env, venv_str name, const expr_type **ret_type);
+const expr_overload *venv_cel_env_find_function(const venv_expr_env *env, venv_str name);
 
 /* Add one overload; builtin or call. */
-venv_rc expr_env_add(venv_expr_env *env, const char *signature, uint64_t cost, expr_builtin_fn builtin,
+venv_rc venv_cel_env_add(venv_expr_env *env, const char *signature, uint64_t cost, expr_builtin_fn builtin,
                      venv_expr_call_fn call, void *user, venv_error *err);
 
 /* The standard functions. */
-venv_rc expr_env_add_standard(venv_expr_env *env, venv_error *err);
+venv_rc venv_cel_env_add_standard(venv_expr_env *env, venv_error *err);
 
-/* Which kinds a value of a type can have: bits as expr_mask_of() gives them. */
-uint32_t expr_mask_of_type(const expr_type *type);
+/* Which kinds a value of a type can have: bits as venv_cel_mask_of() gives them. */
+uint32_t venv_cel_mask_of_type(const expr_type *type);
 
 /* The known name nearest to a misspelt one, NULL if none is near. `locals` may be NULL. */
-const char *expr_env_nearest(const venv_expr_env *env, venv_arena *arena, venv_str name, const venv_str *locals,
+const char *venv_cel_env_nearest(const venv_expr_env *env, venv_arena *arena, venv_str name, const venv_str *locals,
                              size_t local_count, bool functions);
 
 /* A name that is a type: `int`, `net.IP`. */
-bool expr_type_by_name(venv_str name, const char **ret_name);
+bool venv_cel_type_by_name(venv_str name, const char **ret_name);
 
 #endif

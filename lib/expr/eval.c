@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-int expr_eval_boxed(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_boxed(xctx *context, const xnode *node, venv_value *out)
 {
     int status = node->test(context, node);
     if (status > X_TRUE)
@@ -19,33 +19,33 @@ int expr_eval_boxed(xctx *context, const xnode *node, venv_value *out)
     return X_OK;
 }
 
-int expr_test_boxed(xctx *context, const xnode *node)
+int venv_cel_test_boxed(xctx *context, const xnode *node)
 {
     venv_value value;
     int status = node->eval(context, node, &value);
     if (status != X_OK)
         return status;
     if (value.w.kind != VENV_BOOL)
-        return expr_fail_overload(context, node, &value, 1);
+        return venv_cel_fail_overload(context, node, &value, 1);
     return value.w.as.u != 0;
 }
 
-int expr_eval_const(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_const(xctx *context, const xnode *node, venv_value *out)
 {
     (void)context;
     *out = node->u.value;
     return X_OK;
 }
 
-int expr_eval_error(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_error(xctx *context, const xnode *node, venv_value *out)
 {
     (void)out;
-    return expr_fail(context, node, VENV_EINVAL, node->u.text);
+    return venv_cel_fail(context, node, VENV_EINVAL, node->u.text);
 }
 
 /* ---- variables ---- */
 
-const venv_value *expr_find_slow(const struct venv_object *map, const venv_value *key, uint32_t *site)
+const venv_value *venv_cel_find_slow(const struct venv_object *map, const venv_value *key, uint32_t *site)
 {
     const venv_value *found = venv_map_find_string(map, key);
     if (found)
@@ -55,12 +55,12 @@ const venv_value *expr_find_slow(const struct venv_object *map, const venv_value
 
 static int fail_key(xctx *context, const xnode *node, const venv_value *key)
 {
-    return expr_fail_detail(context, node, VENV_EINVAL, "no such key: ", venv_text_of(key));
+    return venv_cel_fail_detail(context, node, VENV_EINVAL, "no such key: ", venv_text_of(key));
 }
 
 static int unknown(xctx *context, uint32_t read)
 {
-    expr_missing_add(context, read);
+    venv_cel_missing_add(context, read);
     return X_UNK;
 }
 
@@ -75,7 +75,7 @@ static const venv_value *find_variable(xctx *context, const xnode *node, venv_va
     uint64_t slot = (uint64_t)node->u.attr.slot;
     *ret_status = X_OK;
     *ret_depth = 1;
-    if (slot < context->slot_count && !expr_is_absent(&context->slots[slot]))
+    if (slot < context->slot_count && !venv_cel_is_absent(&context->slots[slot]))
         return &context->slots[slot];
     if (input->map && input->map->w.kind == VENV_MAP) {
         const venv_value *found =
@@ -99,7 +99,7 @@ static const venv_value *find_variable(xctx *context, const xnode *node, venv_va
             break;
         }
     }
-    *ret_status = expr_fail_detail(context, node, VENV_EINVAL, "no value is given for variable ",
+    *ret_status = venv_cel_fail_detail(context, node, VENV_EINVAL, "no value is given for variable ",
                                    venv_text_of(&node->u.attr.name));
     return NULL;
 }
@@ -111,22 +111,22 @@ static const venv_value *select_key(xctx *context, const xnode *node, const venv
     *ret_status = X_OK;
     if (value->w.kind == VENV_MAP)
         return venv_map_find_string(value->w.as.object, key);
-    if (expr_is_optional(value)) {
-        const venv_value *inner = expr_optional_value(value);
+    if (venv_cel_is_optional(value)) {
+        const venv_value *inner = venv_cel_optional_value(value);
         if (inner)
             inner = select_key(context, node, inner, key, spare, ret_status);
         if (*ret_status != X_OK)
             return NULL;
         if (!inner)
-            *spare = expr_optional_none();
-        else if (expr_is_marker(inner))
+            *spare = venv_cel_optional_none();
+        else if (venv_cel_is_marker(inner))
             *spare = *inner;
         else
-            *ret_status = expr_optional_of(context, node, inner, spare);
+            *ret_status = venv_cel_optional_of(context, node, inner, spare);
         return spare;
     }
-    const char *type = expr_type_of(value);
-    *ret_status = expr_fail_detail(context, node, VENV_EINVAL, "this has no fields: a value of type ",
+    const char *type = venv_cel_type_of(value);
+    *ret_status = venv_cel_fail_detail(context, node, VENV_EINVAL, "this has no fields: a value of type ",
                                    (venv_str){ type, strlen(type) });
     return NULL;
 }
@@ -154,14 +154,14 @@ static const venv_value *follow(xctx *context, const xnode *node, uint32_t count
         *ret_key = key;
         if (at->w.kind == VENV_MAP)
             at = expr_find_key(at->w.as.object, key, &context->sites[node->site + 1 + i]);
-        else if (expr_is_marker(at))
+        else if (venv_cel_is_marker(at))
             break;
         else
             at = select_key(context, node, at, key, spare, ret_status);
         if (!at)
             return NULL;
     }
-    if (at->w.kind == VENV_OPAQUE && expr_is_marker(at)) {
+    if (at->w.kind == VENV_OPAQUE && venv_cel_is_marker(at)) {
         *ret_status = unknown(context, node->u.attr.read);
         return NULL;
     }
@@ -177,7 +177,7 @@ static const venv_value *attr_ref(xctx *context, const xnode *node, venv_value *
     return at;
 }
 
-int expr_eval_attr(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_attr(xctx *context, const xnode *node, venv_value *out)
 {
     int status;
     const venv_value *at = attr_ref(context, node, out, &status);
@@ -199,17 +199,17 @@ static const venv_value *last_of(xctx *context, const xnode *node, venv_value *s
     return at;
 }
 
-int expr_test_has_attr(xctx *context, const xnode *node)
+int venv_cel_test_has_attr(xctx *context, const xnode *node)
 {
     venv_value spare;
     int status;
     const venv_value *at = last_of(context, node, &spare, &status);
     if (status != X_OK)
         return status;
-    return at != NULL && !(at == &spare && expr_is_optional(at) && !expr_optional_value(at));
+    return at != NULL && !(at == &spare && venv_cel_is_optional(at) && !venv_cel_optional_value(at));
 }
 
-int expr_eval_opt_attr(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_opt_attr(xctx *context, const xnode *node, venv_value *out)
 {
     venv_value spare;
     int status;
@@ -217,14 +217,14 @@ int expr_eval_opt_attr(xctx *context, const xnode *node, venv_value *out)
     if (status != X_OK)
         return status;
     if (!at) {
-        *out = expr_optional_none();
+        *out = venv_cel_optional_none();
         return X_OK;
     }
-    if (at == &spare && expr_is_optional(at)) { /* of an optional: it is one already */
+    if (at == &spare && venv_cel_is_optional(at)) { /* of an optional: it is one already */
         *out = *at;
         return X_OK;
     }
-    return expr_optional_of(context, node, at, out);
+    return venv_cel_optional_of(context, node, at, out);
 }
 
 /* A part that several places share: computed where it is first needed. */
@@ -235,7 +235,7 @@ static int compute_lazy(xctx *context, const xnode *node)
     uint32_t before = context->missing_count;
     uint32_t *saved = NULL;
     if (before) { /* so that what it misses is known apart from what others missed */
-        if (!(saved = expr_alloc(context, node, before * sizeof *saved)))
+        if (!(saved = venv_cel_alloc(context, node, before * sizeof *saved)))
             return X_FATAL;
         memcpy(saved, context->missing, before * sizeof *saved);
         context->missing_count = 0;
@@ -249,7 +249,7 @@ static int compute_lazy(xctx *context, const xnode *node)
     if (status == X_OK)
         context->locals[local] = value;
     if (status == X_UNK && context->missing_count) {
-        if (!(lazy->missing = expr_alloc(context, node, context->missing_count * sizeof *lazy->missing)))
+        if (!(lazy->missing = venv_cel_alloc(context, node, context->missing_count * sizeof *lazy->missing)))
             return X_FATAL;
         memcpy(lazy->missing, context->missing, context->missing_count * sizeof *lazy->missing);
         lazy->missing_count = context->missing_count;
@@ -261,7 +261,7 @@ static int compute_lazy(xctx *context, const xnode *node)
     return status;
 }
 
-int expr_eval_lazy(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_lazy(xctx *context, const xnode *node, venv_value *out)
 {
     const xlazy *lazy = &context->lazy[node->u.lazy.local];
     if (lazy->status < 0 && compute_lazy(context, node) == X_FATAL)
@@ -272,7 +272,7 @@ int expr_eval_lazy(xctx *context, const xnode *node, venv_value *out)
         context->error = lazy->error;
     else if (lazy->status == X_UNK) {
         for (uint32_t i = 0; i < lazy->missing_count; i++)
-            expr_missing_add(context, lazy->missing[i]);
+            venv_cel_missing_add(context, lazy->missing[i]);
     }
     return lazy->status;
 }
@@ -286,14 +286,14 @@ static const venv_value *select_from(xctx *context, const xnode *node, venv_valu
     if (*ret_status != X_OK)
         return NULL;
     const venv_value *at = select_key(context, node, base, &node->u.value, spare, ret_status);
-    if (at && at->w.kind == VENV_OPAQUE && expr_is_marker(at)) {
+    if (at && at->w.kind == VENV_OPAQUE && venv_cel_is_marker(at)) {
         *ret_status = unknown(context, UINT32_MAX);
         return NULL;
     }
     return at;
 }
 
-int expr_eval_select(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_select(xctx *context, const xnode *node, venv_value *out)
 {
     venv_value base, spare;
     int status;
@@ -307,43 +307,43 @@ int expr_eval_select(xctx *context, const xnode *node, venv_value *out)
         return X_OK;
     }
     if (!at) {
-        *out = expr_optional_none();
+        *out = venv_cel_optional_none();
         return X_OK;
     }
-    if (expr_is_optional(&base)) {
+    if (venv_cel_is_optional(&base)) {
         *out = *at;
         return X_OK;
     }
-    return expr_optional_of(context, node, at, out);
+    return venv_cel_optional_of(context, node, at, out);
 }
 
-int expr_test_has(xctx *context, const xnode *node)
+int venv_cel_test_has(xctx *context, const xnode *node)
 {
     venv_value base, spare;
     int status;
     const venv_value *at = select_from(context, node, &base, &spare, &status);
     if (status != X_OK)
         return status;
-    return at && !(expr_is_optional(&base) && !expr_optional_value(at));
+    return at && !(venv_cel_is_optional(&base) && !venv_cel_optional_value(at));
 }
 
 static int index_into(xctx *context, const xnode *node, const venv_value *base, const venv_value *key, bool optional,
                       venv_value *out)
 {
     int status;
-    const venv_value *at = expr_lookup(context, node, base, key, &status);
+    const venv_value *at = venv_cel_lookup(context, node, base, key, &status);
     if (status != X_OK)
         return status;
-    if (at && expr_is_marker(at))
+    if (at && venv_cel_is_marker(at))
         return unknown(context, UINT32_MAX);
     if (optional) {
         if (at)
-            return expr_optional_of(context, node, at, out);
-        *out = expr_optional_none();
+            return venv_cel_optional_of(context, node, at, out);
+        *out = venv_cel_optional_none();
         return X_OK;
     }
     if (!at)
-        return expr_fail_value(context, node,
+        return venv_cel_fail_value(context, node,
                                base->w.kind == VENV_LIST ? "the index is out of bounds: " : "no such key: ", key);
     *out = *at;
     return X_OK;
@@ -365,15 +365,15 @@ static int eval_two(xctx *context, const xnode *node, venv_value *a, venv_value 
     return first;
 }
 
-int expr_eval_index(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_index(xctx *context, const xnode *node, venv_value *out)
 {
     venv_value base, key;
     int status = eval_two(context, node, &base, &key);
     if (status != X_OK)
         return status;
-    if (!expr_is_optional(&base))
+    if (!venv_cel_is_optional(&base))
         return index_into(context, node, &base, &key, node->flag, out);
-    const venv_value *inner = expr_optional_value(&base);
+    const venv_value *inner = venv_cel_optional_value(&base);
     if (!inner) {
         *out = base;
         return X_OK;
@@ -383,14 +383,14 @@ int expr_eval_index(xctx *context, const xnode *node, venv_value *out)
 
 /* ---- operators ---- */
 
-int expr_eval_binary(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_binary(xctx *context, const xnode *node, venv_value *out)
 {
     venv_value a, b;
     int status = eval_two(context, node, &a, &b);
-    return status == X_OK ? expr_binary(context, node, (ast_op)node->op, &a, &b, out) : status;
+    return status == X_OK ? venv_cel_binary(context, node, (ast_op)node->op, &a, &b, out) : status;
 }
 
-int expr_eval_negate(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_negate(xctx *context, const xnode *node, venv_value *out)
 {
     venv_value a;
     int status = node->args[0]->eval(context, node->args[0], &a);
@@ -402,44 +402,44 @@ int expr_eval_negate(xctx *context, const xnode *node, venv_value *out)
     }
     if (a.w.kind == VENV_DURATION) {
         venv_value zero = venv_time_make(VENV_DURATION, 0, 0);
-        return expr_binary(context, node, OP_SUB, &zero, &a, out);
+        return venv_cel_binary(context, node, OP_SUB, &zero, &a, out);
     }
     if (a.w.kind != VENV_INT)
-        return expr_fail_overload(context, node, &a, 1);
+        return venv_cel_fail_overload(context, node, &a, 1);
     if (a.w.as.i == INT64_MIN)
-        return expr_fail(context, node, VENV_EINVAL, "the result does not fit 64 bits");
+        return venv_cel_fail(context, node, VENV_EINVAL, "the result does not fit 64 bits");
     *out = venv_value_int(-a.w.as.i);
     return X_OK;
 }
 
-int expr_test_not(xctx *context, const xnode *node)
+int venv_cel_test_not(xctx *context, const xnode *node)
 {
     int status = node->args[0]->test(context, node->args[0]);
     return status <= X_TRUE ? !status : status;
 }
 
-int expr_test_in(xctx *context, const xnode *node)
+int venv_cel_test_in(xctx *context, const xnode *node)
 {
     venv_value item, container;
     int status = eval_two(context, node, &item, &container);
-    return status == X_OK ? expr_in(context, node, &item, &container) : status;
+    return status == X_OK ? venv_cel_in(context, node, &item, &container) : status;
 }
 
 static int compare_values(xctx *context, const xnode *node, const venv_value *a, const venv_value *b)
 {
     if (node->op == OP_EQ || node->op == OP_NE) {
-        int status = expr_equal(context, node, a, b);
+        int status = venv_cel_equal(context, node, a, b);
         return status <= X_TRUE ? status == (node->op == OP_EQ) : status;
     }
     int order;
-    if (!expr_compare(a, b, &order)) {
+    if (!venv_cel_compare(a, b, &order)) {
         venv_value args[2] = { *a, *b };
-        return expr_fail_overload(context, node, args, 2);
+        return venv_cel_fail_overload(context, node, args, 2);
     }
     return (node->mask >> (order == 2 ? 3 : order + 1)) & 1;
 }
 
-int expr_test_compare(xctx *context, const xnode *node)
+int venv_cel_test_compare(xctx *context, const xnode *node)
 {
     venv_value a, b;
     int status = eval_two(context, node, &a, &b);
@@ -499,47 +499,47 @@ static inline int compare_text(xctx *context, const xnode *node, const venv_valu
     return (node->mask >> (same ? 1 : 0)) & 1;
 }
 
-int expr_test_slot_int(xctx *context, const xnode *node)
+int venv_cel_test_slot_int(xctx *context, const xnode *node)
 {
     return compare_int(context, node, slot_ref(context, node));
 }
 
-int expr_test_slot_double(xctx *context, const xnode *node)
+int venv_cel_test_slot_double(xctx *context, const xnode *node)
 {
     return compare_double(context, node, slot_ref(context, node));
 }
 
-int expr_test_slot_text(xctx *context, const xnode *node)
+int venv_cel_test_slot_text(xctx *context, const xnode *node)
 {
     return compare_text(context, node, slot_ref(context, node));
 }
 
-int expr_test_local_int(xctx *context, const xnode *node)
+int venv_cel_test_local_int(xctx *context, const xnode *node)
 {
     return compare_int(context, node, local_ref(context, node));
 }
 
-int expr_test_local_double(xctx *context, const xnode *node)
+int venv_cel_test_local_double(xctx *context, const xnode *node)
 {
     return compare_double(context, node, local_ref(context, node));
 }
 
-int expr_test_local_text(xctx *context, const xnode *node)
+int venv_cel_test_local_text(xctx *context, const xnode *node)
 {
     return compare_text(context, node, local_ref(context, node));
 }
 
-int expr_test_field_int(xctx *context, const xnode *node)
+int venv_cel_test_field_int(xctx *context, const xnode *node)
 {
     return compare_int(context, node, field_ref(context, node));
 }
 
-int expr_test_field_double(xctx *context, const xnode *node)
+int venv_cel_test_field_double(xctx *context, const xnode *node)
 {
     return compare_double(context, node, field_ref(context, node));
 }
 
-int expr_test_field_text(xctx *context, const xnode *node)
+int venv_cel_test_field_text(xctx *context, const xnode *node)
 {
     return compare_text(context, node, field_ref(context, node));
 }
@@ -550,7 +550,7 @@ static const venv_value *attr_or_null(xctx *context, const xnode *node, venv_val
     return attr_ref(context, attr, spare, ret_status);
 }
 
-int expr_test_attr_int(xctx *context, const xnode *node)
+int venv_cel_test_attr_int(xctx *context, const xnode *node)
 {
     venv_value spare;
     int status;
@@ -562,7 +562,7 @@ int expr_test_attr_int(xctx *context, const xnode *node)
     return compare_values(context, node, value, &node->u.cmp.value);
 }
 
-int expr_test_attr_double(xctx *context, const xnode *node)
+int venv_cel_test_attr_double(xctx *context, const xnode *node)
 {
     venv_value spare;
     int status;
@@ -574,7 +574,7 @@ int expr_test_attr_double(xctx *context, const xnode *node)
     return compare_values(context, node, value, &node->u.cmp.value);
 }
 
-int expr_test_attr_text(xctx *context, const xnode *node)
+int venv_cel_test_attr_text(xctx *context, const xnode *node)
 {
     venv_value spare;
     int status;
@@ -603,7 +603,7 @@ static int logic_slow(xctx *context, const xnode *node, uint32_t i, int status, 
     }
 }
 
-int expr_test_and(xctx *context, const xnode *node)
+int venv_cel_test_and(xctx *context, const xnode *node)
 {
     uint32_t mark = context->missing_count;
     for (uint32_t i = 0; i < node->count; i++) {
@@ -616,7 +616,7 @@ int expr_test_and(xctx *context, const xnode *node)
     return 1;
 }
 
-int expr_test_or(xctx *context, const xnode *node)
+int venv_cel_test_or(xctx *context, const xnode *node)
 {
     uint32_t mark = context->missing_count;
     for (uint32_t i = 0; i < node->count; i++) {
@@ -629,7 +629,7 @@ int expr_test_or(xctx *context, const xnode *node)
     return 0;
 }
 
-int expr_eval_cond(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_cond(xctx *context, const xnode *node, venv_value *out)
 {
     int status = node->args[0]->test(context, node->args[0]);
     if (status > X_TRUE)
@@ -638,7 +638,7 @@ int expr_eval_cond(xctx *context, const xnode *node, venv_value *out)
     return chosen->eval(context, chosen, out);
 }
 
-int expr_test_cond(xctx *context, const xnode *node)
+int venv_cel_test_cond(xctx *context, const xnode *node)
 {
     int status = node->args[0]->test(context, node->args[0]);
     if (status > X_TRUE)
@@ -667,18 +667,18 @@ static int eval_all(xctx *context, const xnode *node, venv_value *values)
 /* What `?value` stands for: keep it, leave it out, or an error. */
 static int open_optional(xctx *context, const xnode *node, venv_value *value, bool *ret_keep)
 {
-    if (!expr_is_optional(value))
-        return expr_fail_value(context, node, "'?' needs an optional value and found ", value);
-    const venv_value *inner = expr_optional_value(value);
+    if (!venv_cel_is_optional(value))
+        return venv_cel_fail_value(context, node, "'?' needs an optional value and found ", value);
+    const venv_value *inner = venv_cel_optional_value(value);
     *ret_keep = inner != NULL;
     if (inner)
         *value = *inner;
     return X_OK;
 }
 
-int expr_eval_list(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_list(xctx *context, const xnode *node, venv_value *out)
 {
-    struct venv_object *list = expr_container(context, node, VENV_LIST, node->count);
+    struct venv_object *list = venv_cel_container(context, node, VENV_LIST, node->count);
     if (!list)
         return X_FATAL;
     venv_value *items = venv_object_items(list);
@@ -696,13 +696,13 @@ int expr_eval_list(xctx *context, const xnode *node, venv_value *out)
         }
         list->count = kept;
     }
-    return expr_finish_list(context, node, list, out);
+    return venv_cel_finish_list(context, node, list, out);
 }
 
-int expr_eval_map(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_map(xctx *context, const xnode *node, venv_value *out)
 {
     uint32_t count = node->count / 2, kept = 0;
-    struct venv_object *map = expr_container(context, node, VENV_MAP, count);
+    struct venv_object *map = venv_cel_container(context, node, VENV_MAP, count);
     if (!map)
         return X_FATAL;
     venv_value *items = venv_object_items(map);
@@ -721,7 +721,7 @@ int expr_eval_map(xctx *context, const xnode *node, venv_value *out)
         }
     }
     map->count = kept;
-    return expr_finish_map(context, node, map, out);
+    return venv_cel_finish_map(context, node, map, out);
 }
 
 /* ---- the well-known messages ---- */
@@ -796,17 +796,17 @@ static int eval_time_message(xctx *context, const xnode *node, venv_value *out)
             return status;
         bool is_seconds = field_is(node->args[i], "seconds");
         if (value.w.kind != VENV_INT || (!is_seconds && !field_is(node->args[i], "nanos")))
-            return expr_fail(context, node->args[i], VENV_EINVAL, "expected the fields seconds and nanos, both int");
+            return venv_cel_fail(context, node->args[i], VENV_EINVAL, "expected the fields seconds and nanos, both int");
         *(is_seconds ? &seconds : &nanos) = value.w.as.i;
     }
     if (nanos <= -VENV_NS_PER_S || nanos >= VENV_NS_PER_S)
-        return expr_fail(context, node, VENV_EINVAL, "nanos is out of range");
+        return venv_cel_fail(context, node, VENV_EINVAL, "nanos is out of range");
     venv_rc rc = node->op == MSG_TIMESTAMP ? nanos < 0 ? VENV_ERANGE : venv_value_timestamp(seconds, (uint32_t)nanos, out, NULL)
                                            : venv_value_duration(seconds, (int32_t)nanos, out, NULL);
-    return rc == VENV_OK ? X_OK : expr_fail(context, node, VENV_EINVAL, "the time is out of range");
+    return rc == VENV_OK ? X_OK : venv_cel_fail(context, node, VENV_EINVAL, "the time is out of range");
 }
 
-int expr_eval_struct(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_struct(xctx *context, const xnode *node, venv_value *out)
 {
     static const char *const value_fields[] = { "null_value", "number_value", "string_value", "bool_value",
                                                 "struct_value", "list_value" };
@@ -819,14 +819,14 @@ int expr_eval_struct(xctx *context, const xnode *node, venv_value *out)
         for (size_t f = 0; node->op == MSG_VALUE && f < sizeof value_fields / sizeof *value_fields; f++)
             known |= field_is(key, value_fields[f]);
         if (!known)
-            return expr_fail_detail(context, key, VENV_EINVAL, "the message has no such field: ", venv_text_of(&key->u.value));
+            return venv_cel_fail_detail(context, key, VENV_EINVAL, "the message has no such field: ", venv_text_of(&key->u.value));
         int status = node->args[i + 1]->eval(context, node->args[i + 1], out);
         if (status != X_OK)
             return status;
         if (node->op == MSG_VALUE && field_is(key, "null_value"))
             *out = venv_value_null();
         if (!accept_field(node->op, out))
-            return expr_fail_value(context, key, "the field does not take ", out);
+            return venv_cel_fail_value(context, key, "the field does not take ", out);
     }
     return X_OK;
 }
@@ -840,7 +840,7 @@ static bool fits(const expr_overload *overload, const venv_value *args, uint32_t
     for (uint32_t i = 0; i < count; i++) {
         uint32_t formal = i < overload->arg_count ? i : overload->arg_count - 1u;
         uint32_t mask = overload->masks[formal];
-        if (mask != UINT32_MAX && !(mask & expr_mask_of(&args[i])))
+        if (mask != UINT32_MAX && !(mask & venv_cel_mask_of(&args[i])))
             return false;
     }
     return true;
@@ -850,12 +850,12 @@ static bool fits(const expr_overload *overload, const venv_value *args, uint32_t
 static int keep_answer(xctx *context, const xnode *node, const expr_overload *overload, venv_value *answer,
                        venv_value *out)
 {
-    if (!expr_keep_owned(context, answer))
-        return expr_fail(context, node, VENV_ENOMEM, "out of memory");
-    if (expr_is_marker(answer))
+    if (!venv_cel_keep_owned(context, answer))
+        return venv_cel_fail(context, node, VENV_ENOMEM, "out of memory");
+    if (venv_cel_is_marker(answer))
         return unknown(context, node->u.call.read);
-    if (overload->result_mask != UINT32_MAX && !(overload->result_mask & expr_mask_of(answer)))
-        return expr_fail_detail(context, node, VENV_EINVAL, "a function did not keep to its signature: ",
+    if (overload->result_mask != UINT32_MAX && !(overload->result_mask & venv_cel_mask_of(answer)))
+        return venv_cel_fail_detail(context, node, VENV_EINVAL, "a function did not keep to its signature: ",
                                 (venv_str){ overload->signature, strlen(overload->signature) });
     *out = *answer;
     return X_OK;
@@ -874,32 +874,31 @@ static int call_added(xctx *context, const xnode *node, const expr_overload *ove
     if (context->cost > context->cost_max) {
         if (rc == VENV_OK)
             venv_value_unref(&answer);
-        return expr_fail_cost(context, node);
+        return venv_cel_fail_cost(context, node);
     }
     if (rc == VENV_OK)
         return keep_answer(context, node, overload, &answer, out);
     if (rc == VENV_EUNKNOWN)
         return unknown(context, node->u.call.read);
     size_t size = strlen(error.text);
-    char *text = expr_alloc(context, node, size + 1);
+    char *text = venv_cel_alloc(context, node, size + 1);
     if (!text)
         return X_FATAL;
     memcpy(text, error.text, size + 1);
     const char *what = size ? text : "the function failed";
-    return expr_fail(context, node, rc, what);
+    return venv_cel_fail(context, node, rc, what);
 }
 
 #define ARGS_ON_STACK 4u
 
-int expr_eval_call(xctx *context, const xnode *node, venv_value *out)
+static const venv_str *name_of_call(const xnode *node)
 {
-    venv_value small[ARGS_ON_STACK];
-    venv_value *args = small;
-    if (node->count > ARGS_ON_STACK && !(args = expr_alloc(context, node, node->count * sizeof *args)))
-        return X_FATAL;
-    int status = eval_all(context, node, args);
-    if (status != X_OK)
-        return status;
+    return &node->u.call.overloads->name;
+}
+
+/* The first overload that can take the arguments. */
+static int call_overload(xctx *context, const xnode *node, const venv_value *args, venv_value *out)
+{
     uint64_t candidates = node->u.call.candidates;
     for (const expr_overload *at = node->u.call.overloads; candidates; at = at->next, candidates >>= 1) {
         if (!(candidates & 1) || !fits(at, args, node->count))
@@ -908,10 +907,35 @@ int expr_eval_call(xctx *context, const xnode *node, venv_value *out)
             return at->builtin(context, node, args, node->count, out);
         return call_added(context, node, at, args, node->count, out);
     }
-    return expr_fail_overload(context, node, args, node->count);
+    return venv_cel_fail_overload(context, node, args, node->count);
+}
+
+int venv_cel_eval_call(xctx *context, const xnode *node, venv_value *out)
+{
+    venv_value small[ARGS_ON_STACK];
+    venv_value *args = small;
+    if (node->count > ARGS_ON_STACK && !(args = venv_cel_alloc(context, node, node->count * sizeof *args)))
+        return X_FATAL;
+    int status = eval_all(context, node, args);
+    return status == X_OK ? call_overload(context, node, args, out) : status;
 }
 
 /* ---- shared parts and optionals ---- */
+
+int venv_cel_eval_or_value(xctx *context, const xnode *node, venv_value *out)
+{
+    venv_value args[2];
+    int status = node->args[0]->eval(context, node->args[0], &args[0]);
+    if (status != X_OK)
+        return status;
+    if (venv_cel_is_optional(&args[0]) && venv_cel_optional_value(&args[0])) {
+        bool value = name_of_call(node)->size == strlen("orValue");
+        *out = value ? *venv_cel_optional_value(&args[0]) : args[0];
+        return X_OK;
+    }
+    status = node->args[1]->eval(context, node->args[1], &args[1]);
+    return status == X_OK ? call_overload(context, node, args, out) : status;
+}
 
 /* u.fold.local is the first of u.fold.round_cost shared parts. */
 static void reset_parts(xctx *context, const xnode *node)
@@ -920,27 +944,27 @@ static void reset_parts(xctx *context, const xnode *node)
         context->lazy[node->u.fold.local + i].status = -1;
 }
 
-int expr_eval_bind(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_bind(xctx *context, const xnode *node, venv_value *out)
 {
     reset_parts(context, node);
     return node->u.fold.body->eval(context, node->u.fold.body, out);
 }
 
-int expr_test_bind(xctx *context, const xnode *node)
+int venv_cel_test_bind(xctx *context, const xnode *node)
 {
     reset_parts(context, node);
     return node->u.fold.body->test(context, node->u.fold.body);
 }
 
-int expr_eval_opt_map(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_opt_map(xctx *context, const xnode *node, venv_value *out)
 {
     venv_value optional, body;
     int status = node->args[0]->eval(context, node->args[0], &optional);
     if (status != X_OK)
         return status;
-    if (!expr_is_optional(&optional))
-        return expr_fail_value(context, node, "this needs an optional value and found ", &optional);
-    const venv_value *inner = expr_optional_value(&optional);
+    if (!venv_cel_is_optional(&optional))
+        return venv_cel_fail_value(context, node, "this needs an optional value and found ", &optional);
+    const venv_value *inner = venv_cel_optional_value(&optional);
     if (!inner) {
         *out = optional;
         return X_OK;
@@ -950,9 +974,9 @@ int expr_eval_opt_map(xctx *context, const xnode *node, venv_value *out)
     if (status != X_OK)
         return status;
     if (!node->flag)
-        return expr_optional_of(context, node, &body, out);
-    if (!expr_is_optional(&body))
-        return expr_fail_value(context, node, "optFlatMap needs an optional result and found ", &body);
+        return venv_cel_optional_of(context, node, &body, out);
+    if (!venv_cel_is_optional(&body))
+        return venv_cel_fail_value(context, node, "optFlatMap needs an optional result and found ", &body);
     *out = body;
     return X_OK;
 }

@@ -8,7 +8,7 @@
 
 static bool is_bool_leaf(const xnode *node)
 {
-    return node->eval == expr_eval_attr && node->test == expr_test_boxed;
+    return node->eval == venv_cel_eval_attr && node->test == venv_cel_test_boxed;
 }
 
 static bool find_leaf(const xnode *node, fast_place *ret_place, fast_kind *ret_kind)
@@ -18,11 +18,11 @@ static bool find_leaf(const xnode *node, fast_place *ret_place, fast_kind *ret_k
         fast_place place;
         fast_kind kind;
     } leaves[] = {
-        { expr_test_slot_int, FAST_SLOT, FAST_INT },       { expr_test_slot_double, FAST_SLOT, FAST_DOUBLE },
-        { expr_test_slot_text, FAST_SLOT, FAST_TEXT },     { expr_test_local_int, FAST_LOCAL, FAST_INT },
-        { expr_test_local_double, FAST_LOCAL, FAST_DOUBLE }, { expr_test_local_text, FAST_LOCAL, FAST_TEXT },
-        { expr_test_field_int, FAST_FIELD, FAST_INT },     { expr_test_field_double, FAST_FIELD, FAST_DOUBLE },
-        { expr_test_field_text, FAST_FIELD, FAST_TEXT },
+        { venv_cel_test_slot_int, FAST_SLOT, FAST_INT },       { venv_cel_test_slot_double, FAST_SLOT, FAST_DOUBLE },
+        { venv_cel_test_slot_text, FAST_SLOT, FAST_TEXT },     { venv_cel_test_local_int, FAST_LOCAL, FAST_INT },
+        { venv_cel_test_local_double, FAST_LOCAL, FAST_DOUBLE }, { venv_cel_test_local_text, FAST_LOCAL, FAST_TEXT },
+        { venv_cel_test_field_int, FAST_FIELD, FAST_INT },     { venv_cel_test_field_double, FAST_FIELD, FAST_DOUBLE },
+        { venv_cel_test_field_text, FAST_FIELD, FAST_TEXT },
     };
     for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
         if (leaves[i].test == node->test) {
@@ -47,7 +47,7 @@ static uint32_t count_leaves(const xnode *node)
     uint32_t count = 0;
     if (find_leaf(node, &place, &kind))
         return 1;
-    if (node->test != expr_test_and && node->test != expr_test_or && node->test != expr_test_not)
+    if (node->test != venv_cel_test_and && node->test != venv_cel_test_or && node->test != venv_cel_test_not)
         return FAST_TESTS_MAX + 1;
     for (uint32_t i = 0; i < node->count && count <= FAST_TESTS_MAX; i++)
         count += count_leaves(node->args[i]);
@@ -76,11 +76,11 @@ static void emit_leaf(fast_test *test, const xnode *node, uint32_t item)
 static void emit(fast_program *program, const xnode *node, uint32_t start, const fast_test *no, const fast_test *yes,
                  uint32_t item)
 {
-    if (node->test == expr_test_not) {
+    if (node->test == venv_cel_test_not) {
         emit(program, node->args[0], start, yes, no, item);
         return;
     }
-    if (node->test != expr_test_and && node->test != expr_test_or) {
+    if (node->test != venv_cel_test_and && node->test != venv_cel_test_or) {
         fast_test *test = &program->tests[start];
         emit_leaf(test, node, item);
         test->no = no;
@@ -91,7 +91,7 @@ static void emit(fast_program *program, const xnode *node, uint32_t start, const
         uint32_t behind = start + count_leaves(node->args[i]);
         const fast_test *next = &program->tests[behind];
         bool last = i + 1 == node->count;
-        if (node->test == expr_test_and)
+        if (node->test == venv_cel_test_and)
             emit(program, node->args[i], start, no, last ? yes : next, item);
         else
             emit(program, node->args[i], start, last ? no : next, yes, item);
@@ -99,7 +99,7 @@ static void emit(fast_program *program, const xnode *node, uint32_t start, const
     }
 }
 
-const fast_program *expr_fast_new(venv_arena *arena, const xnode *node, uint32_t item)
+const fast_program *venv_cel_fast_new(venv_arena *arena, const xnode *node, uint32_t item)
 {
     uint32_t count = count_leaves(node);
     if (count > FAST_TESTS_MAX)
@@ -221,12 +221,12 @@ static inline int run(const xctx *context, const fast_program *program, const ve
     }
 }
 
-int expr_fast_run(const xctx *context, const fast_program *program)
+int venv_cel_fast_run(const xctx *context, const fast_program *program)
 {
     return run(context, program, NULL);
 }
 
-int expr_fast_item(const xctx *context, const fast_program *program, const venv_value *item)
+int venv_cel_fast_item(const xctx *context, const fast_program *program, const venv_value *item)
 {
     return run(context, program, item);
 }
@@ -252,7 +252,7 @@ static inline const venv_value *field_at(const venv_value *item, const venv_valu
         if (__builtin_expect(((entry[0] ^ key[0]) | (entry[1] ^ key[1])) == 0, 1))
             return at + 1;
     }
-    return expr_find_slow(map, name, place);
+    return venv_cel_find_slow(map, name, place);
 }
 
 #define BITS_OF_FIELD(name, wanted, expression)                                                                      \
@@ -346,7 +346,7 @@ static bool count_chain(const xctx *context, const fast_program *program, bool d
     return true;
 }
 
-bool expr_fast_count(const xctx *context, const fast_program *program, const venv_value *items, uint32_t count,
+bool venv_cel_fast_count(const xctx *context, const fast_program *program, const venv_value *items, uint32_t count,
                      uint64_t *ret_count)
 {
     bool decisive;

@@ -52,18 +52,18 @@ typedef struct fast_program {
  * NULL if the condition is made of something else, or there is no memory: it is not needed.
  * `item` is the local that the fold around sets in each round, UINT32_MAX if there is none.
  */
-const fast_program *expr_fast_new(venv_arena *arena, const xnode *node, uint32_t item);
+const fast_program *venv_cel_fast_new(venv_arena *arena, const xnode *node, uint32_t item);
 
 #define FAST_GAVE_UP (-1)
 
 /* 0, 1, or FAST_GAVE_UP. */
-int expr_fast_run(const xctx *context, const fast_program *program);
+int venv_cel_fast_run(const xctx *context, const fast_program *program);
 
 /* In how many of the items it holds; false: gave up. Items are values of a list. */
-bool expr_fast_count(const xctx *context, const fast_program *program, const venv_value *items, uint32_t count,
+bool venv_cel_fast_count(const xctx *context, const fast_program *program, const venv_value *items, uint32_t count,
                      uint64_t *ret_count);
 
 /* Of a single item. */
-int expr_fast_item(const xctx *context, const fast_program *program, const venv_value *item);
+int venv_cel_fast_item(const xctx *context, const fast_program *program, const venv_value *item);
 
 #endif

@@ -21,13 +21,13 @@ EXPR_FUNCTION(same)
 EXPR_FUNCTION(type_of)
 {
     EXPR_UNUSED();
-    *out = venv_value_type(expr_type_of(&args[0]));
+    *out = venv_value_type(venv_cel_type_of(&args[0]));
     return X_OK;
 }
 
 static int fail(xctx *context, const xnode *node, const char *what, const venv_value *value)
 {
-    return expr_fail_value(context, node, what, value);
+    return venv_cel_fail_value(context, node, what, value);
 }
 
 static bool text_is(venv_str text, const char *wanted)
@@ -158,12 +158,12 @@ EXPR_FUNCTION(double_of)
     return X_OK;
 }
 
-bool expr_append_scalar(venv_buf *buf, const venv_value *value)
+bool venv_cel_append_scalar(venv_buf *buf, const venv_value *value)
 {
     char text[VENV_RFC3339_TEXT_SIZE + VENV_DOUBLE_TEXT_SIZE];
-    const expr_address *address = expr_address_of(value);
+    const expr_address *address = venv_cel_address_of(value);
     if (address) {
-        venv_buf_append(buf, text, expr_address_print(address, expr_mask_of(value) == X_MASK_CIDR, text, sizeof text));
+        venv_buf_append(buf, text, venv_cel_address_print(address, venv_cel_mask_of(value) == X_MASK_CIDR, text, sizeof text));
         return true;
     }
     switch (value->w.kind) {
@@ -191,7 +191,7 @@ bool expr_append_scalar(venv_buf *buf, const venv_value *value)
         venv_buf_append_text(buf, venv_rfc3339_format(value->w.as.i, value->w.extra, text));
         return true;
     case VENV_DURATION:
-        expr_append_duration(buf, value);
+        venv_cel_append_duration(buf, value);
         return true;
     case VENV_STRING:
     case VENV_BYTES:
@@ -215,9 +215,9 @@ EXPR_FUNCTION(string_of)
         return X_OK;
     }
     venv_buf_clear(&context->scratch);
-    if (!expr_append_scalar(&context->scratch, &args[0]))
-        return expr_fail(context, node, VENV_EINVAL, "the bytes are not valid UTF-8");
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    if (!venv_cel_append_scalar(&context->scratch, &args[0]))
+        return venv_cel_fail(context, node, VENV_EINVAL, "the bytes are not valid UTF-8");
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
 EXPR_FUNCTION(bytes_of_text)
@@ -232,7 +232,7 @@ EXPR_FUNCTION(bytes_of_text)
     return X_OK;
 }
 
-const expr_row expr_convert_rows[] = {
+const expr_row venv_cel_convert_rows[] = {
     { "bool(bool) -> bool", same },
     { "bool(string) -> bool", bool_of_text },
     { "bytes(bytes) -> bytes", same },

@@ -25,7 +25,7 @@ EXPR_FUNCTION(encode)
                          rest > 2 ? alphabet[group & 63] : '=' };
         venv_buf_append(buf, text, sizeof text);
     }
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
 static int digit_of(char c)
@@ -50,14 +50,14 @@ EXPR_FUNCTION(decode)
         padding++;
     }
     if (size % 4 == 1 || (padding && (size + padding) % 4))
-        return expr_fail(context, node, VENV_EINVAL, "this is no base64");
+        return venv_cel_fail(context, node, VENV_EINVAL, "this is no base64");
     venv_buf_clear(buf);
     uint32_t group = 0;
     unsigned bits = 0;
     for (size_t i = 0; i < size; i++) {
         int digit = digit_of(text.data[i]);
         if (digit < 0)
-            return expr_fail(context, node, VENV_EINVAL, "this is no base64");
+            return venv_cel_fail(context, node, VENV_EINVAL, "this is no base64");
         group = group << 6 | (uint32_t)digit;
         bits += 6;
         if (bits >= 8) {
@@ -65,10 +65,10 @@ EXPR_FUNCTION(decode)
             venv_buf_append_byte(buf, (uint8_t)(group >> bits));
         }
     }
-    return expr_text_scratch(context, node, VENV_BYTES, out);
+    return venv_cel_text_scratch(context, node, VENV_BYTES, out);
 }
 
-const expr_row expr_encode_rows[] = {
+const expr_row venv_cel_encode_rows[] = {
     { "base64.encode(bytes) -> string", encode },
     { "base64.decode(string) -> bytes", decode },
     { NULL, NULL },

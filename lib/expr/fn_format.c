@@ -43,16 +43,16 @@ static int by_text(const void *a, const void *b)
 static bool append_map(xctx *context, const xnode *node, venv_buf *buf, const struct venv_object *map)
 {
     const venv_value *entries = venv_object_items(map);
-    venv_value *texts = expr_alloc(context, node, map->count * 2 * sizeof *texts);
-    venv_value **order = expr_alloc(context, node, map->count * sizeof *order);
+    venv_value *texts = venv_cel_alloc(context, node, map->count * 2 * sizeof *texts);
+    venv_value **order = venv_cel_alloc(context, node, map->count * sizeof *order);
     if (!texts || !order || expr_charge(context, node, map->count * 4u) != X_OK)
         return false;
     for (uint32_t i = 0; i < map->count; i++) {
         venv_buf key;
         venv_buf_init(&key, context->string_size_max);
-        (void)expr_append_scalar(&key, &entries[2 * i]);
-        int status = key.rc == VENV_OK ? expr_text(context, node, VENV_STRING, (const char *)key.data, key.size, &texts[2 * i])
-                                       : expr_fail(context, node, VENV_ENOMEM, "out of memory");
+        (void)venv_cel_append_scalar(&key, &entries[2 * i]);
+        int status = key.rc == VENV_OK ? venv_cel_text(context, node, VENV_STRING, (const char *)key.data, key.size, &texts[2 * i])
+                                       : venv_cel_fail(context, node, VENV_ENOMEM, "out of memory");
         venv_buf_fini(&key);
         if (status != X_OK)
             return false;
@@ -83,21 +83,21 @@ static bool append_value(xctx *context, const xnode *node, venv_buf *buf, const 
         return append_list(context, node, buf, value->w.as.object);
     if (value->w.kind == VENV_MAP)
         return append_map(context, node, buf, value->w.as.object);
-    if (expr_append_scalar(buf, value))
+    if (venv_cel_append_scalar(buf, value))
         return true;
     if (value->w.kind == VENV_BYTES) {
         venv_str bytes = venv_text_of(value);
         venv_text_escape(buf, bytes.data, bytes.size, bytes.size * 8 + 8);
         return true;
     }
-    (void)expr_fail_value(context, node, "%s cannot show ", value);
+    (void)venv_cel_fail_value(context, node, "%s cannot show ", value);
     return false;
 }
 
 static int refuse(xctx *context, const xnode *node, const char *what, const venv_value *value)
 {
-    const char *type = expr_type_of(value);
-    return expr_fail_detail(context, node, VENV_EINVAL, what, (venv_str){ type, strlen(type) });
+    const char *type = venv_cel_type_of(value);
+    return venv_cel_fail_detail(context, node, VENV_EINVAL, what, (venv_str){ type, strlen(type) });
 }
 
 /* A number in base 2, 8 or 16 with its sign. */
@@ -228,17 +228,17 @@ EXPR_FUNCTION(format)
                 precision = precision * 10 + (unsigned)(text.data[i] - '0');
         }
         if (i >= text.size || precision > PRECISION_MAX || !strchr("sdfebox" "X", text.data[i]))
-            return expr_fail(context, node, VENV_EINVAL, "no such formatting clause; expected %s %d %f %e %b %o %x %X or %%, with a precision of at most 100");
+            return venv_cel_fail(context, node, VENV_EINVAL, "no such formatting clause; expected %s %d %f %e %b %o %x %X or %%, with a precision of at most 100");
         if (used >= list->count)
-            return expr_fail(context, node, VENV_EINVAL, "the format has more clauses than there are values");
+            return venv_cel_fail(context, node, VENV_EINVAL, "the format has more clauses than there are values");
         int status = format_clause(context, node, text.data[i], precision, &venv_object_items(list)[used++]);
         if (status != X_OK)
             return status;
     }
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
-const expr_row expr_format_rows[] = {
+const expr_row venv_cel_format_rows[] = {
     { "string.format(list(dyn)) -> string", format },
     { NULL, NULL },
 };

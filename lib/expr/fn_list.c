@@ -36,14 +36,14 @@ EXPR_FUNCTION(flatten)
     int64_t depth = count == 2 ? args[1].w.as.i : 1;
     uint64_t total = 0;
     if (depth < 0)
-        return expr_fail_value(context, node, "flatten() needs a depth that is not negative and found ", &args[1]);
+        return venv_cel_fail_value(context, node, "flatten() needs a depth that is not negative and found ", &args[1]);
     if (!flatten_into(context, node, list_of(&args[0]), depth, NULL, &total))
         return X_FATAL;
-    struct venv_object *list = expr_container(context, node, VENV_LIST, total);
+    struct venv_object *list = venv_cel_container(context, node, VENV_LIST, total);
     total = 0;
     if (!list || !flatten_into(context, node, list_of(&args[0]), depth, venv_object_items(list), &total))
         return X_FATAL;
-    return expr_finish_list(context, node, list, out);
+    return venv_cel_finish_list(context, node, list, out);
 }
 
 EXPR_FUNCTION(slice)
@@ -52,48 +52,48 @@ EXPR_FUNCTION(slice)
     const struct venv_object *list = list_of(&args[0]);
     int64_t from = args[1].w.as.i, to = args[2].w.as.i;
     if (from < 0 || to < from || to > (int64_t)list->count)
-        return expr_fail_value(context, node, "the range of slice() is out of bounds; its end is ", &args[2]);
-    struct venv_object *made = expr_container(context, node, VENV_LIST, (size_t)(to - from));
+        return venv_cel_fail_value(context, node, "the range of slice() is out of bounds; its end is ", &args[2]);
+    struct venv_object *made = venv_cel_container(context, node, VENV_LIST, (size_t)(to - from));
     if (!made)
         return X_FATAL;
     memcpy(venv_object_items(made), venv_object_items(list) + from, made->count * sizeof(venv_value));
-    return expr_finish_list(context, node, made, out);
+    return venv_cel_finish_list(context, node, made, out);
 }
 
 EXPR_FUNCTION(sort)
 {
     (void)count;
     const struct venv_object *list = list_of(&args[0]);
-    struct venv_object *made = expr_container(context, node, VENV_LIST, list->count);
-    venv_value *spare = made ? expr_alloc(context, node, list->count * sizeof *spare) : NULL;
+    struct venv_object *made = venv_cel_container(context, node, VENV_LIST, list->count);
+    venv_value *spare = made ? venv_cel_alloc(context, node, list->count * sizeof *spare) : NULL;
     if (!spare)
         return X_FATAL;
     unsigned levels = list->count ? 32u - (unsigned)__builtin_clz(list->count) : 1u;
     if (expr_charge(context, node, (uint64_t)list->count * levels) != X_OK)
         return X_FATAL;
     memcpy(venv_object_items(made), venv_object_items(list), list->count * sizeof(venv_value));
-    if (!expr_sort(venv_object_items(made), spare, list->count, 1))
-        return expr_fail(context, node, VENV_EINVAL, "the items of the list cannot be compared with each other");
-    return expr_finish_list(context, node, made, out);
+    if (!venv_cel_sort(venv_object_items(made), spare, list->count, 1))
+        return venv_cel_fail(context, node, VENV_EINVAL, "the items of the list cannot be compared with each other");
+    return venv_cel_finish_list(context, node, made, out);
 }
 
 EXPR_FUNCTION(reverse)
 {
     (void)count;
     const struct venv_object *list = list_of(&args[0]);
-    struct venv_object *made = expr_container(context, node, VENV_LIST, list->count);
+    struct venv_object *made = venv_cel_container(context, node, VENV_LIST, list->count);
     if (!made)
         return X_FATAL;
     for (uint32_t i = 0; i < list->count; i++)
         venv_object_items(made)[i] = venv_object_items(list)[list->count - 1 - i];
-    return expr_finish_list(context, node, made, out);
+    return venv_cel_finish_list(context, node, made, out);
 }
 
 /* Is an item among the first `count`? A test's answer. */
 static int among(xctx *context, const xnode *node, const venv_value *item, const venv_value *items, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        int status = expr_equal(context, node, item, &items[i]);
+        int status = venv_cel_equal(context, node, item, &items[i]);
         if (status != 0)
             return status;
     }
@@ -104,7 +104,7 @@ EXPR_FUNCTION(distinct)
 {
     (void)count;
     const struct venv_object *list = list_of(&args[0]);
-    struct venv_object *made = expr_container(context, node, VENV_LIST, list->count);
+    struct venv_object *made = venv_cel_container(context, node, VENV_LIST, list->count);
     if (!made)
         return X_FATAL;
     made->count = 0;
@@ -116,7 +116,7 @@ EXPR_FUNCTION(distinct)
         if (status == 0)
             venv_object_items(made)[made->count++] = *item;
     }
-    return expr_finish_list(context, node, made, out);
+    return venv_cel_finish_list(context, node, made, out);
 }
 
 EXPR_FUNCTION(range)
@@ -124,13 +124,13 @@ EXPR_FUNCTION(range)
     (void)count;
     int64_t size = args[0].w.as.i;
     if (size < 0)
-        return expr_fail_value(context, node, "lists.range() needs a size that is not negative and found ", &args[0]);
-    struct venv_object *made = expr_container(context, node, VENV_LIST, (size_t)size);
+        return venv_cel_fail_value(context, node, "lists.range() needs a size that is not negative and found ", &args[0]);
+    struct venv_object *made = venv_cel_container(context, node, VENV_LIST, (size_t)size);
     if (!made)
         return X_FATAL;
     for (uint32_t i = 0; i < made->count; i++)
         venv_object_items(made)[i] = venv_value_int(i);
-    return expr_finish_list(context, node, made, out);
+    return venv_cel_finish_list(context, node, made, out);
 }
 
 /* Are all items of b in a? */
@@ -177,7 +177,7 @@ EXPR_FUNCTION(sets_intersects)
     return answer(status, out);
 }
 
-const expr_row expr_list_rows[] = {
+const expr_row venv_cel_list_rows[] = {
     { "list(dyn).flatten() -> list(dyn)", flatten },
     { "list(dyn).flatten(int) -> list(dyn)", flatten },
     { "list(T).slice(int, int) -> list(T)", slice },

@@ -16,14 +16,14 @@ static int extreme(xctx *context, const xnode *node, const venv_value *items, ui
                    venv_value *out)
 {
     if (!count)
-        return expr_fail(context, node, VENV_EINVAL, "an empty list has no least or greatest number");
+        return venv_cel_fail(context, node, VENV_EINVAL, "an empty list has no least or greatest number");
     const venv_value *best = NULL;
     for (uint32_t i = 0; i < count; i++) {
         int order = wanted;
         if (!is_number(&items[i]))
-            return expr_fail_overload(context, node, &items[i], 1);
+            return venv_cel_fail_overload(context, node, &items[i], 1);
         if (best)
-            (void)expr_compare(&items[i], best, &order);
+            (void)venv_cel_compare(&items[i], best, &order);
         if (!best || order == wanted)
             best = &items[i];
     }
@@ -106,7 +106,7 @@ EXPR_FUNCTION(abs_of)
         out->w.as.d = fabs(out->w.as.d);
     } else if (out->w.kind == VENV_INT && out->w.as.i < 0) {
         if (out->w.as.i == INT64_MIN)
-            return expr_fail(context, node, VENV_EINVAL, "the result does not fit 64 bits");
+            return venv_cel_fail(context, node, VENV_EINVAL, "the result does not fit 64 bits");
         out->w.as.i = -out->w.as.i;
     }
     return X_OK;
@@ -187,7 +187,7 @@ static int shift(xctx *context, const xnode *node, const venv_value *args, bool 
 {
     int64_t offset = args[1].w.as.i;
     if (offset < 0)
-        return expr_fail_value(context, node, "negative offset of a shift: ", &args[1]);
+        return venv_cel_fail_value(context, node, "negative offset of a shift: ", &args[1]);
     *out = args[0];
     if (offset >= 64)
         out->w.as.u = 0;
@@ -219,7 +219,7 @@ EXPR_FUNCTION(shift_right)
     { name "(list(int)) -> int", call }, { name "(list(uint)) -> uint", call },                                      \
     { name "(list(double)) -> double", call }, { name "(dyn...) -> dyn", call }
 
-const expr_row expr_math_rows[] = {
+const expr_row venv_cel_math_rows[] = {
     EXTREME("math.greatest", greatest),
     EXTREME("math.least", least),
     EXTREME("max", greatest),

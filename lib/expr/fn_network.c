@@ -161,7 +161,7 @@ static size_t print_v6(const uint8_t bytes[16], char *buffer, size_t size)
     return used;
 }
 
-size_t expr_address_print(const expr_address *address, bool network, char *buffer, size_t size)
+size_t venv_cel_address_print(const expr_address *address, bool network, char *buffer, size_t size)
 {
     const uint8_t *b = address->bytes;
     size_t used = address->family == 4 ? (size_t)snprintf(buffer, size, "%u.%u.%u.%u", b[12], b[13], b[14], b[15])
@@ -178,8 +178,8 @@ EXPR_FUNCTION(ip_of_text)
     (void)count;
     expr_address address;
     if (!parse_address(venv_text_of(&args[0]), &address))
-        return expr_fail_value(context, node, "this is no address (a zone is not allowed): ", &args[0]);
-    return expr_address_make(context, node, false, &address, out);
+        return venv_cel_fail_value(context, node, "this is no address (a zone is not allowed): ", &args[0]);
+    return venv_cel_address_make(context, node, false, &address, out);
 }
 
 EXPR_FUNCTION(cidr_of_text)
@@ -187,8 +187,8 @@ EXPR_FUNCTION(cidr_of_text)
     (void)count;
     expr_address network;
     if (!parse_network(venv_text_of(&args[0]), &network))
-        return expr_fail_value(context, node, "this is no network, as 10.1.0.0/16: ", &args[0]);
-    return expr_address_make(context, node, true, &network, out);
+        return venv_cel_fail_value(context, node, "this is no network, as 10.1.0.0/16: ", &args[0]);
+    return venv_cel_address_make(context, node, true, &network, out);
 }
 
 EXPR_FUNCTION(same)
@@ -221,8 +221,8 @@ EXPR_FUNCTION(is_canonical)
     char text[TEXT_MAX];
     venv_str given = venv_text_of(&args[0]);
     if (!parse_address(given, &address))
-        return expr_fail_value(context, node, "this is no address: ", &args[0]);
-    size_t size = expr_address_print(&address, false, text, sizeof text);
+        return venv_cel_fail_value(context, node, "this is no address: ", &args[0]);
+    size_t size = venv_cel_address_print(&address, false, text, sizeof text);
     *out = venv_value_bool(size == given.size && !memcmp(text, given.data, size));
     return X_OK;
 }
@@ -283,7 +283,7 @@ static bool is_global_unicast(const expr_address *a)
     EXPR_FUNCTION(ask_##name)                                                                                        \
     {                                                                                                                \
         EXPR_UNUSED();                                                                                               \
-        *out = venv_value_bool(is_##name(expr_address_of(&args[0])));                                                \
+        *out = venv_value_bool(is_##name(venv_cel_address_of(&args[0])));                                                \
         return X_OK;                                                                                                 \
     }
 
@@ -296,23 +296,23 @@ QUESTION(link_local_unicast)
 EXPR_FUNCTION(family)
 {
     EXPR_UNUSED();
-    *out = venv_value_int(expr_address_of(&args[0])->family);
+    *out = venv_value_int(venv_cel_address_of(&args[0])->family);
     return X_OK;
 }
 
 EXPR_FUNCTION(prefix_length)
 {
     EXPR_UNUSED();
-    *out = venv_value_int(expr_address_of(&args[0])->prefix);
+    *out = venv_value_int(venv_cel_address_of(&args[0])->prefix);
     return X_OK;
 }
 
 EXPR_FUNCTION(ip_of_cidr)
 {
     (void)count;
-    expr_address address = *expr_address_of(&args[0]);
+    expr_address address = *venv_cel_address_of(&args[0]);
     address.prefix = address.family == 4 ? 32 : 128;
-    return expr_address_make(context, node, false, &address, out);
+    return venv_cel_address_make(context, node, false, &address, out);
 }
 
 /* Bits of the prefix, counted over all 16 bytes. */
@@ -334,9 +334,9 @@ static void mask_host(expr_address *network)
 EXPR_FUNCTION(masked)
 {
     (void)count;
-    expr_address network = *expr_address_of(&args[0]);
+    expr_address network = *venv_cel_address_of(&args[0]);
     mask_host(&network);
-    return expr_address_make(context, node, true, &network, out);
+    return venv_cel_address_make(context, node, true, &network, out);
 }
 
 static bool contains(const expr_address *network, const expr_address *inner)
@@ -356,11 +356,11 @@ static int contains_value(xctx *context, const xnode *node, const venv_value *ar
     if (args[1].w.kind == VENV_STRING) {
         venv_str text = venv_text_of(&args[1]);
         if (!(network ? parse_network(text, &inner) : parse_address(text, &inner)))
-            return expr_fail_value(context, node, network ? "this is no network: " : "this is no address: ", &args[1]);
+            return venv_cel_fail_value(context, node, network ? "this is no network: " : "this is no address: ", &args[1]);
     } else {
-        inner = *expr_address_of(&args[1]);
+        inner = *venv_cel_address_of(&args[1]);
     }
-    *out = venv_value_bool(contains(expr_address_of(&args[0]), &inner));
+    *out = venv_value_bool(contains(venv_cel_address_of(&args[0]), &inner));
     return X_OK;
 }
 
@@ -376,7 +376,7 @@ EXPR_FUNCTION(contains_cidr)
     return contains_value(context, node, args, true, out);
 }
 
-const expr_row expr_network_rows[] = {
+const expr_row venv_cel_network_rows[] = {
     { "ip(string) -> ip", ip_of_text },
     { "ip(ip) -> ip", same },
     { "ip(cidr) -> ip", ip_of_cidr },

@@ -1,45 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions of optional values. `or` and `orValue` evaluate both sides first: nothing in the language
- * can tell, but for errors, which the left side then does not hide.
+ * Functions of optional values. `or` and `orValue` evaluate their right side only where it is needed:
+ * see venv_cel_eval_or_value().
  */
 #include "expr/standard.h"
 
 EXPR_FUNCTION(none)
 {
     EXPR_UNUSED();
-    *out = expr_optional_none();
+    *out = venv_cel_optional_none();
     return X_OK;
 }
 
 EXPR_FUNCTION(of)
 {
     (void)count;
-    return expr_optional_of(context, node, &args[0], out);
+    return venv_cel_optional_of(context, node, &args[0], out);
 }
 
 EXPR_FUNCTION(of_non_zero)
 {
     (void)count;
-    if (!expr_is_zero(&args[0]))
-        return expr_optional_of(context, node, &args[0], out);
-    *out = expr_optional_none();
+    if (!venv_cel_is_zero(&args[0]))
+        return venv_cel_optional_of(context, node, &args[0], out);
+    *out = venv_cel_optional_none();
     return X_OK;
 }
 
 EXPR_FUNCTION(has_value)
 {
     EXPR_UNUSED();
-    *out = venv_value_bool(expr_optional_value(&args[0]) != NULL);
+    *out = venv_value_bool(venv_cel_optional_value(&args[0]) != NULL);
     return X_OK;
 }
 
 EXPR_FUNCTION(value)
 {
     EXPR_UNUSED();
-    const venv_value *inner = expr_optional_value(&args[0]);
+    const venv_value *inner = venv_cel_optional_value(&args[0]);
     if (!inner)
-        return expr_fail(context, node, VENV_EINVAL, "the optional has no value; ask hasValue() or use orValue()");
+        return venv_cel_fail(context, node, VENV_EINVAL, "the optional has no value; ask hasValue() or use orValue()");
     *out = *inner;
     return X_OK;
 }
@@ -47,14 +47,14 @@ EXPR_FUNCTION(value)
 EXPR_FUNCTION(or_optional)
 {
     EXPR_UNUSED();
-    *out = args[expr_optional_value(&args[0]) ? 0 : 1];
+    *out = args[venv_cel_optional_value(&args[0]) ? 0 : 1];
     return X_OK;
 }
 
 EXPR_FUNCTION(or_value)
 {
     EXPR_UNUSED();
-    const venv_value *inner = expr_optional_value(&args[0]);
+    const venv_value *inner = venv_cel_optional_value(&args[0]);
     *out = inner ? *inner : args[1];
     return X_OK;
 }
@@ -64,27 +64,27 @@ EXPR_FUNCTION(unwrap)
 {
     (void)count;
     const struct venv_object *list = args[0].w.as.object;
-    struct venv_object *made = expr_container(context, node, VENV_LIST, list->count);
+    struct venv_object *made = venv_cel_container(context, node, VENV_LIST, list->count);
     if (!made)
         return X_FATAL;
     made->count = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         const venv_value *item = &venv_object_items(list)[i];
-        if (!expr_is_optional(item))
-            return expr_fail_value(context, node, "unwrap needs a list of optionals and found ", item);
-        const venv_value *inner = expr_optional_value(item);
+        if (!venv_cel_is_optional(item))
+            return venv_cel_fail_value(context, node, "unwrap needs a list of optionals and found ", item);
+        const venv_value *inner = venv_cel_optional_value(item);
         if (inner)
             venv_object_items(made)[made->count++] = *inner;
     }
-    return expr_finish_list(context, node, made, out);
+    return venv_cel_finish_list(context, node, made, out);
 }
 
 static int item_at(xctx *context, const xnode *node, const venv_value *value, bool last, venv_value *out)
 {
     const struct venv_object *list = value->w.as.object;
     if (list->count)
-        return expr_optional_of(context, node, &venv_object_items(list)[last ? list->count - 1 : 0], out);
-    *out = expr_optional_none();
+        return venv_cel_optional_of(context, node, &venv_object_items(list)[last ? list->count - 1 : 0], out);
+    *out = venv_cel_optional_none();
     return X_OK;
 }
 
@@ -100,7 +100,7 @@ EXPR_FUNCTION(last)
     return item_at(context, node, &args[0], true, out);
 }
 
-const expr_row expr_optional_rows[] = {
+const expr_row venv_cel_optional_rows[] = {
     { "optional.none() -> optional_type(T)", none },
     { "optional.of(T) -> optional_type(T)", of },
     { "optional.ofNonZeroValue(T) -> optional_type(T)", of_non_zero },

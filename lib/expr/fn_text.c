@@ -131,19 +131,19 @@ static const expr_regex *computed_regex(xctx *context, const xnode *node, const 
     }
     expr_regex *regex = NULL;
     venv_error error = { .rc = VENV_OK };
-    venv_rc rc = expr_regex_new(text, &regex, &error);
+    venv_rc rc = venv_cel_regex_new(text, &regex, &error);
     if (rc != VENV_OK) {
         size_t size = strlen(error.text);
-        char *copy = expr_alloc(context, node, size + 1);
+        char *copy = venv_cel_alloc(context, node, size + 1);
         *ret_status = X_FATAL;
         if (copy) {
             memcpy(copy, error.text, size + 1);
-            *ret_status = expr_fail(context, node, rc == VENV_ENOMEM ? rc : VENV_EINVAL, copy);
+            *ret_status = venv_cel_fail(context, node, rc == VENV_ENOMEM ? rc : VENV_EINVAL, copy);
         }
         return NULL;
     }
     uint32_t place = context->regex_next++ % X_REGEXES_KEPT;
-    expr_regex_free(context->regexes[place]);
+    venv_cel_regex_free(context->regexes[place]);
     context->regexes[place] = regex;
     return regex;
 }
@@ -157,19 +157,19 @@ EXPR_FUNCTION(matches)
     const expr_regex *regex = node->u.call.regex;
     if (!regex && !(regex = computed_regex(context, node, &args[1], &status)))
         return status;
-    void *memory = expr_alloc(context, node, expr_regex_memory(regex));
+    void *memory = venv_cel_alloc(context, node, venv_cel_regex_memory(regex));
     if (!memory)
         return X_FATAL;
     uint64_t left = context->cost_max - context->cost;
     uint64_t budget = left > UINT64_MAX / STEPS_PER_UNIT ? UINT64_MAX : left * STEPS_PER_UNIT;
     uint64_t steps = budget;
     bool found = false;
-    venv_rc rc = expr_regex_search(regex, venv_text_of(&args[0]), memory, &steps, &found);
+    venv_rc rc = venv_cel_regex_search(regex, venv_text_of(&args[0]), memory, &steps, &found);
     context->cost += (budget - steps + STEPS_PER_UNIT - 1) / STEPS_PER_UNIT;
     if (rc != VENV_OK)
-        return rc == VENV_ENOMEM ? expr_fail(context, node, rc, "out of memory") : expr_fail_cost(context, node);
+        return rc == VENV_ENOMEM ? venv_cel_fail(context, node, rc, "out of memory") : venv_cel_fail_cost(context, node);
     /* What a match worked with is not kept: the last piece of memory goes back. */
-    size_t size = (expr_regex_memory(regex) + 15u) & ~(size_t)15u;
+    size_t size = (venv_cel_regex_memory(regex) + 15u) & ~(size_t)15u;
     context->block_used -= size;
     context->used -= size;
     *out = venv_value_bool(found);
@@ -180,7 +180,7 @@ EXPR_FUNCTION(matches)
 
 static int bad_place(xctx *context, const xnode *node, const venv_value *place)
 {
-    return expr_fail_value(context, node, "the index is out of range: ", place);
+    return venv_cel_fail_value(context, node, "the index is out of range: ", place);
 }
 
 EXPR_FUNCTION(char_at)
@@ -255,7 +255,7 @@ EXPR_FUNCTION(substring)
         if (to == SIZE_MAX)
             return bad_place(context, node, &args[2]);
         if (args[2].w.as.i < args[1].w.as.i)
-            return expr_fail(context, node, VENV_EINVAL, "the end of the substring is before its start");
+            return venv_cel_fail(context, node, VENV_EINVAL, "the end of the substring is before its start");
     }
     return give_part(context, node, &args[0], from, to, out);
 }
@@ -302,7 +302,7 @@ static int map_ascii(xctx *context, const xnode *node, const venv_value *value, 
     }
     if (expr_charge(context, node, text.size / 8) != X_OK)
         return X_FATAL;
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
 EXPR_FUNCTION(lower_ascii)
@@ -331,7 +331,7 @@ EXPR_FUNCTION(reverse)
         venv_buf_append(buf, text.data + at, end - at);
         end = at;
     }
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
 /* replace(old, new): all, or the first `limit`. An empty `old` is before each code point and at the end. */
@@ -364,7 +364,7 @@ EXPR_FUNCTION(replace)
         limit -= limit > 0;
     }
     venv_buf_append(buf, text.data + at, text.size - at);
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
 static size_t point_end(venv_str text, size_t at)
@@ -389,7 +389,7 @@ EXPR_FUNCTION(split)
             parts++;
     if (parts > limit)
         parts = (size_t)limit;
-    struct venv_object *list = expr_container(context, node, VENV_LIST, parts);
+    struct venv_object *list = venv_cel_container(context, node, VENV_LIST, parts);
     if (!list)
         return X_FATAL;
     size_t at = 0;
@@ -404,7 +404,7 @@ EXPR_FUNCTION(split)
         venv_object_items(list)[i] = part_of(&args[0], at, end);
         at = next;
     }
-    return expr_finish_list(context, node, list, out);
+    return venv_cel_finish_list(context, node, list, out);
 }
 
 EXPR_FUNCTION(join)
@@ -418,13 +418,13 @@ EXPR_FUNCTION(join)
     for (uint32_t i = 0; i < list->count && buf->rc == VENV_OK; i++) {
         const venv_value *item = &venv_object_items(list)[i];
         if (item->w.kind != VENV_STRING)
-            return expr_fail_value(context, node, "join() needs a list of strings and found ", item);
+            return venv_cel_fail_value(context, node, "join() needs a list of strings and found ", item);
         venv_str text = venv_text_of(item);
         if (i)
             venv_buf_append(buf, by.data, by.size);
         venv_buf_append(buf, text.data, text.size);
     }
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
 EXPR_FUNCTION(quote)
@@ -445,10 +445,10 @@ EXPR_FUNCTION(quote)
         venv_buf_append_byte(buf, (uint8_t)(escape ? escape : text.data[i]));
     }
     venv_buf_append_text(buf, "\"");
-    return expr_text_scratch(context, node, VENV_STRING, out);
+    return venv_cel_text_scratch(context, node, VENV_STRING, out);
 }
 
-const expr_row expr_text_rows[] = {
+const expr_row venv_cel_text_rows[] = {
     { "size(string) -> int", size_of },
     { "size(bytes) -> int", size_of },
     { "size(list(T)) -> int", size_of },

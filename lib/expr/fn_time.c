@@ -26,7 +26,7 @@ EXPR_FUNCTION(timestamp_of_text)
     int64_t seconds;
     uint32_t nanos;
     if (!venv_rfc3339_parse(venv_text_of(&args[0]), &seconds, &nanos))
-        return expr_fail_value(context, node, "this is no time as RFC 3339 writes it, as 2026-11-22T18:30:00Z, in the years 1 to 9999: ",
+        return venv_cel_fail_value(context, node, "this is no time as RFC 3339 writes it, as 2026-11-22T18:30:00Z, in the years 1 to 9999: ",
                                &args[0]);
     *out = venv_time_make(VENV_TIMESTAMP, seconds, nanos);
     return X_OK;
@@ -37,7 +37,7 @@ EXPR_FUNCTION(timestamp_of_int)
     EXPR_UNUSED();
     int64_t seconds = args[0].w.as.i;
     if (seconds < VENV_TIMESTAMP_SECONDS_MIN || seconds > VENV_TIMESTAMP_SECONDS_MAX)
-        return expr_fail_value(context, node, "the timestamp is out of range (year 1 to 9999): ", &args[0]);
+        return venv_cel_fail_value(context, node, "the timestamp is out of range (year 1 to 9999): ", &args[0]);
     *out = venv_time_make(VENV_TIMESTAMP, seconds, 0);
     return X_OK;
 }
@@ -91,7 +91,7 @@ static bool take_part(venv_str *text, wide *total)
     return unit && *total <= limit;
 }
 
-bool expr_parse_duration(venv_str text, venv_value *ret_value)
+bool venv_cel_parse_duration(venv_str text, venv_value *ret_value)
 {
     wide total = 0;
     bool negative = text.size && *text.data == '-';
@@ -117,7 +117,7 @@ bool expr_parse_duration(venv_str text, venv_value *ret_value)
     return true;
 }
 
-void expr_append_duration(venv_buf *buf, const venv_value *value)
+void venv_cel_append_duration(venv_buf *buf, const venv_value *value)
 {
     int64_t seconds = value->w.as.i;
     uint32_t nanos = value->w.extra;
@@ -141,8 +141,8 @@ void expr_append_duration(venv_buf *buf, const venv_value *value)
 EXPR_FUNCTION(duration_of_text)
 {
     EXPR_UNUSED();
-    if (!expr_parse_duration(venv_text_of(&args[0]), out))
-        return expr_fail_value(context, node, "this is no duration, as 90s, 1h30m or 1.5ms, within 10,000 years: ", &args[0]);
+    if (!venv_cel_parse_duration(venv_text_of(&args[0]), out))
+        return venv_cel_fail_value(context, node, "this is no duration, as 90s, 1h30m or 1.5ms, within 10,000 years: ", &args[0]);
     return X_OK;
 }
 
@@ -158,19 +158,19 @@ static const struct expr_zone *computed_zone(xctx *context, const xnode *node, c
         return NULL;
     }
     for (uint32_t i = 0; i < X_ZONES_KEPT; i++) {
-        if (context->zones[i] && expr_zone_is(context->zones[i], text))
+        if (context->zones[i] && venv_cel_zone_is(context->zones[i], text))
             return context->zones[i];
     }
     expr_zone *zone = NULL;
     venv_error error = { .rc = VENV_OK };
-    venv_rc rc = expr_zone_new(text, options->zone, options->zone_user, &zone, &error);
+    venv_rc rc = venv_cel_zone_new(text, options->zone, options->zone_user, &zone, &error);
     if (rc != VENV_OK) {
-        *ret_status = rc == VENV_ENOMEM ? expr_fail(context, node, rc, "out of memory")
-                                        : expr_fail_value(context, node, "no time zone is known as ", name);
+        *ret_status = rc == VENV_ENOMEM ? venv_cel_fail(context, node, rc, "out of memory")
+                                        : venv_cel_fail_value(context, node, "no time zone is known as ", name);
         return NULL;
     }
     uint32_t place = context->zone_next++ % X_ZONES_KEPT;
-    expr_zone_free(context->zones[place]);
+    venv_cel_zone_free(context->zones[place]);
     context->zones[place] = zone;
     return zone;
 }
@@ -186,12 +186,12 @@ static int civil_of(xctx *context, const xnode *node, const venv_value *args, ui
 {
     int64_t seconds = args[0].w.as.i;
     int32_t offset = 0;
-    if (count == 2 && !expr_zone_fixed(venv_text_of(&args[1]), &offset)) {
+    if (count == 2 && !venv_cel_zone_fixed(venv_text_of(&args[1]), &offset)) {
         int status = X_OK;
         const struct expr_zone *zone = node->u.call.zone;
         if (!zone && !(zone = computed_zone(context, node, &args[1], &status)))
             return status;
-        offset = expr_zone_offset(zone, seconds);
+        offset = venv_cel_zone_offset(zone, seconds);
     }
     seconds += offset;
     ret_civil->days = seconds / 86400 - (seconds % 86400 < 0);
@@ -272,7 +272,7 @@ EXPR_FUNCTION(duration_milliseconds)
 #define BOTH(name, call)                                                                                             \
     { "timestamp." name "() -> int", call }, { "timestamp." name "(string) -> int", call }
 
-const expr_row expr_time_rows[] = {
+const expr_row venv_cel_time_rows[] = {
     { "timestamp(timestamp) -> timestamp", same },
     { "timestamp(string) -> timestamp", timestamp_of_text },
     { "timestamp(int) -> timestamp", timestamp_of_int },

@@ -21,7 +21,7 @@ static int open_range(xctx *context, const xnode *node, rounds *ret_range)
     if (status != X_OK)
         return status;
     if (value.w.kind != VENV_LIST && value.w.kind != VENV_MAP)
-        return expr_fail_value(context, node->args[0], "a macro goes through a list or a map and found ", &value);
+        return venv_cel_fail_value(context, node->args[0], "a macro goes through a list or a map and found ", &value);
     const struct venv_object *object = value.w.as.object;
     *ret_range = (rounds){ venv_object_items(object), object->count, value.w.kind == VENV_MAP ? 2u : 1u };
     return X_OK;
@@ -32,7 +32,7 @@ static inline int begin_round(xctx *context, const xnode *node, const rounds *ra
 {
     context->cost += node->u.fold.round_cost;
     if (__builtin_expect(context->cost > context->cost_max, 0))
-        return expr_fail_cost(context, node);
+        return venv_cel_fail_cost(context, node);
     venv_value *locals = &context->locals[node->u.fold.local];
     const venv_value *item = &range->items[(size_t)i * range->stride];
     if (node->u.fold.var_count == 1) {
@@ -62,8 +62,8 @@ static inline int test_round(xctx *context, const xnode *node, const rounds *ran
     if (node->u.fold.fast && range->stride == 1) {
         context->cost += node->u.fold.round_cost;
         if (__builtin_expect(context->cost > context->cost_max, 0))
-            return expr_fail_cost(context, node);
-        int answer = expr_fast_item(context, node->u.fold.fast, &range->items[i]);
+            return venv_cel_fail_cost(context, node);
+        int answer = venv_cel_fast_item(context, node->u.fold.fast, &range->items[i]);
         if (answer >= 0)
             return answer;
         context->cost -= node->u.fold.round_cost;
@@ -94,12 +94,12 @@ static int quantify(xctx *context, const xnode *node, int decisive)
     return absorb.status == X_OK ? !decisive : expr_absorb_keep(context, &absorb);
 }
 
-int expr_test_all(xctx *context, const xnode *node)
+int venv_cel_test_all(xctx *context, const xnode *node)
 {
     return quantify(context, node, 0);
 }
 
-int expr_test_exists(xctx *context, const xnode *node)
+int venv_cel_test_exists(xctx *context, const xnode *node)
 {
     return quantify(context, node, 1);
 }
@@ -112,7 +112,7 @@ static int count_rounds(xctx *context, const xnode *node, uint64_t *ret_count)
     if (status != X_OK)
         return status;
     if (node->u.fold.fast && range.stride == 1 && has_budget(context, node, range.count) &&
-        expr_fast_count(context, node->u.fold.fast, range.items, range.count, ret_count)) {
+        venv_cel_fast_count(context, node->u.fold.fast, range.items, range.count, ret_count)) {
         context->cost += (uint64_t)node->u.fold.round_cost * range.count;
         return X_OK;
     }
@@ -132,14 +132,14 @@ static int count_rounds(xctx *context, const xnode *node, uint64_t *ret_count)
     return absorb.status == X_OK ? X_OK : expr_absorb_keep(context, &absorb);
 }
 
-int expr_test_exists_one(xctx *context, const xnode *node)
+int venv_cel_test_exists_one(xctx *context, const xnode *node)
 {
     uint64_t count;
     int status = count_rounds(context, node, &count);
     return status == X_OK ? count == 1 : status;
 }
 
-int expr_eval_count(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_count(xctx *context, const xnode *node, venv_value *out)
 {
     uint64_t count;
     int status = count_rounds(context, node, &count);
@@ -155,11 +155,11 @@ static int test_filter(xctx *context, const xnode *node)
 }
 
 /* map and transformList. */
-int expr_eval_fold_map(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_fold_map(xctx *context, const xnode *node, venv_value *out)
 {
     rounds range;
     int status = open_range(context, node, &range);
-    struct venv_object *list = status == X_OK ? expr_container(context, node, VENV_LIST, range.count) : NULL;
+    struct venv_object *list = status == X_OK ? venv_cel_container(context, node, VENV_LIST, range.count) : NULL;
     if (!list)
         return status == X_OK ? X_FATAL : status;
     venv_value *items = venv_object_items(list);
@@ -181,14 +181,14 @@ int expr_eval_fold_map(xctx *context, const xnode *node, venv_value *out)
     if (absorb.status != X_OK)
         return expr_absorb_keep(context, &absorb);
     list->count = kept;
-    return expr_finish_list(context, node, list, out);
+    return venv_cel_finish_list(context, node, list, out);
 }
 
-int expr_eval_filter(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_filter(xctx *context, const xnode *node, venv_value *out)
 {
     rounds range;
     int status = open_range(context, node, &range);
-    struct venv_object *list = status == X_OK ? expr_container(context, node, VENV_LIST, range.count) : NULL;
+    struct venv_object *list = status == X_OK ? venv_cel_container(context, node, VENV_LIST, range.count) : NULL;
     if (!list)
         return status == X_OK ? X_FATAL : status;
     venv_value *items = venv_object_items(list);
@@ -208,14 +208,14 @@ int expr_eval_filter(xctx *context, const xnode *node, venv_value *out)
     if (absorb.status != X_OK)
         return expr_absorb_keep(context, &absorb);
     list->count = kept;
-    return expr_finish_list(context, node, list, out);
+    return venv_cel_finish_list(context, node, list, out);
 }
 
-int expr_eval_transform_map(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_transform_map(xctx *context, const xnode *node, venv_value *out)
 {
     rounds range;
     int status = open_range(context, node, &range);
-    struct venv_object *map = status == X_OK ? expr_container(context, node, VENV_MAP, range.count) : NULL;
+    struct venv_object *map = status == X_OK ? venv_cel_container(context, node, VENV_MAP, range.count) : NULL;
     if (!map)
         return status == X_OK ? X_FATAL : status;
     venv_value *items = venv_object_items(map);
@@ -238,15 +238,15 @@ int expr_eval_transform_map(xctx *context, const xnode *node, venv_value *out)
     if (absorb.status != X_OK)
         return expr_absorb_keep(context, &absorb);
     map->count = kept;
-    return expr_finish_map(context, node, map, out);
+    return venv_cel_finish_map(context, node, map, out);
 }
 
 /* Each round gives a map with one entry. */
-int expr_eval_transform_entry(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_transform_entry(xctx *context, const xnode *node, venv_value *out)
 {
     rounds range;
     int status = open_range(context, node, &range);
-    struct venv_object *map = status == X_OK ? expr_container(context, node, VENV_MAP, range.count) : NULL;
+    struct venv_object *map = status == X_OK ? venv_cel_container(context, node, VENV_MAP, range.count) : NULL;
     if (!map)
         return status == X_OK ? X_FATAL : status;
     venv_value *items = venv_object_items(map);
@@ -259,7 +259,7 @@ int expr_eval_transform_entry(xctx *context, const xnode *node, venv_value *out)
         status = test_filter(context, node);
         if (status == X_TRUE && (status = node->u.fold.body->eval(context, node->u.fold.body, &entry)) == X_OK) {
             if (entry.w.kind != VENV_MAP || entry.w.as.object->count != 1) {
-                status = expr_fail_value(context, node, "transformMapEntry needs a map with one entry and found ", &entry);
+                status = venv_cel_fail_value(context, node, "transformMapEntry needs a map with one entry and found ", &entry);
             } else {
                 items[2 * kept] = venv_object_items(entry.w.as.object)[0];
                 items[2 * kept + 1] = venv_object_items(entry.w.as.object)[1];
@@ -274,14 +274,14 @@ int expr_eval_transform_entry(xctx *context, const xnode *node, venv_value *out)
     if (absorb.status != X_OK)
         return expr_absorb_keep(context, &absorb);
     map->count = kept;
-    return expr_finish_map(context, node, map, out);
+    return venv_cel_finish_map(context, node, map, out);
 }
 
-bool expr_sort(venv_value *items, venv_value *spare, size_t count, size_t stride)
+bool venv_cel_sort(venv_value *items, venv_value *spare, size_t count, size_t stride)
 {
     int order;
     for (size_t i = 1; i < count; i++) { /* what compares with the first compares with all */
-        if (!expr_compare(&items[0], &items[i * stride], &order))
+        if (!venv_cel_compare(&items[0], &items[i * stride], &order))
             return false;
     }
     venv_value *from = items, *to = spare;
@@ -292,7 +292,7 @@ bool expr_sort(venv_value *items, venv_value *spare, size_t count, size_t stride
             for (size_t at = low; at < high; at++) {
                 bool first = a < middle;
                 if (first && b < high) {
-                    (void)expr_compare(&from[b * stride], &from[a * stride], &order);
+                    (void)venv_cel_compare(&from[b * stride], &from[a * stride], &order);
                     first = order != -1;
                 }
                 memcpy(&to[at * stride], &from[(first ? a++ : b++) * stride], stride * sizeof *to);
@@ -307,12 +307,12 @@ bool expr_sort(venv_value *items, venv_value *spare, size_t count, size_t stride
     return true;
 }
 
-int expr_eval_sort_by(xctx *context, const xnode *node, venv_value *out)
+int venv_cel_eval_sort_by(xctx *context, const xnode *node, venv_value *out)
 {
     rounds range;
     int status = open_range(context, node, &range);
-    struct venv_object *list = status == X_OK ? expr_container(context, node, VENV_LIST, range.count) : NULL;
-    venv_value *pairs = list ? expr_alloc(context, node, (size_t)range.count * 4 * sizeof *pairs) : NULL;
+    struct venv_object *list = status == X_OK ? venv_cel_container(context, node, VENV_LIST, range.count) : NULL;
+    venv_value *pairs = list ? venv_cel_alloc(context, node, (size_t)range.count * 4 * sizeof *pairs) : NULL;
     if (!pairs)
         return status == X_OK ? X_FATAL : status;
     for (uint32_t i = 0; i < range.count; i++) {
@@ -325,9 +325,9 @@ int expr_eval_sort_by(xctx *context, const xnode *node, venv_value *out)
     unsigned levels = range.count ? 32u - (unsigned)__builtin_clz(range.count) : 1u;
     if (expr_charge(context, node, (uint64_t)range.count * levels) != X_OK)
         return X_FATAL;
-    if (!expr_sort(pairs, pairs + (size_t)range.count * 2, range.count, 2))
-        return expr_fail(context, node, VENV_EINVAL, "the keys of sortBy cannot be compared with each other");
+    if (!venv_cel_sort(pairs, pairs + (size_t)range.count * 2, range.count, 2))
+        return venv_cel_fail(context, node, VENV_EINVAL, "the keys of sortBy cannot be compared with each other");
     for (uint32_t i = 0; i < range.count; i++)
         venv_object_items(list)[i] = pairs[2 * i + 1];
-    return expr_finish_list(context, node, list, out);
+    return venv_cel_finish_list(context, node, list, out);
 }

@@ -45,7 +45,7 @@ static char peek(const expr_lexer *lexer, size_t offset)
 static void fail(expr_lexer *lexer, expr_token *token, uint32_t pos, venv_rc rc, const char *what)
 {
     token->kind = TOK_BAD;
-    lexer->rc = expr_fail_at(lexer->source, pos, rc, "%s", what);
+    lexer->rc = venv_cel_fail_at(lexer->source, pos, rc, "%s", what);
 }
 
 static void skip_blank(expr_lexer *lexer)
@@ -300,7 +300,7 @@ static void lex_punct(expr_lexer *lexer, expr_token *token)
     lexer->at++;
 }
 
-void expr_lex(expr_lexer *lexer, expr_token *ret_token)
+void venv_cel_lex(expr_lexer *lexer, expr_token *ret_token)
 {
     skip_blank(lexer);
     *ret_token = (expr_token){ .pos = lexer->at };

@@ -41,6 +41,6 @@ typedef struct expr_lexer {
     venv_rc rc;
 } expr_lexer;
 
-void expr_lex(expr_lexer *lexer, expr_token *ret_token);
+void venv_cel_lex(expr_lexer *lexer, expr_token *ret_token);
 
 #endif

@@ -61,7 +61,7 @@ static const char *const fold_texts[FOLD_COUNT] = {
     [FOLD_SORT_BY] = "sortBy",
 };
 
-const char *ast_fold_text(ast_fold fold)
+const char *venv_cel_ast_fold_text(ast_fold fold)
 {
     return fold_texts[fold];
 }
@@ -91,7 +91,7 @@ static bool expand_has(expr_parser *parser, ast **node)
 {
     ast *field = (*node)->args[0];
     if (field->kind != AST_SELECT || field->test_only || field->optional) {
-        (void)expr_parser_fail(parser, field->pos, VENV_EINVAL, "expected the selection of a field: has(x.field)");
+        (void)venv_cel_parser_fail(parser, field->pos, VENV_EINVAL, "expected the selection of a field: has(x.field)");
         return false;
     }
     field->test_only = true;
@@ -107,7 +107,7 @@ static bool expand_name(expr_parser *parser, ast **node)
     for (uint32_t i = 1; i < call->count; i++) {
         const ast *arg = call->args[i];
         if (arg->kind != AST_CONST || venv_value_kind(&arg->value) != VENV_INT || arg->value.w.as.i < 0) {
-            (void)expr_parser_fail(parser, arg->pos, VENV_EINVAL, "expected a constant that is not negative");
+            (void)venv_cel_parser_fail(parser, arg->pos, VENV_EINVAL, "expected a constant that is not negative");
             return false;
         }
         numbers[i - 1] = arg->value.w.as.i;
@@ -117,9 +117,9 @@ static bool expand_name(expr_parser *parser, ast **node)
                                 : snprintf(text, sizeof text, "@%s:%lld:%lld", text_is(call->name, "iterVar") ? "it" : "ac",
                                            (long long)numbers[0], (long long)numbers[1]);
     char *name = venv_arena_dup(parser->arena, text, (size_t)size);
-    ast *ident = name ? expr_node(parser, AST_IDENT, call->pos, 0) : NULL;
+    ast *ident = name ? venv_cel_node(parser, AST_IDENT, call->pos, 0) : NULL;
     if (!ident) {
-        (void)expr_parser_fail(parser, call->pos, VENV_ENOMEM, "out of memory");
+        (void)venv_cel_parser_fail(parser, call->pos, VENV_ENOMEM, "out of memory");
         return false;
     }
     ident->name = (venv_str){ name, (size_t)size };
@@ -132,10 +132,10 @@ static bool expand_block(expr_parser *parser, ast **node)
     ast *call = *node;
     ast *parts = call->args[1];
     if (parts->kind != AST_LIST) {
-        (void)expr_parser_fail(parser, parts->pos, VENV_EINVAL, "expected a list of expressions: cel.block([e, …], body)");
+        (void)venv_cel_parser_fail(parser, parts->pos, VENV_EINVAL, "expected a list of expressions: cel.block([e, …], body)");
         return false;
     }
-    ast *block = expr_node(parser, AST_BLOCK, call->pos, parts->count + 1);
+    ast *block = venv_cel_node(parser, AST_BLOCK, call->pos, parts->count + 1);
     if (!block)
         return false;
     for (uint32_t i = 0; i < parts->count; i++)
@@ -148,14 +148,14 @@ static bool expand_block(expr_parser *parser, ast **node)
 static bool take_variable(expr_parser *parser, const ast *arg, venv_str *ret_name)
 {
     if (arg->kind != AST_IDENT || arg->leading_dot) {
-        (void)expr_parser_fail(parser, arg->pos, VENV_EINVAL, "expected the name of a variable for the macro to set");
+        (void)venv_cel_parser_fail(parser, arg->pos, VENV_EINVAL, "expected the name of a variable for the macro to set");
         return false;
     }
     *ret_name = arg->name;
     return true;
 }
 
-bool expr_expand_macro(expr_parser *parser, ast **node)
+bool venv_cel_expand_macro(expr_parser *parser, ast **node)
 {
     ast *call = *node;
     const macro_row *macro = find_macro(call);
@@ -169,7 +169,7 @@ bool expr_expand_macro(expr_parser *parser, ast **node)
         return expand_block(parser, node);
     bool keep_receiver = !macro->namespace;
     uint32_t bodies = macro->args - (uint32_t)macro->vars;
-    ast *fold = expr_node(parser, macro->kind, call->pos, bodies + keep_receiver);
+    ast *fold = venv_cel_node(parser, macro->kind, call->pos, bodies + keep_receiver);
     if (!fold)
         return false;
     fold->op = macro->detail;
@@ -180,7 +180,7 @@ bool expr_expand_macro(expr_parser *parser, ast **node)
     }
     if (macro->vars == 2 && fold->vars[0].size == fold->vars[1].size &&
         !memcmp(fold->vars[0].data, fold->vars[1].data, fold->vars[0].size)) {
-        (void)expr_parser_fail(parser, call->args[2]->pos, VENV_EINVAL, "the two variables need different names");
+        (void)venv_cel_parser_fail(parser, call->args[2]->pos, VENV_EINVAL, "the two variables need different names");
         return false;
     }
     if (keep_receiver)

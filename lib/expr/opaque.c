@@ -75,13 +75,13 @@ static const venv_opaque_class *class_of(const venv_value *value)
     return value->w.kind == VENV_OPAQUE ? ((const struct venv_opaque *)value->w.as.object)->class : NULL;
 }
 
-bool expr_is_marker(const venv_value *value)
+bool venv_cel_is_marker(const venv_value *value)
 {
     const venv_opaque_class *class = class_of(value);
     return class == &unknown_class || class == &absent_class;
 }
 
-bool expr_is_absent(const venv_value *value)
+bool venv_cel_is_absent(const venv_value *value)
 {
     return class_of(value) == &absent_class;
 }
@@ -155,7 +155,7 @@ static venv_rc optional_dup(const struct venv_object *object, venv_value *ret_va
 {
     const optional *source = optional_at(object);
     if (!source->present) {
-        *ret_value = expr_optional_none();
+        *ret_value = venv_cel_optional_none();
         return VENV_OK;
     }
     optional *copy = calloc(1, sizeof *copy);
@@ -175,14 +175,14 @@ static venv_rc optional_dup(const struct venv_object *object, venv_value *ret_va
     return VENV_OK;
 }
 
-venv_value expr_optional_none(void)
+venv_value venv_cel_optional_none(void)
 {
     return of_marker(&none_object.head);
 }
 
-int expr_optional_of(xctx *context, const xnode *node, const venv_value *value, venv_value *out)
+int venv_cel_optional_of(xctx *context, const xnode *node, const venv_value *value, venv_value *out)
 {
-    optional *made = expr_alloc(context, node, sizeof *made);
+    optional *made = venv_cel_alloc(context, node, sizeof *made);
     if (!made)
         return X_FATAL;
     venv_object_init(&made->head.head, VENV_OPAQUE, 0);
@@ -190,18 +190,18 @@ int expr_optional_of(xctx *context, const xnode *node, const venv_value *value, 
     made->present = true;
     made->value = *value;
     if (!venv_object_note(&made->head.head, value))
-        return expr_fail(context, node, VENV_ELIMIT, "an optional becomes too deep");
+        return venv_cel_fail(context, node, VENV_ELIMIT, "an optional becomes too deep");
     made->head.head.flags |= VENV_OBJECT_BORROWS;
     *out = venv_value_of_object(&made->head.head, VENV_FORM_BORROWED);
     return X_OK;
 }
 
-bool expr_is_optional(const venv_value *value)
+bool venv_cel_is_optional(const venv_value *value)
 {
     return class_of(value) == &optional_class;
 }
 
-const venv_value *expr_optional_value(const venv_value *value)
+const venv_value *venv_cel_optional_value(const venv_value *value)
 {
     const optional *x = optional_at(value->w.as.object);
     return x->present ? &x->value : NULL;
@@ -245,13 +245,13 @@ static uint64_t address_hash(const struct venv_object *object, uint64_t seed)
 static void ip_print(const struct venv_object *object, venv_printer *printer)
 {
     char text[64];
-    venv_printer_put(printer, text, expr_address_print(address_at(object), false, text, sizeof text));
+    venv_printer_put(printer, text, venv_cel_address_print(address_at(object), false, text, sizeof text));
 }
 
 static void cidr_print(const struct venv_object *object, venv_printer *printer)
 {
     char text[64];
-    venv_printer_put(printer, text, expr_address_print(address_at(object), true, text, sizeof text));
+    venv_printer_put(printer, text, venv_cel_address_print(address_at(object), true, text, sizeof text));
 }
 
 static venv_rc address_dup(const struct venv_object *object, venv_value *ret_value, venv_error *err)
@@ -278,9 +278,9 @@ static const venv_opaque_class cidr_class = { .type_name = "net.CIDR",
                                               .print = cidr_print,
                                               .dup = address_dup };
 
-int expr_address_make(xctx *context, const xnode *node, bool network, const expr_address *address, venv_value *out)
+int venv_cel_address_make(xctx *context, const xnode *node, bool network, const expr_address *address, venv_value *out)
 {
-    address_object *made = expr_alloc(context, node, sizeof *made);
+    address_object *made = venv_cel_alloc(context, node, sizeof *made);
     if (!made)
         return X_FATAL;
     venv_object_init(&made->head.head, VENV_OPAQUE, 0);
@@ -290,13 +290,13 @@ int expr_address_make(xctx *context, const xnode *node, bool network, const expr
     return X_OK;
 }
 
-const expr_address *expr_address_of(const venv_value *value)
+const expr_address *venv_cel_address_of(const venv_value *value)
 {
     const venv_opaque_class *class = class_of(value);
     return class == &ip_class || class == &cidr_class ? address_at(value->w.as.object) : NULL;
 }
 
-uint32_t expr_mask_of(const venv_value *value)
+uint32_t venv_cel_mask_of(const venv_value *value)
 {
     const venv_opaque_class *class = class_of(value);
     if (!class)
@@ -307,7 +307,7 @@ uint32_t expr_mask_of(const venv_value *value)
                                     : 0;
 }
 
-const char *expr_type_of(const venv_value *value)
+const char *venv_cel_type_of(const venv_value *value)
 {
     const venv_opaque_class *class = class_of(value);
     return class ? class->type_name : venv_kind_name(venv_value_kind(value));

@@ -79,7 +79,7 @@ static int text_order(venv_str a, venv_str b)
     return order_of(a.size < b.size, a.size == b.size);
 }
 
-bool expr_compare(const venv_value *a, const venv_value *b, int *ret_order)
+bool venv_cel_compare(const venv_value *a, const venv_value *b, int *ret_order)
 {
     if (is_number(a) && is_number(b)) {
         *ret_order = number_order(a, b);
@@ -115,7 +115,7 @@ static int equal_lists(xctx *context, const xnode *node, const struct venv_objec
         return 0;
     int answer = 1;
     for (uint32_t i = 0; i < a->count; i++) {
-        int status = expr_equal(context, node, &venv_object_items(a)[i], &venv_object_items(b)[i]);
+        int status = venv_cel_equal(context, node, &venv_object_items(a)[i], &venv_object_items(b)[i]);
         if (status != X_TRUE && status != X_UNK)
             return status;
         answer = status == X_UNK ? status : answer;
@@ -131,7 +131,7 @@ static int equal_maps(xctx *context, const xnode *node, const struct venv_object
     for (uint32_t i = 0; i < a->count; i++) {
         const venv_value *entry = &venv_object_items(a)[2 * i];
         const venv_value *other = venv_map_find(b, entry);
-        int status = other ? expr_equal(context, node, &entry[1], other) : 0;
+        int status = other ? venv_cel_equal(context, node, &entry[1], other) : 0;
         if (status != X_TRUE && status != X_UNK)
             return status;
         answer = status == X_UNK ? status : answer;
@@ -141,18 +141,18 @@ static int equal_maps(xctx *context, const xnode *node, const struct venv_object
 
 static int equal_opaque(xctx *context, const xnode *node, const venv_value *a, const venv_value *b)
 {
-    if (expr_is_marker(a) || expr_is_marker(b)) {
-        expr_missing_add(context, UINT32_MAX);
+    if (venv_cel_is_marker(a) || venv_cel_is_marker(b)) {
+        venv_cel_missing_add(context, UINT32_MAX);
         return X_UNK;
     }
-    if (expr_is_optional(a) && expr_is_optional(b)) {
-        const venv_value *x = expr_optional_value(a), *y = expr_optional_value(b);
-        return x && y ? expr_equal(context, node, x, y) : !x == !y;
+    if (venv_cel_is_optional(a) && venv_cel_is_optional(b)) {
+        const venv_value *x = venv_cel_optional_value(a), *y = venv_cel_optional_value(b);
+        return x && y ? venv_cel_equal(context, node, x, y) : !x == !y;
     }
     return venv_value_equal(a, b);
 }
 
-int expr_equal(xctx *context, const xnode *node, const venv_value *a, const venv_value *b)
+int venv_cel_equal(xctx *context, const xnode *node, const venv_value *a, const venv_value *b)
 {
     if (expr_charge(context, node, 1) != X_OK)
         return X_FATAL;
@@ -182,7 +182,7 @@ int expr_equal(xctx *context, const xnode *node, const venv_value *a, const venv
     }
     default: {
         int order = 0;
-        return expr_compare(a, b, &order) && order == 0;
+        return venv_cel_compare(a, b, &order) && order == 0;
     }
     }
 }
@@ -191,7 +191,7 @@ int expr_equal(xctx *context, const xnode *node, const venv_value *a, const venv
 
 static int overflow(xctx *context, const xnode *node)
 {
-    return expr_fail(context, node, VENV_EINVAL, "the result does not fit 64 bits");
+    return venv_cel_fail(context, node, VENV_EINVAL, "the result does not fit 64 bits");
 }
 
 static int int_binary(xctx *context, const xnode *node, ast_op op, int64_t a, int64_t b, venv_value *out)
@@ -210,7 +210,7 @@ static int int_binary(xctx *context, const xnode *node, ast_op op, int64_t a, in
         break;
     default:
         if (b == 0)
-            return expr_fail(context, node, VENV_EINVAL, op == OP_DIV ? "division by zero" : "modulus by zero");
+            return venv_cel_fail(context, node, VENV_EINVAL, op == OP_DIV ? "division by zero" : "modulus by zero");
         bad = a == INT64_MIN && b == -1;
         if (!bad)
             result = op == OP_DIV ? a / b : a % b;
@@ -238,7 +238,7 @@ static int uint_binary(xctx *context, const xnode *node, ast_op op, uint64_t a, 
         break;
     default:
         if (b == 0)
-            return expr_fail(context, node, VENV_EINVAL, op == OP_DIV ? "division by zero" : "modulus by zero");
+            return venv_cel_fail(context, node, VENV_EINVAL, op == OP_DIV ? "division by zero" : "modulus by zero");
         result = op == OP_DIV ? a / b : a % b;
         break;
     }
@@ -267,7 +267,7 @@ static int double_binary(xctx *context, const xnode *node, ast_op op, const venv
         return X_OK;
     default: {
         venv_value args[2] = { *a, *b };
-        return expr_fail_overload(context, node, args, 2);
+        return venv_cel_fail_overload(context, node, args, 2);
     }
     }
 }
@@ -298,19 +298,19 @@ static int time_binary(xctx *context, const xnode *node, ast_op op, const venv_v
                            : op == OP_ADD && (!same || a->w.kind == VENV_DURATION);
     if (!ok) {
         venv_value args[2] = { *a, *b };
-        return expr_fail_overload(context, node, args, 2);
+        return venv_cel_fail_overload(context, node, args, 2);
     }
     add_time(a, b, op == OP_SUB, &seconds, &nanos);
     if (!same) {
         if (seconds < VENV_TIMESTAMP_SECONDS_MIN || seconds > VENV_TIMESTAMP_SECONDS_MAX)
-            return expr_fail(context, node, VENV_EINVAL, "the timestamp is out of range (year 1 to 9999)");
+            return venv_cel_fail(context, node, VENV_EINVAL, "the timestamp is out of range (year 1 to 9999)");
         *out = venv_time_make(VENV_TIMESTAMP, seconds, nanos);
         return X_OK;
     }
     /* The distance of two instants fits 64 bits of nanoseconds: what cel-go's durations hold. */
     int64_t limit = a->w.kind == VENV_TIMESTAMP ? INT64_MAX / VENV_NS_PER_S : VENV_DURATION_SECONDS_MAX;
     if (seconds < -limit || seconds > limit || (seconds == limit && nanos))
-        return expr_fail(context, node, VENV_EINVAL, "the duration is out of range");
+        return venv_cel_fail(context, node, VENV_EINVAL, "the duration is out of range");
     *out = venv_time_make(VENV_DURATION, seconds, nanos);
     return X_OK;
 }
@@ -323,8 +323,8 @@ static int concat_text(xctx *context, const xnode *node, const venv_value *a, co
     char *text = small;
     if (size > VENV_VALUE_INLINE_MAX) {
         if (size > context->string_size_max)
-            return expr_fail(context, node, VENV_ELIMIT, "a string becomes longer than is allowed");
-        if (expr_charge(context, node, size / 8) != X_OK || !(text = expr_alloc(context, node, size)))
+            return venv_cel_fail(context, node, VENV_ELIMIT, "a string becomes longer than is allowed");
+        if (expr_charge(context, node, size / 8) != X_OK || !(text = venv_cel_alloc(context, node, size)))
             return X_FATAL;
     }
     memcpy(text, x.data, x.size);
@@ -336,12 +336,12 @@ static int concat_text(xctx *context, const xnode *node, const venv_value *a, co
 static int concat_lists(xctx *context, const xnode *node, const struct venv_object *a, const struct venv_object *b,
                         venv_value *out)
 {
-    struct venv_object *list = expr_container(context, node, VENV_LIST, (size_t)a->count + b->count);
+    struct venv_object *list = venv_cel_container(context, node, VENV_LIST, (size_t)a->count + b->count);
     if (!list)
         return X_FATAL;
     memcpy(venv_object_items(list), venv_object_items(a), a->count * sizeof(venv_value));
     memcpy(venv_object_items(list) + a->count, venv_object_items(b), b->count * sizeof(venv_value));
-    return expr_finish_list(context, node, list, out);
+    return venv_cel_finish_list(context, node, list, out);
 }
 
 static bool is_time(const venv_value *value)
@@ -349,7 +349,7 @@ static bool is_time(const venv_value *value)
     return value->w.kind == VENV_TIMESTAMP || value->w.kind == VENV_DURATION;
 }
 
-int expr_binary(xctx *context, const xnode *node, ast_op op, const venv_value *a, const venv_value *b, venv_value *out)
+int venv_cel_binary(xctx *context, const xnode *node, ast_op op, const venv_value *a, const venv_value *b, venv_value *out)
 {
     if (is_time(a) && is_time(b))
         return time_binary(context, node, op, a, b, out);
@@ -375,23 +375,23 @@ int expr_binary(xctx *context, const xnode *node, ast_op op, const venv_value *a
         }
     }
     venv_value args[2] = { *a, *b };
-    return expr_fail_overload(context, node, args, 2);
+    return venv_cel_fail_overload(context, node, args, 2);
 }
 
 /* ---- containers ---- */
 
-int expr_in(xctx *context, const xnode *node, const venv_value *item, const venv_value *container)
+int venv_cel_in(xctx *context, const xnode *node, const venv_value *item, const venv_value *container)
 {
     if (container->w.kind == VENV_MAP)
         return venv_map_find(container->w.as.object, item) != NULL;
     if (container->w.kind != VENV_LIST) {
         venv_value args[2] = { *item, *container };
-        return expr_fail_overload(context, node, args, 2);
+        return venv_cel_fail_overload(context, node, args, 2);
     }
     const struct venv_object *list = container->w.as.object;
     int answer = 0;
     for (uint32_t i = 0; i < list->count; i++) {
-        int status = expr_equal(context, node, item, &venv_object_items(list)[i]);
+        int status = venv_cel_equal(context, node, item, &venv_object_items(list)[i]);
         if (status == X_TRUE || status >= X_FATAL)
             return status;
         answer = status == X_UNK ? status : answer;
@@ -419,7 +419,7 @@ static bool place_of(const venv_value *index, uint64_t *ret_place)
     }
 }
 
-const venv_value *expr_lookup(xctx *context, const xnode *node, const venv_value *container, const venv_value *key,
+const venv_value *venv_cel_lookup(xctx *context, const xnode *node, const venv_value *container, const venv_value *key,
                               int *ret_status)
 {
     *ret_status = X_OK;
@@ -428,17 +428,17 @@ const venv_value *expr_lookup(xctx *context, const xnode *node, const venv_value
     if (container->w.kind == VENV_LIST) {
         uint64_t place;
         if (!place_of(key, &place)) {
-            *ret_status = expr_fail_value(context, node, "the index of a list must be a whole number: ", key);
+            *ret_status = venv_cel_fail_value(context, node, "the index of a list must be a whole number: ", key);
             return NULL;
         }
         return place < container->w.as.object->count ? &venv_object_items(container->w.as.object)[place] : NULL;
     }
     venv_value args[2] = { *container, *key };
-    *ret_status = expr_fail_overload(context, node, args, 2);
+    *ret_status = venv_cel_fail_overload(context, node, args, 2);
     return NULL;
 }
 
-bool expr_is_zero(const venv_value *value)
+bool venv_cel_is_zero(const venv_value *value)
 {
     switch (value->w.kind) {
     case VENV_NULL:
@@ -459,7 +459,7 @@ bool expr_is_zero(const venv_value *value)
     case VENV_TIMESTAMP:
         return value->w.as.i == 0 && value->w.extra == 0;
     case VENV_OPAQUE:
-        return expr_is_optional(value) && !expr_optional_value(value);
+        return venv_cel_is_optional(value) && !venv_cel_optional_value(value);
     default:
         return false;
     }

@@ -25,7 +25,7 @@ static const struct {
     [OP_NOT] = { "!", "!_" },  [OP_NEG] = { "-", "-_" },
 };
 
-const char *ast_op_text(ast_op op)
+const char *venv_cel_ast_op_text(ast_op op)
 {
     return ops[op].text;
 }
@@ -94,7 +94,7 @@ static venv_rc fail_va(const expr_source *source, uint32_t pos, venv_rc rc, cons
     return rc;
 }
 
-venv_rc expr_fail_at(const expr_source *source, uint32_t pos, venv_rc rc, const char *format, ...)
+venv_rc venv_cel_fail_at(const expr_source *source, uint32_t pos, venv_rc rc, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -103,7 +103,7 @@ venv_rc expr_fail_at(const expr_source *source, uint32_t pos, venv_rc rc, const 
     return rc;
 }
 
-venv_rc expr_parser_fail(expr_parser *parser, uint32_t pos, venv_rc rc, const char *format, ...)
+venv_rc venv_cel_parser_fail(expr_parser *parser, uint32_t pos, venv_rc rc, const char *format, ...)
 {
     va_list args;
     if (parser->rc == VENV_OK) { /* the first error is the one that matters */
@@ -118,14 +118,14 @@ static void *allocate(expr_parser *parser, size_t size)
 {
     void *memory = venv_arena_alloc(parser->arena, size ? size : 1);
     if (!memory)
-        (void)expr_parser_fail(parser, 0, VENV_ENOMEM, "out of memory");
+        (void)venv_cel_parser_fail(parser, 0, VENV_ENOMEM, "out of memory");
     return memory;
 }
 
-ast *expr_node(expr_parser *parser, ast_kind kind, uint32_t pos, uint32_t count)
+ast *venv_cel_node(expr_parser *parser, ast_kind kind, uint32_t pos, uint32_t count)
 {
     if (++parser->node_count > parser->limits->node_count_max) {
-        (void)expr_parser_fail(parser, pos, VENV_ELIMIT, "the expression has more than %u parts; split it",
+        (void)venv_cel_parser_fail(parser, pos, VENV_ELIMIT, "the expression has more than %u parts; split it",
                                parser->limits->node_count_max);
         return NULL;
     }
@@ -144,14 +144,14 @@ ast *expr_node(expr_parser *parser, ast_kind kind, uint32_t pos, uint32_t count)
     return node;
 }
 
-ast *expr_node_done(expr_parser *parser, ast *node)
+ast *venv_cel_node_done(expr_parser *parser, ast *node)
 {
     unsigned depth = 0;
     for (uint32_t i = 0; i < node->count; i++)
         depth = node->args[i]->depth > depth ? node->args[i]->depth : depth;
     node->depth = (uint16_t)(depth + 1);
     if (node->depth > parser->limits->depth_max) {
-        (void)expr_parser_fail(parser, node->pos, VENV_ELIMIT,
+        (void)venv_cel_parser_fail(parser, node->pos, VENV_ELIMIT,
                                "the expression nests deeper than %u levels; split it with cel.bind or a second trigger",
                                parser->limits->depth_max);
         return NULL;
@@ -163,7 +163,7 @@ static void advance(expr_parser *parser)
 {
     expr_lexer lexer = { parser->source, parser->arena, parser->at, VENV_OK };
     parser->last_end = parser->token.pos + parser->token.size;
-    expr_lex(&lexer, &parser->token);
+    venv_cel_lex(&lexer, &parser->token);
     parser->at = lexer.at;
     if (parser->token.kind == TOK_BAD && parser->rc == VENV_OK)
         parser->rc = lexer.rc;
@@ -186,9 +186,9 @@ static bool fail_expected(expr_parser *parser, const char *what)
 {
     const expr_token *token = &parser->token;
     if (token->kind == TOK_END)
-        (void)expr_parser_fail(parser, token->pos, VENV_EINVAL, "the expression ends where %s is expected", what);
+        (void)venv_cel_parser_fail(parser, token->pos, VENV_EINVAL, "the expression ends where %s is expected", what);
     else
-        (void)expr_parser_fail(parser, token->pos, VENV_EINVAL, "expected %s and found '%.*s'", what,
+        (void)venv_cel_parser_fail(parser, token->pos, VENV_EINVAL, "expected %s and found '%.*s'", what,
                                (int)(token->size > 40 ? 40 : token->size), parser->source->text + token->pos);
     return false;
 }
@@ -252,13 +252,13 @@ static bool list_add(expr_parser *parser, ast_list *list, ast *item, bool mark)
 
 static ast *finish(expr_parser *parser, ast_kind kind, uint32_t pos, const ast_list *list)
 {
-    ast *node = expr_node(parser, kind, pos, 0);
+    ast *node = venv_cel_node(parser, kind, pos, 0);
     if (!node)
         return NULL;
     node->args = list->items;
     node->marks = list->marks;
     node->count = list->count;
-    return expr_node_done(parser, node);
+    return venv_cel_node_done(parser, node);
 }
 
 static bool parse_args(expr_parser *parser, ast_list *list)
@@ -269,7 +269,7 @@ static bool parse_args(expr_parser *parser, ast_list *list)
         if (!list_add(parser, list, parse_expr(parser), false))
             return false;
         if (list->count > VENV_EXPR_ARGS_MAX) {
-            (void)expr_parser_fail(parser, parser->token.pos, VENV_ELIMIT, "a call has more than %u arguments",
+            (void)venv_cel_parser_fail(parser, parser->token.pos, VENV_ELIMIT, "a call has more than %u arguments",
                                    VENV_EXPR_ARGS_MAX);
             return false;
         }
@@ -282,7 +282,7 @@ static ast *finish_call(expr_parser *parser, venv_str name, uint32_t pos, ast_li
 {
     if (!parse_args(parser, list))
         return NULL;
-    ast *node = expr_node(parser, AST_CALL, pos, 0);
+    ast *node = venv_cel_node(parser, AST_CALL, pos, 0);
     if (!node)
         return NULL;
     node->args = list->items;
@@ -290,9 +290,9 @@ static ast *finish_call(expr_parser *parser, venv_str name, uint32_t pos, ast_li
     node->name = name;
     node->receiver = receiver;
     node->leading_dot = dot;
-    if (parser->macros && !dot && !expr_expand_macro(parser, &node))
+    if (parser->macros && !dot && !venv_cel_expand_macro(parser, &node))
         return NULL;
-    return expr_node_done(parser, node);
+    return venv_cel_node_done(parser, node);
 }
 
 static ast *parse_list(expr_parser *parser, uint32_t pos)
@@ -331,7 +331,7 @@ static ast *parse_map(expr_parser *parser, uint32_t pos)
 
 static ast *constant(expr_parser *parser, uint32_t pos, venv_value value)
 {
-    ast *node = expr_node(parser, AST_CONST, pos, 0);
+    ast *node = venv_cel_node(parser, AST_CONST, pos, 0);
     if (node)
         node->value = value;
     return node;
@@ -401,7 +401,7 @@ static ast *parse_name(expr_parser *parser, uint32_t pos, bool dot)
         return NULL;
     }
     if (word_in(&name, reserved)) {
-        (void)expr_parser_fail(parser, name.pos, VENV_EINVAL, "'%.*s' is a reserved word; choose another name",
+        (void)venv_cel_parser_fail(parser, name.pos, VENV_EINVAL, "'%.*s' is a reserved word; choose another name",
                                (int)name.text.size, name.text.data);
         return NULL;
     }
@@ -410,7 +410,7 @@ static ast *parse_name(expr_parser *parser, uint32_t pos, bool dot)
         ast_list list = { 0 };
         return finish_call(parser, name.text, name.pos, &list, false, dot);
     }
-    ast *node = expr_node(parser, AST_IDENT, pos, 0);
+    ast *node = venv_cel_node(parser, AST_IDENT, pos, 0);
     if (node) {
         node->name = name.text;
         node->leading_dot = dot;
@@ -425,7 +425,7 @@ static ast *parse_literal(expr_parser *parser, uint32_t pos, bool negative)
     switch (literal.kind) {
     case TOK_INT:
         if (!negative && literal.number.u > INT64_MAX) {
-            (void)expr_parser_fail(parser, pos, VENV_EINVAL,
+            (void)venv_cel_parser_fail(parser, pos, VENV_EINVAL,
                                    "the integer does not fit 64 bits with a sign; append u for an unsigned one");
             return NULL;
         }
@@ -491,13 +491,13 @@ static ast *parse_selector(expr_parser *parser, ast *base)
             return NULL;
         return finish_call(parser, name.text, name.pos, &list, true, false);
     }
-    ast *node = expr_node(parser, AST_SELECT, name.pos, 1);
+    ast *node = venv_cel_node(parser, AST_SELECT, name.pos, 1);
     if (!node)
         return NULL;
     node->args[0] = base;
     node->name = name.text;
     node->optional = optional;
-    return expr_node_done(parser, node);
+    return venv_cel_node_done(parser, node);
 }
 
 static ast *parse_index(expr_parser *parser, ast *base, uint32_t pos)
@@ -506,13 +506,13 @@ static ast *parse_index(expr_parser *parser, ast *base, uint32_t pos)
     ast *index = parse_expr(parser);
     if (!index || !expect_punct(parser, ']', "']'"))
         return NULL;
-    ast *node = expr_node(parser, AST_INDEX, pos, 2);
+    ast *node = venv_cel_node(parser, AST_INDEX, pos, 2);
     if (!node)
         return NULL;
     node->args[0] = base;
     node->args[1] = index;
     node->optional = optional;
-    return expr_node_done(parser, node);
+    return venv_cel_node_done(parser, node);
 }
 
 static bool is_name_node(const ast *node)
@@ -541,12 +541,12 @@ static ast *parse_member(expr_parser *parser, ast *node)
 
 static ast *unary(expr_parser *parser, ast_op op, uint32_t pos, ast *operand)
 {
-    ast *node = operand ? expr_node(parser, AST_OP, pos, 1) : NULL;
+    ast *node = operand ? venv_cel_node(parser, AST_OP, pos, 1) : NULL;
     if (!node)
         return NULL;
     node->op = (uint8_t)op;
     node->args[0] = operand;
-    return expr_node_done(parser, node);
+    return venv_cel_node_done(parser, node);
 }
 
 static ast *parse_unary(expr_parser *parser)
@@ -606,13 +606,13 @@ static ast *parse_binary(expr_parser *parser, unsigned lowest)
         uint32_t pos = parser->token.pos;
         advance(parser);
         ast *right = parse_binary(parser, precedence + 1);
-        ast *node = right ? expr_node(parser, AST_OP, pos, 2) : NULL;
+        ast *node = right ? venv_cel_node(parser, AST_OP, pos, 2) : NULL;
         if (!node)
             return NULL;
         node->op = (uint8_t)op;
         node->args[0] = left;
         node->args[1] = right;
-        left = expr_node_done(parser, node);
+        left = venv_cel_node_done(parser, node);
     }
     return parser->rc == VENV_OK ? left : NULL;
 }
@@ -645,13 +645,13 @@ static ast *parse_ternary(expr_parser *parser)
     if (!yes || !expect_punct(parser, ':', "':' and the other value of the condition"))
         return NULL;
     ast *no = parse_expr(parser);
-    ast *node = no ? expr_node(parser, AST_COND, pos, 3) : NULL;
+    ast *node = no ? venv_cel_node(parser, AST_COND, pos, 3) : NULL;
     if (!node)
         return NULL;
     node->args[0] = condition;
     node->args[1] = yes;
     node->args[2] = no;
-    return expr_node_done(parser, node);
+    return venv_cel_node_done(parser, node);
 }
 
 static ast *parse_expr(expr_parser *parser)
@@ -659,7 +659,7 @@ static ast *parse_expr(expr_parser *parser)
     if (parser->rc != VENV_OK)
         return NULL;
     if (++parser->depth > parser->limits->depth_max) {
-        (void)expr_parser_fail(parser, parser->token.pos, VENV_ELIMIT,
+        (void)venv_cel_parser_fail(parser, parser->token.pos, VENV_ELIMIT,
                                "brackets nest deeper than %u levels; split the expression", parser->limits->depth_max);
         return NULL;
     }
@@ -668,7 +668,7 @@ static ast *parse_expr(expr_parser *parser)
     return parser->rc == VENV_OK ? node : NULL;
 }
 
-venv_rc expr_parse(const expr_source *source, venv_arena *arena, const venv_expr_limits *limits, bool macros,
+venv_rc venv_cel_parse(const expr_source *source, venv_arena *arena, const venv_expr_limits *limits, bool macros,
                    ast **ret_root, uint32_t *ret_node_count)
 {
     expr_parser parser = { .source = source, .arena = arena, .limits = limits, .macros = macros };

@@ -15,11 +15,11 @@
 
 #define ARENA_MAX (64u * 1024u * 1024u)
 
-bool expr_keep_zone(venv_expr *expr, struct expr_zone *zone)
+bool venv_cel_keep_zone(venv_expr *expr, struct expr_zone *zone)
 {
     struct expr_zone **grown = realloc(expr->zones, (expr->zone_count + 1u) * sizeof *grown);
     if (!grown) {
-        expr_zone_free(zone);
+        venv_cel_zone_free(zone);
         return false;
     }
     expr->zones = grown;
@@ -39,11 +39,11 @@ venv_expr *venv_expr_unref(venv_expr *expr)
         return NULL;
     while (expr->regexes) {
         expr_regex *next = expr->regexes->next;
-        expr_regex_free(expr->regexes);
+        venv_cel_regex_free(expr->regexes);
         expr->regexes = next;
     }
     for (uint32_t i = 0; i < expr->zone_count; i++)
-        expr_zone_free(expr->zones[i]);
+        venv_cel_zone_free(expr->zones[i]);
     free(expr->zones);
     venv_arena_fini(&expr->arena);
     (void)venv_expr_env_unref(expr->env);
@@ -54,11 +54,11 @@ venv_expr *venv_expr_unref(venv_expr *expr)
 static venv_rc check_source(const expr_source *source, const venv_expr_limits *limits)
 {
     if (source->size > limits->source_size_max)
-        return expr_fail_at(&(expr_source){ "", 0, source->err }, 0, VENV_ELIMIT,
+        return venv_cel_fail_at(&(expr_source){ "", 0, source->err }, 0, VENV_ELIMIT,
                             "the expression has %zu bytes, %u are allowed", source->size, limits->source_size_max);
     size_t valid = venv_utf8_valid_prefix(source->text, source->size);
     if (valid != source->size)
-        return expr_fail_at(source, (uint32_t)valid, VENV_EINVAL, "the expression is not valid UTF-8");
+        return venv_cel_fail_at(source, (uint32_t)valid, VENV_EINVAL, "the expression is not valid UTF-8");
     return VENV_OK;
 }
 
@@ -66,9 +66,9 @@ static venv_rc describe_type(venv_expr *expr, const ast *root, venv_error *err)
 {
     venv_buf buf;
     venv_buf_init(&buf, 4096);
-    expr_type_print(root->type, &buf);
+    venv_cel_type_print(root->type, &buf);
     expr->type_text = buf.rc == VENV_OK ? venv_arena_dup(&expr->arena, (const char *)buf.data, buf.size) : NULL;
-    expr->type_mask = expr_mask_of_type(root->type);
+    expr->type_mask = venv_cel_mask_of_type(root->type);
     venv_buf_fini(&buf);
     return expr->type_text ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
 }
@@ -86,11 +86,11 @@ static venv_rc build(venv_expr *expr, const char *source_text, size_t size, venv
     source.text = expr->source; /* the tree borrows from it */
     ast *root = NULL;
     uint32_t node_count;
-    rc = expr_parse(&source, &expr->arena, &options->limits, !options->macros_off, &root, &node_count);
+    rc = venv_cel_parse(&source, &expr->arena, &options->limits, !options->macros_off, &root, &node_count);
     if (rc == VENV_OK)
-        rc = expr_check(&source, expr->env, &expr->arena, root, &expr->local_count);
+        rc = venv_cel_check(&source, expr->env, &expr->arena, root, &expr->local_count);
     if (rc == VENV_OK)
-        rc = expr_compile_tree(expr, &source, root);
+        rc = venv_cel_compile_tree(expr, &source, root);
     if (rc == VENV_OK)
         rc = describe_type(expr, root, err);
     expr->tree = root;
@@ -151,8 +151,8 @@ static int measure(xctx *context, const venv_value *value)
 {
     if (value->w.form != VENV_FORM_BORROWED)
         return X_OK;
-    if (expr_is_optional(value)) {
-        const venv_value *inner = expr_optional_value(value);
+    if (venv_cel_is_optional(value)) {
+        const venv_value *inner = venv_cel_optional_value(value);
         return inner ? measure(context, inner) : X_OK;
     }
     if (value->w.kind != VENV_LIST && value->w.kind != VENV_MAP)
@@ -175,7 +175,7 @@ static venv_rc report(const xctx *context, venv_error *err)
         return error->rc;
     expr_source source = { context->expr->source, context->expr->source_size, err };
     size_t size = error->detail.size > 120 ? 120 : error->detail.size;
-    return expr_fail_at(&source, error->pos, error->rc, "%s%.*s", error->what, (int)size,
+    return venv_cel_fail_at(&source, error->pos, error->rc, "%s%.*s", error->what, (int)size,
                         size ? error->detail.data : "");
 }
 
@@ -192,8 +192,8 @@ static venv_rc run_tree(const venv_expr *expr, venv_expr_context *context, venv_
     venv_value value = venv_value_null();
     int status;
     if (__builtin_expect(root->cost > context->cost_max, 0)) {
-        status = expr_fail_cost(context, root);
-    } else if (root->eval == expr_eval_boxed) {
+        status = venv_cel_fail_cost(context, root);
+    } else if (root->eval == venv_cel_eval_boxed) {
         status = root->test(context, root);
         if (status <= X_TRUE) {
             value = venv_value_bool(status == X_TRUE);
@@ -217,10 +217,10 @@ venv_rc venv_expr_eval(const venv_expr *expr, venv_expr_context *context, const 
                        venv_expr_result *ret_result, venv_error *err)
 {
     if (context->used || context->owned_count || context->missing_count)
-        expr_context_reset(context);
+        venv_cel_context_reset(context);
     if (!has_room(context, expr)) {
-        expr_context_reset(context);
-        if (!expr_context_bind(context, expr))
+        venv_cel_context_reset(context);
+        if (!venv_cel_context_bind(context, expr))
             return venv_error_set(err, VENV_ENOMEM, "out of memory");
     }
     const xnode *root = expr->root;
@@ -230,7 +230,7 @@ venv_rc venv_expr_eval(const venv_expr *expr, venv_expr_context *context, const 
     context->cost = root->cost;
     context->cost_max = input->cost_max ? input->cost_max : expr->env->options.limits.cost_max;
     if (expr->fast && root->cost <= context->cost_max) {
-        int answer = expr_fast_run(context, expr->fast);
+        int answer = venv_cel_fast_run(context, expr->fast);
         if (answer >= 0) {
             ret_result->outcome = VENV_EXPR_VALUE;
             ret_result->value = venv_value_bool(answer);

@@ -160,126 +160,128 @@ struct venv_expr_context {
 /* ---- memory and errors (context.c) ---- */
 
 /* Aligned, not cleared. NULL: the limit or the machine's memory is exhausted, and the error is set. */
-void *expr_alloc(xctx *context, const xnode *node, size_t size);
-int expr_fail(xctx *context, const xnode *node, venv_rc rc, const char *what);
-int expr_fail_detail(xctx *context, const xnode *node, venv_rc rc, const char *what, venv_str detail);
-int expr_fail_value(xctx *context, const xnode *node, const char *what, const venv_value *value);
-int expr_fail_cost(xctx *context, const xnode *node);
-int expr_fail_overload(xctx *context, const xnode *node, const venv_value *args, uint32_t count);
-void expr_missing_add(xctx *context, uint32_t read);
+void *venv_cel_alloc(xctx *context, const xnode *node, size_t size);
+int venv_cel_fail(xctx *context, const xnode *node, venv_rc rc, const char *what);
+int venv_cel_fail_detail(xctx *context, const xnode *node, venv_rc rc, const char *what, venv_str detail);
+int venv_cel_fail_value(xctx *context, const xnode *node, const char *what, const venv_value *value);
+int venv_cel_fail_cost(xctx *context, const xnode *node);
+int venv_cel_fail_overload(xctx *context, const xnode *node, const venv_value *args, uint32_t count);
+void venv_cel_missing_add(xctx *context, uint32_t read);
 /* Release a value when the next evaluation begins; now, if it cannot be noted. */
-bool expr_keep_owned(xctx *context, venv_value *value);
-bool expr_context_bind(xctx *context, const venv_expr *expr);
-void expr_context_reset(xctx *context);
+bool venv_cel_keep_owned(xctx *context, venv_value *value);
+bool venv_cel_context_bind(xctx *context, const venv_expr *expr);
+void venv_cel_context_reset(xctx *context);
 
 static inline int expr_charge(xctx *context, const xnode *node, uint64_t units)
 {
     context->cost += units;
-    return context->cost <= context->cost_max ? X_OK : expr_fail_cost(context, node);
+    return context->cost <= context->cost_max ? X_OK : venv_cel_fail_cost(context, node);
 }
 
 /* Text of the evaluation: inline or in its memory. */
-int expr_text(xctx *context, const xnode *node, venv_kind kind, const char *text, size_t size, venv_value *out);
+int venv_cel_text(xctx *context, const xnode *node, venv_kind kind, const char *text, size_t size, venv_value *out);
 /* What was put into context->scratch, as a string. */
-int expr_text_scratch(xctx *context, const xnode *node, venv_kind kind, venv_value *out);
-/* A list or map with room for `count`; its items are not set. NULL as expr_alloc(). */
-struct venv_object *expr_container(xctx *context, const xnode *node, venv_kind kind, size_t count);
+int venv_cel_text_scratch(xctx *context, const xnode *node, venv_kind kind, venv_value *out);
+/* A list or map with room for `count`; its items are not set. NULL as venv_cel_alloc(). */
+struct venv_object *venv_cel_container(xctx *context, const xnode *node, venv_kind kind, size_t count);
 /* Call after the items are in place: sorts a map; notes what is borrowed. */
-int expr_finish_list(xctx *context, const xnode *node, struct venv_object *list, venv_value *out);
-int expr_finish_map(xctx *context, const xnode *node, struct venv_object *map, venv_value *out);
+int venv_cel_finish_list(xctx *context, const xnode *node, struct venv_object *list, venv_value *out);
+int venv_cel_finish_map(xctx *context, const xnode *node, struct venv_object *map, venv_value *out);
 
 /* ---- values (ops.c, opaque.c) ---- */
 
-uint32_t expr_mask_of(const venv_value *value);
-bool expr_is_marker(const venv_value *value);
-bool expr_is_absent(const venv_value *value);
-const char *expr_type_of(const venv_value *value);
+uint32_t venv_cel_mask_of(const venv_value *value);
+bool venv_cel_is_marker(const venv_value *value);
+bool venv_cel_is_absent(const venv_value *value);
+const char *venv_cel_type_of(const venv_value *value);
 /* Equality and order, charged by what they look at. A test's answer. */
-int expr_equal(xctx *context, const xnode *node, const venv_value *a, const venv_value *b);
+int venv_cel_equal(xctx *context, const xnode *node, const venv_value *a, const venv_value *b);
 /* -1, 0, 1, or 2 for unordered; false if the kinds do not compare. */
-bool expr_compare(const venv_value *a, const venv_value *b, int *ret_order);
-int expr_binary(xctx *context, const xnode *node, ast_op op, const venv_value *a, const venv_value *b, venv_value *out);
-int expr_in(xctx *context, const xnode *node, const venv_value *item, const venv_value *container);
+bool venv_cel_compare(const venv_value *a, const venv_value *b, int *ret_order);
+int venv_cel_binary(xctx *context, const xnode *node, ast_op op, const venv_value *a, const venv_value *b, venv_value *out);
+int venv_cel_in(xctx *context, const xnode *node, const venv_value *item, const venv_value *container);
 /* container[key]; NULL with X_OK in *ret_status if it is simply not there. */
-const venv_value *expr_lookup(xctx *context, const xnode *node, const venv_value *container, const venv_value *key,
+const venv_value *venv_cel_lookup(xctx *context, const xnode *node, const venv_value *container, const venv_value *key,
                               int *ret_status);
 /* Has the value no meaning of its own: 0, "", [], null …? */
-bool expr_is_zero(const venv_value *value);
+bool venv_cel_is_zero(const venv_value *value);
 
-int expr_optional_of(xctx *context, const xnode *node, const venv_value *value, venv_value *out);
-venv_value expr_optional_none(void);
-bool expr_is_optional(const venv_value *value);
+int venv_cel_optional_of(xctx *context, const xnode *node, const venv_value *value, venv_value *out);
+venv_value venv_cel_optional_none(void);
+bool venv_cel_is_optional(const venv_value *value);
 /* What it holds, NULL for none. */
-const venv_value *expr_optional_value(const venv_value *optional);
+const venv_value *venv_cel_optional_value(const venv_value *optional);
 
 typedef struct expr_address {
     uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint8_t family;    /* 4 or 6 */
     uint8_t prefix;    /* of a network, in bits of its family */
 } expr_address;
-int expr_address_make(xctx *context, const xnode *node, bool network, const expr_address *address, venv_value *out);
+int venv_cel_address_make(xctx *context, const xnode *node, bool network, const expr_address *address, venv_value *out);
 /* NULL if the value is neither an address nor a network. */
-const expr_address *expr_address_of(const venv_value *value);
-size_t expr_address_print(const expr_address *address, bool network, char *buffer, size_t size);
+const expr_address *venv_cel_address_of(const venv_value *value);
+size_t venv_cel_address_print(const expr_address *address, bool network, char *buffer, size_t size);
 
 /* ---- running (eval.c, fold.c) ---- */
 
 /* eval by test, and test by eval, for nodes that have only the other. */
-int expr_eval_boxed(xctx *context, const xnode *node, venv_value *out);
-int expr_test_boxed(xctx *context, const xnode *node);
+int venv_cel_eval_boxed(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_boxed(xctx *context, const xnode *node);
 
-int expr_eval_const(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_error(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_attr(xctx *context, const xnode *node, venv_value *out);
-int expr_test_has_attr(xctx *context, const xnode *node);
-int expr_eval_opt_attr(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_lazy(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_select(xctx *context, const xnode *node, venv_value *out);
-int expr_test_has(xctx *context, const xnode *node);
-int expr_eval_index(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_binary(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_negate(xctx *context, const xnode *node, venv_value *out);
-int expr_test_not(xctx *context, const xnode *node);
-int expr_test_in(xctx *context, const xnode *node);
-int expr_test_compare(xctx *context, const xnode *node);
+int venv_cel_eval_const(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_error(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_attr(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_has_attr(xctx *context, const xnode *node);
+int venv_cel_eval_opt_attr(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_lazy(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_select(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_has(xctx *context, const xnode *node);
+int venv_cel_eval_index(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_binary(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_negate(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_not(xctx *context, const xnode *node);
+int venv_cel_test_in(xctx *context, const xnode *node);
+int venv_cel_test_compare(xctx *context, const xnode *node);
 /* A slot, a local or a field of a local beside a constant of a kind. */
-int expr_test_slot_int(xctx *context, const xnode *node);
-int expr_test_slot_double(xctx *context, const xnode *node);
-int expr_test_slot_text(xctx *context, const xnode *node);
-int expr_test_local_int(xctx *context, const xnode *node);
-int expr_test_local_double(xctx *context, const xnode *node);
-int expr_test_local_text(xctx *context, const xnode *node);
-int expr_test_field_int(xctx *context, const xnode *node);
-int expr_test_field_double(xctx *context, const xnode *node);
-int expr_test_field_text(xctx *context, const xnode *node);
-int expr_test_attr_int(xctx *context, const xnode *node);
-int expr_test_attr_double(xctx *context, const xnode *node);
-int expr_test_attr_text(xctx *context, const xnode *node);
-int expr_test_and(xctx *context, const xnode *node);
-int expr_test_or(xctx *context, const xnode *node);
-int expr_eval_cond(xctx *context, const xnode *node, venv_value *out);
-int expr_test_cond(xctx *context, const xnode *node);
-int expr_eval_list(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_map(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_struct(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_call(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_bind(xctx *context, const xnode *node, venv_value *out);
-int expr_test_bind(xctx *context, const xnode *node);
-int expr_eval_opt_map(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_slot_int(xctx *context, const xnode *node);
+int venv_cel_test_slot_double(xctx *context, const xnode *node);
+int venv_cel_test_slot_text(xctx *context, const xnode *node);
+int venv_cel_test_local_int(xctx *context, const xnode *node);
+int venv_cel_test_local_double(xctx *context, const xnode *node);
+int venv_cel_test_local_text(xctx *context, const xnode *node);
+int venv_cel_test_field_int(xctx *context, const xnode *node);
+int venv_cel_test_field_double(xctx *context, const xnode *node);
+int venv_cel_test_field_text(xctx *context, const xnode *node);
+int venv_cel_test_attr_int(xctx *context, const xnode *node);
+int venv_cel_test_attr_double(xctx *context, const xnode *node);
+int venv_cel_test_attr_text(xctx *context, const xnode *node);
+int venv_cel_test_and(xctx *context, const xnode *node);
+int venv_cel_test_or(xctx *context, const xnode *node);
+int venv_cel_eval_cond(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_cond(xctx *context, const xnode *node);
+int venv_cel_eval_list(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_map(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_struct(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_call(xctx *context, const xnode *node, venv_value *out);
+/* optional.or(x) and optional.orValue(x): x only where it is needed. */
+int venv_cel_eval_or_value(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_bind(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_bind(xctx *context, const xnode *node);
+int venv_cel_eval_opt_map(xctx *context, const xnode *node, venv_value *out);
 
-int expr_test_all(xctx *context, const xnode *node);
-int expr_test_exists(xctx *context, const xnode *node);
-int expr_test_exists_one(xctx *context, const xnode *node);
-int expr_eval_fold_map(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_filter(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_transform_map(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_transform_entry(xctx *context, const xnode *node, venv_value *out);
-int expr_eval_sort_by(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_all(xctx *context, const xnode *node);
+int venv_cel_test_exists(xctx *context, const xnode *node);
+int venv_cel_test_exists_one(xctx *context, const xnode *node);
+int venv_cel_eval_fold_map(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_filter(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_transform_map(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_transform_entry(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_sort_by(xctx *context, const xnode *node, venv_value *out);
 /* filter(…).size() without the list. */
-int expr_eval_count(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_eval_count(xctx *context, const xnode *node, venv_value *out);
 
 /* Stable; items are `stride` values apart, the first of which is compared. False if some do not compare. */
-bool expr_sort(venv_value *items, venv_value *spare, size_t count, size_t stride);
+bool venv_cel_sort(venv_value *items, venv_value *spare, size_t count, size_t stride);
 
 /* Two truths of one evaluation, the second after the first: what both together come to. */
 typedef struct xabsorb {
@@ -326,7 +328,7 @@ static inline bool expr_same_words(const venv_value *a, const venv_value *b)
     return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
 }
 
-const venv_value *expr_find_slow(const struct venv_object *map, const venv_value *key, uint32_t *site);
+const venv_value *venv_cel_find_slow(const struct venv_object *map, const venv_value *key, uint32_t *site);
 
 /* The value under a constant key; where it was found the last time is looked at first. */
 static inline const venv_value *expr_find_key(const struct venv_object *map, const venv_value *key, uint32_t *site)
@@ -337,7 +339,7 @@ static inline const venv_value *expr_find_key(const struct venv_object *map, con
         if (__builtin_expect(expr_same_words(entry, key), 1))
             return entry + 1;
     }
-    return expr_find_slow(map, key, site);
+    return venv_cel_find_slow(map, key, site);
 }
 
 /* An answer for each order: bit 0 less, 1 equal, 2 greater, 3 unordered. */
@@ -352,12 +354,12 @@ static inline int expr_mask_double(uint8_t mask, double a, double b)
 
 /* ---- compiling ---- */
 
-venv_rc expr_check(const expr_source *source, venv_expr_env *env, venv_arena *arena, ast *root,
+venv_rc venv_cel_check(const expr_source *source, venv_expr_env *env, venv_arena *arena, ast *root,
                    uint32_t *ret_local_count);
-venv_rc expr_compile_tree(venv_expr *expr, const expr_source *source, const ast *root);
+venv_rc venv_cel_compile_tree(venv_expr *expr, const expr_source *source, const ast *root);
 /* The program releases the zone; also at once, if there is no memory to note it. */
-bool expr_keep_zone(venv_expr *expr, struct expr_zone *zone);
+bool venv_cel_keep_zone(venv_expr *expr, struct expr_zone *zone);
 /* Copy a value of an evaluation into an arena; false when out of memory or too deep. */
-bool expr_copy_value(venv_arena *arena, const venv_value *value, venv_value *out);
+bool venv_cel_copy_value(venv_arena *arena, const venv_value *value, venv_value *out);
 
 #endif

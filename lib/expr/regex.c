@@ -726,7 +726,7 @@ static bool parse_alternatives(parse *p)
     return true;
 }
 
-venv_rc expr_regex_new(venv_str pattern, expr_regex **ret_regex, venv_error *err)
+venv_rc venv_cel_regex_new(venv_str pattern, expr_regex **ret_regex, venv_error *err)
 {
     if (pattern.size > EXPR_REGEX_PATTERN_MAX)
         return venv_error_set(err, VENV_ELIMIT, "the regular expression has %zu bytes, %u are allowed", pattern.size,
@@ -745,14 +745,14 @@ venv_rc expr_regex_new(venv_str pattern, expr_regex **ret_regex, venv_error *err
     if (p.rc == VENV_OK)
         (void)emit(&p, STEP_MATCH, 0, 0);
     if (p.rc != VENV_OK) {
-        expr_regex_free(regex);
+        venv_cel_regex_free(regex);
         return p.rc;
     }
     *ret_regex = regex;
     return VENV_OK;
 }
 
-void expr_regex_free(expr_regex *regex)
+void venv_cel_regex_free(expr_regex *regex)
 {
     if (!regex)
         return;
@@ -779,7 +779,7 @@ typedef struct search {
     bool matched, no_memory;
 } search;
 
-size_t expr_regex_memory(const expr_regex *regex)
+size_t venv_cel_regex_memory(const expr_regex *regex)
 {
     /* The stack holds both ways of a fork. */
     return (size_t)regex->step_count * 5 * sizeof(uint32_t) + 64;
@@ -914,7 +914,7 @@ static venv_rc run(search *s)
     return VENV_OK;
 }
 
-venv_rc expr_regex_search(const expr_regex *regex, venv_str text, void *memory, uint64_t *steps, bool *ret_found)
+venv_rc venv_cel_regex_search(const expr_regex *regex, venv_str text, void *memory, uint64_t *steps, bool *ret_found)
 {
     uint32_t *words = memory;
     size_t n = regex->step_count;

@@ -28,16 +28,16 @@ struct expr_regex {
 #define EXPR_REGEX_DEPTH_MAX   100u  /* brackets in brackets */
 #define EXPR_REGEX_REPEAT_MAX  1000u /* x{n} */
 
-venv_rc expr_regex_new(venv_str pattern, expr_regex **ret_regex, venv_error *err);
-void expr_regex_free(expr_regex *regex);
+venv_rc venv_cel_regex_new(venv_str pattern, expr_regex **ret_regex, venv_error *err);
+void venv_cel_regex_free(expr_regex *regex);
 
 /* Bytes of working memory for a match. */
-size_t expr_regex_memory(const expr_regex *regex);
+size_t venv_cel_regex_memory(const expr_regex *regex);
 
 /*
- * Is there a match anywhere in the text? `memory` has expr_regex_memory() bytes. `*steps` is reduced by
+ * Is there a match anywhere in the text? `memory` has venv_cel_regex_memory() bytes. `*steps` is reduced by
  * the work that was done; VENV_ELIMIT when it is used up, VENV_ENOMEM.
  */
-venv_rc expr_regex_search(const expr_regex *regex, venv_str text, void *memory, uint64_t *steps, bool *ret_found);
+venv_rc venv_cel_regex_search(const expr_regex *regex, venv_str text, void *memory, uint64_t *steps, bool *ret_found);
 
 #endif

@@ -17,20 +17,20 @@ typedef struct expr_row {
 #define EXPR_UNUSED() ((void)context, (void)node, (void)args, (void)count)
 
 /* Each ends with a row whose signature is NULL. */
-extern const expr_row expr_convert_rows[];
-extern const expr_row expr_text_rows[];
-extern const expr_row expr_format_rows[];
-extern const expr_row expr_math_rows[];
-extern const expr_row expr_time_rows[];
-extern const expr_row expr_list_rows[];
-extern const expr_row expr_optional_rows[];
-extern const expr_row expr_network_rows[];
-extern const expr_row expr_encode_rows[];
+extern const expr_row venv_cel_convert_rows[];
+extern const expr_row venv_cel_text_rows[];
+extern const expr_row venv_cel_format_rows[];
+extern const expr_row venv_cel_math_rows[];
+extern const expr_row venv_cel_time_rows[];
+extern const expr_row venv_cel_list_rows[];
+extern const expr_row venv_cel_optional_rows[];
+extern const expr_row venv_cel_network_rows[];
+extern const expr_row venv_cel_encode_rows[];
 
 /* A scalar as string() writes it, appended. False if it is of another kind or no text. */
-bool expr_append_scalar(venv_buf *buf, const venv_value *value);
+bool venv_cel_append_scalar(venv_buf *buf, const venv_value *value);
 /* "1.5h", "-90s" of Go and of CEL. False if malformed or out of range. */
-bool expr_parse_duration(venv_str text, venv_value *ret_value);
-void expr_append_duration(venv_buf *buf, const venv_value *value);
+bool venv_cel_parse_duration(venv_str text, venv_value *ret_value);
+void venv_cel_append_duration(venv_buf *buf, const venv_value *value);
 
 #endif

@@ -132,7 +132,7 @@ static venv_rc build(venv_expr_template *t, venv_expr_env *env, const char *text
     if (size > TEMPLATE_SIZE_MAX)
         return venv_error_set(err, VENV_ELIMIT, "the text has %zu bytes, %u are allowed", size, TEMPLATE_SIZE_MAX);
     if (valid != size)
-        return expr_fail_at(&source, (uint32_t)valid, VENV_EINVAL, "the text is not valid UTF-8");
+        return venv_cel_fail_at(&source, (uint32_t)valid, VENV_EINVAL, "the text is not valid UTF-8");
     t->parts = venv_arena_alloc(&t->arena, (VENV_EXPR_TEMPLATE_PARTS_MAX + 1) * sizeof *t->parts);
     char *copy = venv_arena_alloc(&t->arena, size + 1);
     if (!t->parts || !copy)
@@ -145,11 +145,11 @@ static venv_rc build(venv_expr_template *t, venv_expr_env *env, const char *text
         if (at == size)
             return VENV_OK;
         if (t->part_count > VENV_EXPR_TEMPLATE_PARTS_MAX)
-            return expr_fail_at(&source, (uint32_t)at, VENV_ELIMIT, "the text has more than %u expressions",
+            return venv_cel_fail_at(&source, (uint32_t)at, VENV_ELIMIT, "the text has more than %u expressions",
                                 VENV_EXPR_TEMPLATE_PARTS_MAX);
         size_t start = at + 2, close = find_close(text, size, start);
         if (close == size)
-            return expr_fail_at(&source, (uint32_t)at, VENV_EINVAL, "'${' is not closed; expected '}' (or '$${' for the text '${')");
+            return venv_cel_fail_at(&source, (uint32_t)at, VENV_EINVAL, "'${' is not closed; expected '}' (or '$${' for the text '${')");
         venv_rc rc = venv_expr_compile(env, text + start, close - start, &now->expr, err);
         if (rc != VENV_OK)
             return shift_error(text, start, err, rc);
@@ -188,7 +188,7 @@ const venv_expr *venv_expr_template_at(const venv_expr_template *template_, size
 
 static void append_value(venv_buf *buf, const venv_value *value)
 {
-    if (expr_append_scalar(buf, value))
+    if (venv_cel_append_scalar(buf, value))
         return;
     size_t size = venv_value_print(value, NULL, 0);
     char *room = size < buf->max ? (char *)venv_buf_reserve(buf, size + 1) : NULL;
@@ -242,9 +242,9 @@ venv_rc venv_expr_template_eval(const venv_expr_template *template_, venv_expr_c
     if (rc == VENV_OK) {
         /* The text goes to the context, which keeps it for as long as any result. */
         venv_value text = venv_value_null();
-        expr_context_reset(context);
+        venv_cel_context_reset(context);
         rc = venv_value_string(buf.size ? (const char *)buf.data : "", buf.size, &text, err);
-        if (rc == VENV_OK && !expr_keep_owned(context, &text))
+        if (rc == VENV_OK && !venv_cel_keep_owned(context, &text))
             rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
         result.value = rc == VENV_OK ? text : venv_value_null();
     }

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-const expr_type expr_types[T_COUNT] = {
+const expr_type venv_cel_types[T_COUNT] = {
     [T_DYN] = { .kind = T_DYN },
     [T_NULL] = { .kind = T_NULL },
     [T_BOOL] = { .kind = T_BOOL },
@@ -23,10 +23,10 @@ const expr_type expr_types[T_COUNT] = {
     [T_IP] = { .kind = T_IP },
     [T_CIDR] = { .kind = T_CIDR },
     [T_TYPE] = { .kind = T_TYPE },
-    [T_LIST] = { .kind = T_LIST, .a = &expr_types[T_DYN] },
-    [T_MAP] = { .kind = T_MAP, .a = &expr_types[T_DYN], .b = &expr_types[T_DYN] },
-    [T_OPTIONAL] = { .kind = T_OPTIONAL, .a = &expr_types[T_DYN] },
-    [T_WRAPPER] = { .kind = T_WRAPPER, .a = &expr_types[T_DYN] },
+    [T_LIST] = { .kind = T_LIST, .a = &venv_cel_types[T_DYN] },
+    [T_MAP] = { .kind = T_MAP, .a = &venv_cel_types[T_DYN], .b = &venv_cel_types[T_DYN] },
+    [T_OPTIONAL] = { .kind = T_OPTIONAL, .a = &venv_cel_types[T_DYN] },
+    [T_WRAPPER] = { .kind = T_WRAPPER, .a = &venv_cel_types[T_DYN] },
     [T_PARAM] = { .kind = T_PARAM },
     [T_VAR] = { .kind = T_VAR },
 };
@@ -62,18 +62,18 @@ static const struct {
     { "google.protobuf.Any", T_DYN }, { "google.protobuf.Value", T_DYN },
 };
 
-const char *expr_type_name(expr_type_kind kind)
+const char *venv_cel_type_name(expr_type_kind kind)
 {
     return names[kind];
 }
 
-const expr_type *expr_type_new(venv_arena *arena, expr_type_kind kind, const expr_type *a, const expr_type *b)
+const expr_type *venv_cel_type_new(venv_arena *arena, expr_type_kind kind, const expr_type *a, const expr_type *b)
 {
     unsigned depth = a ? a->depth + 1u : 0u;
     if (b && b->depth >= depth)
         depth = b->depth + 1u;
     if (depth > EXPR_TYPE_DEPTH_KEPT)
-        return &expr_types[T_DYN];
+        return &venv_cel_types[T_DYN];
     expr_type *type = venv_arena_alloc(arena, sizeof *type);
     if (type)
         *type = (expr_type){ .kind = (uint8_t)kind, .depth = (uint8_t)depth, .a = a, .b = b };
@@ -132,7 +132,7 @@ static const expr_type *parse_parts(venv_arena *arena, venv_str *text, expr_type
 {
     const expr_type *a = NULL, *b = NULL;
     if (!take_char(text, '('))
-        return &expr_types[kind];
+        return &venv_cel_types[kind];
     if (!(a = parse_at(arena, text, params, depth + 1, err)))
         return NULL;
     if (kind == T_MAP) {
@@ -148,8 +148,8 @@ static const expr_type *parse_parts(venv_arena *arena, venv_str *text, expr_type
         return NULL;
     }
     if (kind == T_TYPE)
-        return &expr_types[T_TYPE];
-    const expr_type *type = expr_type_new(arena, kind, a, b);
+        return &venv_cel_types[T_TYPE];
+    const expr_type *type = venv_cel_type_new(arena, kind, a, b);
     if (!type)
         (void)venv_error_set(err, VENV_ENOMEM, "out of memory");
     return type;
@@ -188,30 +188,30 @@ static const expr_type *parse_at(venv_arena *arena, venv_str *text, bool params,
     }
     if (kind == T_LIST || kind == T_MAP || kind == T_OPTIONAL || kind == T_WRAPPER || kind == T_TYPE)
         return parse_parts(arena, text, kind, params, depth, err);
-    return &expr_types[kind];
+    return &venv_cel_types[kind];
 }
 
-const expr_type *expr_type_parse(venv_arena *arena, venv_str *text, bool params, venv_error *err)
+const expr_type *venv_cel_type_parse(venv_arena *arena, venv_str *text, bool params, venv_error *err)
 {
     return parse_at(arena, text, params, 0, err);
 }
 
-void expr_type_print(const expr_type *type, venv_buf *buf)
+void venv_cel_type_print(const expr_type *type, venv_buf *buf)
 {
     venv_buf_append_text(buf, names[type->kind]);
     if ((type->kind == T_LIST || type->kind == T_MAP || type->kind == T_OPTIONAL || type->kind == T_WRAPPER) &&
         type->a) {
         venv_buf_append_text(buf, "(");
-        expr_type_print(type->a, buf);
+        venv_cel_type_print(type->a, buf);
         if (type->b) {
             venv_buf_append_text(buf, ",");
-            expr_type_print(type->b, buf);
+            venv_cel_type_print(type->b, buf);
         }
         venv_buf_append_text(buf, ")");
     }
 }
 
-const expr_type *expr_type_fresh(expr_unifier *unifier)
+const expr_type *venv_cel_type_fresh(expr_unifier *unifier)
 {
     if (unifier->count == unifier->capacity) {
         uint32_t capacity = unifier->capacity ? unifier->capacity * 2 : 32;
@@ -219,7 +219,7 @@ const expr_type *expr_type_fresh(expr_unifier *unifier)
         uint32_t *trail = venv_arena_alloc(unifier->arena, capacity * sizeof *trail);
         if (!bound || !trail) {
             unifier->failed_memory = true;
-            return &expr_types[T_DYN];
+            return &venv_cel_types[T_DYN];
         }
         if (unifier->count) {
             memcpy(bound, unifier->bound, unifier->count * sizeof *bound);
@@ -232,40 +232,40 @@ const expr_type *expr_type_fresh(expr_unifier *unifier)
     expr_type *fresh = venv_arena_alloc(unifier->arena, sizeof *fresh);
     if (!fresh) {
         unifier->failed_memory = true;
-        return &expr_types[T_DYN];
+        return &venv_cel_types[T_DYN];
     }
     *fresh = (expr_type){ .kind = T_VAR, .id = unifier->count };
     unifier->bound[unifier->count++] = NULL;
     return fresh;
 }
 
-const expr_type *expr_type_resolve(const expr_unifier *unifier, const expr_type *type)
+const expr_type *venv_cel_type_resolve(const expr_unifier *unifier, const expr_type *type)
 {
     while (type->kind == T_VAR && unifier->bound[type->id])
         type = unifier->bound[type->id];
     return type;
 }
 
-const expr_type *expr_type_final(expr_unifier *unifier, const expr_type *type)
+const expr_type *venv_cel_type_final(expr_unifier *unifier, const expr_type *type)
 {
-    type = expr_type_resolve(unifier, type);
+    type = venv_cel_type_resolve(unifier, type);
     if (type->kind == T_VAR)
-        return &expr_types[T_DYN];
+        return &venv_cel_types[T_DYN];
     if (!type->a)
         return type;
-    const expr_type *a = expr_type_final(unifier, type->a);
-    const expr_type *b = type->b ? expr_type_final(unifier, type->b) : NULL;
+    const expr_type *a = venv_cel_type_final(unifier, type->a);
+    const expr_type *b = type->b ? venv_cel_type_final(unifier, type->b) : NULL;
     if (a == type->a && b == type->b)
         return type;
-    const expr_type *final = expr_type_new(unifier->arena, (expr_type_kind)type->kind, a, b);
+    const expr_type *final = venv_cel_type_new(unifier->arena, (expr_type_kind)type->kind, a, b);
     if (!final)
         unifier->failed_memory = true;
-    return final ? final : &expr_types[T_DYN];
+    return final ? final : &venv_cel_types[T_DYN];
 }
 
 static bool occurs(const expr_unifier *unifier, uint32_t id, const expr_type *type)
 {
-    type = expr_type_resolve(unifier, type);
+    type = venv_cel_type_resolve(unifier, type);
     if (type->kind == T_VAR)
         return type->id == id;
     return (type->a && occurs(unifier, id, type->a)) || (type->b && occurs(unifier, id, type->b));
@@ -290,8 +290,8 @@ static bool takes_null(const expr_type *type)
 
 static bool assign_at(expr_unifier *unifier, const expr_type *from, const expr_type *to)
 {
-    from = expr_type_resolve(unifier, from);
-    to = expr_type_resolve(unifier, to);
+    from = venv_cel_type_resolve(unifier, from);
+    to = venv_cel_type_resolve(unifier, to);
     if (from->kind == T_VAR)
         return bind_var(unifier, from, to);
     if (to->kind == T_VAR)
@@ -311,7 +311,7 @@ static bool assign_at(expr_unifier *unifier, const expr_type *from, const expr_t
     return !from->b || !to->b || assign_at(unifier, from->b, to->b);
 }
 
-bool expr_type_assign(expr_unifier *unifier, const expr_type *from, const expr_type *to)
+bool venv_cel_type_assign(expr_unifier *unifier, const expr_type *from, const expr_type *to)
 {
     uint32_t mark = unifier->trail_count;
     if (assign_at(unifier, from, to))
@@ -324,8 +324,8 @@ bool expr_type_assign(expr_unifier *unifier, const expr_type *from, const expr_t
 /* Is `a` at least as general as `b`, so that it may stand for both? */
 static bool is_more_general(const expr_unifier *unifier, const expr_type *a, const expr_type *b)
 {
-    a = expr_type_resolve(unifier, a);
-    b = expr_type_resolve(unifier, b);
+    a = venv_cel_type_resolve(unifier, a);
+    b = venv_cel_type_resolve(unifier, b);
     if (a->kind == T_DYN || a->kind == T_VAR)
         return true;
     if (b->kind == T_NULL || (a->kind == T_WRAPPER && b->kind != T_WRAPPER))
@@ -337,9 +337,9 @@ static bool is_more_general(const expr_unifier *unifier, const expr_type *a, con
     return !a->b || !b->b || is_more_general(unifier, a->b, b->b);
 }
 
-const expr_type *expr_type_join(expr_unifier *unifier, const expr_type *a, const expr_type *b)
+const expr_type *venv_cel_type_join(expr_unifier *unifier, const expr_type *a, const expr_type *b)
 {
-    if (!expr_type_assign(unifier, b, a))
-        return &expr_types[T_DYN];
+    if (!venv_cel_type_assign(unifier, b, a))
+        return &venv_cel_types[T_DYN];
     return is_more_general(unifier, a, b) ? a : b;
 }

@@ -4,7 +4,7 @@
 
 /*
  * Static types: what the checker knows of a value before it exists. Types are immutable trees in an
- * arena; the ones without parts are the constants expr_types[].
+ * arena; the ones without parts are the constants venv_cel_types[].
  */
 
 #include "base/arena.h"
@@ -41,26 +41,26 @@ typedef struct expr_type {
     const struct expr_type *b;
 } expr_type;
 
-extern const expr_type expr_types[T_COUNT];
+extern const expr_type venv_cel_types[T_COUNT];
 
 /* Types nest at most this deep in a declaration. */
 #define EXPR_TYPE_DEPTH_MAX 16
 #define EXPR_TYPE_DEPTH_KEPT 64
 
 /* NULL when out of memory. */
-const expr_type *expr_type_new(venv_arena *arena, expr_type_kind kind, const expr_type *a, const expr_type *b);
+const expr_type *venv_cel_type_new(venv_arena *arena, expr_type_kind kind, const expr_type *a, const expr_type *b);
 
 /*
  * Read a type at the front of `*text`, which is advanced behind it. With `params`, single capital
  * letters are T_PARAM. Returns NULL with `err` set.
  */
-const expr_type *expr_type_parse(venv_arena *arena, venv_str *text, bool params, venv_error *err);
+const expr_type *venv_cel_type_parse(venv_arena *arena, venv_str *text, bool params, venv_error *err);
 
 /* "map(string,int)": as the conformance suite writes it. Unknown types print as dyn. */
-void expr_type_print(const expr_type *type, venv_buf *buf);
+void venv_cel_type_print(const expr_type *type, venv_buf *buf);
 
 /* CEL's name of the type without its parameters: "int", "list", "net.IP". */
-const char *expr_type_name(expr_type_kind kind);
+const char *venv_cel_type_name(expr_type_kind kind);
 
 /* The substitution that unification builds. */
 typedef struct expr_unifier {
@@ -72,14 +72,14 @@ typedef struct expr_unifier {
     bool failed_memory;
 } expr_unifier;
 
-const expr_type *expr_type_fresh(expr_unifier *unifier);
+const expr_type *venv_cel_type_fresh(expr_unifier *unifier);
 /* What a type is known to be by now, at its top. */
-const expr_type *expr_type_resolve(const expr_unifier *unifier, const expr_type *type);
+const expr_type *venv_cel_type_resolve(const expr_unifier *unifier, const expr_type *type);
 /* The same all the way down; what stays unknown is dyn. */
-const expr_type *expr_type_final(expr_unifier *unifier, const expr_type *type);
+const expr_type *venv_cel_type_final(expr_unifier *unifier, const expr_type *type);
 /* May a `from` stand where a `to` is wanted? Binds variables; undone if not. */
-bool expr_type_assign(expr_unifier *unifier, const expr_type *from, const expr_type *to);
+bool venv_cel_type_assign(expr_unifier *unifier, const expr_type *from, const expr_type *to);
 /* The type of a list that holds both. */
-const expr_type *expr_type_join(expr_unifier *unifier, const expr_type *a, const expr_type *b);
+const expr_type *venv_cel_type_join(expr_unifier *unifier, const expr_type *a, const expr_type *b);
 
 #endif

@@ -41,7 +41,7 @@ static bool two_digits(venv_str text, size_t at, int *ret_number)
     return true;
 }
 
-bool expr_zone_fixed(venv_str name, int32_t *ret_offset_s)
+bool venv_cel_zone_fixed(venv_str name, int32_t *ret_offset_s)
 {
     int hours, minutes, sign = 1;
     size_t at = 0;
@@ -283,7 +283,7 @@ static venv_rc parse_file(expr_zone *zone, const uint8_t *data, size_t size)
     return newline && parse_rule(zone, (reader){ footer, newline }) ? VENV_OK : VENV_EINVAL;
 }
 
-venv_rc expr_zone_new(venv_str name, venv_expr_zone_fn load, void *user, expr_zone **ret_zone, venv_error *err)
+venv_rc venv_cel_zone_new(venv_str name, venv_expr_zone_fn load, void *user, expr_zone **ret_zone, venv_error *err)
 {
     int shown = (int)(name.size > 60 ? 60 : name.size);
     if (!load)
@@ -313,14 +313,14 @@ venv_rc expr_zone_new(venv_str name, venv_expr_zone_fn load, void *user, expr_zo
     }
     venv_value_unref(&file);
     if (rc != VENV_OK) {
-        expr_zone_free(zone);
+        venv_cel_zone_free(zone);
         return rc;
     }
     *ret_zone = zone;
     return VENV_OK;
 }
 
-void expr_zone_free(expr_zone *zone)
+void venv_cel_zone_free(expr_zone *zone)
 {
     if (!zone)
         return;
@@ -329,12 +329,12 @@ void expr_zone_free(expr_zone *zone)
     free(zone);
 }
 
-bool expr_zone_is(const expr_zone *zone, venv_str name)
+bool venv_cel_zone_is(const expr_zone *zone, venv_str name)
 {
     return zone->name_size == name.size && !memcmp(zone->name, name.data, name.size);
 }
 
-int32_t expr_zone_offset(const expr_zone *zone, int64_t seconds)
+int32_t venv_cel_zone_offset(const expr_zone *zone, int64_t seconds)
 {
     uint32_t first = 0, rest = zone->count; /* how many transitions are not after it */
     while (rest) {

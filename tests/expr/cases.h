@@ -207,6 +207,8 @@ static const expr_case expr_cases[] = {
     { "optional.none().value()", "!no value" },
     { "{'a': 1}.?a.orValue(0) + {'a': 1}.?b.orValue(10) + [5][?0].value() + [5][?1].orValue(7)", "23" },
     { "optional.none().or(optional.of(3)).value()", "3" },
+    { "optional.of(1).orValue(1 / 0) + optional.of(2).or(optional.of(1 / 0)).value()", "3" },
+    { "optional.none().orValue(1 / 0)", "!division by zero" },
     { "optional.of(2).optMap(x, x + 1).value() + optional.of(2).optFlatMap(x, optional.of(x)).value()", "5" },
     { "[?optional.of(1), ?optional.none(), 2]", "[1, 2]" },
     { "{?'a': optional.of(1), ?'b': optional.none()}", "{\"a\": 1}" },

@@ -468,6 +468,97 @@ static void test_templates(void **state)
     tear_down(&f);
 }
 
+/* ---- quick conditions: they must come to what the tree of nodes does ---- */
+
+static unsigned next_random(uint64_t *state, unsigned count)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(*state >> 33) % count;
+}
+
+/* A condition over the fields of `a`, or over variables where that is empty. */
+static void make_condition(uint64_t *random, const char *a, int depth, char *out, size_t size)
+{
+    static const char *const leaves[] = { "%si > 3",   "%si == 2",     "4 >= %si",       "%sd < 1.5",      "2.5 != %sd",
+                                          "%ss == 'ab'", "'cd' != %ss", "%st == 'idle'",  "%sb",            "%si != 3" };
+    static const char *const forms[] = { "(%s && %s)", "(%s || %s)", "(%s && %s && true)", "!(%s)", "(%s || %s || %s)" };
+    char parts[3][700];
+    if (depth == 0 || next_random(random, 4) == 0) {
+        const char *leaf = leaves[next_random(random, 10)], *mark = strstr(leaf, "%s");
+        snprintf(out, size, "%.*s%s%s", (int)(mark - leaf), leaf, a, mark + 2);
+        return;
+    }
+    const char *form = forms[next_random(random, 5)];
+    size_t used = 0;
+    int part = 0;
+    for (int i = 0; i < 3; i++)
+        make_condition(random, a, depth - 1, parts[i], sizeof parts[i]);
+    for (const char *c = form; *c && used + 1 < size; c++) {
+        if (*c == '%') {
+            used += (size_t)snprintf(out + used, size - used, "%s", parts[part++]);
+            c++;
+        } else {
+            out[used++] = *c;
+        }
+        if (used >= size)
+            used = size - 1;
+        out[used] = '\0';
+    }
+}
+
+/* Some items lack a field, or have it of another kind, or do not know it. */
+static venv_value odd_items(uint64_t *random, int count, bool regular)
+{
+    venv_list_builder list;
+    venv_value value;
+    venv_list_init(&list);
+    for (int i = 0; i < count; i++) {
+        venv_map_builder map;
+        unsigned odd = regular ? 99 : next_random(random, 60);
+        venv_map_init(&map);
+        if (odd != 0)
+            venv_map_put(&map, "i", odd == 1 ? venv_expr_unknown() : odd == 2 ? venv_value_double(3) : venv_value_int(next_random(random, 6)));
+        venv_map_put(&map, "d", odd == 3 ? venv_value_int(1) : venv_value_double(next_random(random, 6) / 2.0));
+        venv_map_put_z(&map, "s", next_random(random, 2) ? "ab" : "a text that is longer than that");
+        if (odd != 4)
+            venv_map_put_z(&map, "t", next_random(random, 2) ? "idle" : "busy");
+        venv_map_put(&map, "b", odd == 5 ? venv_value_null() : venv_value_bool(next_random(random, 2)));
+        if (odd > 40 && odd < 99)
+            venv_map_put(&map, "aa", venv_value_null()); /* the fields are at other places then */
+        assert_int_equal(venv_map_take(&map, &value, NULL), VENV_OK);
+        venv_list_add(&list, value);
+    }
+    assert_int_equal(venv_list_take(&list, &value, NULL), VENV_OK);
+    return value;
+}
+
+static void test_quick(void **state)
+{
+    static const char *const forms[] = { "agents.filter(a, %s).size()", "agents.exists(a, %s)", "agents.all(a, %s)",
+                                         "agents.exists_one(a, %s)", "agents.filter(a, %s).map(a, a.b)" };
+    (void)state;
+    fixture f;
+    uint64_t random = 42;
+    set_up(&f, false);
+    for (int round = 0; round < 1500; round++) {
+        char condition[2200], whole[2300], quick[2400], slow[2400], got[1200], wanted[1200];
+        const char *form = forms[next_random(&random, 5)], *mark = strstr(form, "%s");
+        make_condition(&random, "a.", 3, condition, sizeof condition);
+        snprintf(whole, sizeof whole, "(%s ? true : false)", condition); /* no list of tests holds a ternary */
+        snprintf(quick, sizeof quick, "%.*s%s%s", (int)(mark - form), form, condition, mark + 2);
+        snprintf(slow, sizeof slow, "%.*s%s%s", (int)(mark - form), form, whole, mark + 2);
+        venv_value_unref(&f.slots[4]);
+        f.slots[4] = odd_items(&random, (int)next_random(&random, 200), round % 2);
+        (void)outcome(&f, quick, got, sizeof got, NULL);
+        (void)outcome(&f, slow, wanted, sizeof wanted, NULL);
+        /* Errors show where they are, which is elsewhere in the longer source. */
+        bool errors = *got == '!' && *wanted == '!' && !strncmp(got, wanted, 12);
+        if (!errors && strcmp(got, wanted) != 0)
+            fail_msg("%s: expected %s, got %s", quick, wanted, got);
+    }
+    tear_down(&f);
+}
+
 static void *evaluate_often(void *user)
 {
     const venv_expr *expr = user;
@@ -511,7 +602,7 @@ int main(void)
         cmocka_unit_test(test_cases_checked), cmocka_unit_test(test_cases_unchecked), cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_reads),         cmocka_unit_test(test_resolver),        cmocka_unit_test(test_cost),
         cmocka_unit_test(test_description),   cmocka_unit_test(test_messages),        cmocka_unit_test(test_templates),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_quick),         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
