@@ -151,11 +151,11 @@ venv_rc venv_x509_info(X509 *x509, const char *path, venv_cert_info *ret_info, v
         X509_digest(x509, EVP_sha256(), digest, &digest_size) != 1)
         return venv_openssl_fail(err, VENV_EINVAL, "%s is malformed", path);
     for (unsigned i = 0; i < digest_size && (i + 1) * 3 <= sizeof info.fingerprint; i++)
-        snprintf(info.fingerprint + (size_t)i * 3, 4, "%02X%s", digest[i], i + 1 < digest_size ? ":" : "");
+        snprintf(info.fingerprint + (size_t)i * 3, sizeof info.fingerprint - (size_t)i * 3, "%02X%s", digest[i], i + 1 < digest_size ? ":" : "");
     const ASN1_INTEGER *serial = X509_get0_serialNumber(x509);
     const unsigned char *bytes = ASN1_STRING_get0_data(serial);
     for (int i = 0; i < ASN1_STRING_length(serial) && (i + 1) * 2 < (int)sizeof info.serial; i++)
-        snprintf(info.serial + (size_t)i * 2, 3, "%02X", bytes[i]);
+        snprintf(info.serial + (size_t)i * 2, sizeof info.serial - (size_t)i * 2, "%02X", bytes[i]);
     venv_x509_key_name(x509, info.key, sizeof info.key);
     list_hosts(x509, info.hosts, sizeof info.hosts);
     *ret_info = info;
