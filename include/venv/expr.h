@@ -101,7 +101,7 @@ typedef struct venv_expr_template venv_expr_template;
 #define VENV_EXPR_ARGS_MAX        64u       /**< Arguments of one call. */
 #define VENV_EXPR_DEPTH_LIMIT_MAX 250u      /**< The most that `depth_max` may be set to. */
 
-/** Limits of an environment.  A member that is 0 means the default above. */
+/** Limits of an environment.  A member that is 0 means the default above, or none if there is none. */
 typedef struct venv_expr_limits {
     uint32_t source_size_max; /**< Bytes. */
     uint32_t depth_max;       /**< Levels. */
@@ -109,6 +109,8 @@ typedef struct venv_expr_limits {
     uint64_t cost_max;        /**< Units. */
     uint32_t string_size_max; /**< Bytes. */
     uint32_t arena_size_max;  /**< Bytes. */
+    uint64_t estimate_max;    /**< Units: what could cost more, by venv_expr_estimate(), does not compile. 0: no limit. */
+    uint64_t assumed_count;   /**< Items that lists, maps and texts of unknown size are then taken to have; 0: 1,000. */
 } venv_expr_limits;
 /** @} */
 
@@ -238,7 +240,7 @@ VENV_API venv_rc venv_expr_charge(venv_expr_context *context, uint64_t units);
  * @param ret_expr  Owned: release with venv_expr_unref().
  * @retval VENV_OK
  * @retval VENV_EINVAL  Malformed, or ill-typed, or names something undeclared.
- * @retval VENV_ELIMIT  Too long, too deep, or too many nodes.
+ * @retval VENV_ELIMIT  Too long, too deep, too many nodes, or too costly by `estimate_max`.
  * @retval VENV_ENOMEM
  */
 VENV_API VENV_MUST_USE venv_rc venv_expr_compile(venv_expr_env *env, const char *source, size_t size,

@@ -73,6 +73,23 @@ static venv_rc describe_type(venv_expr *expr, const ast *root, venv_error *err)
     return expr->type_text ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
 }
 
+#define ASSUMED_COUNT 1000u
+
+static venv_rc check_estimate(const venv_expr *expr, const expr_source *source, const venv_expr_limits *limits)
+{
+    if (!limits->estimate_max)
+        return VENV_OK;
+    uint64_t assumed = limits->assumed_count ? limits->assumed_count : ASSUMED_COUNT;
+    venv_expr_cost cost = venv_expr_estimate(expr, assumed);
+    if (cost.max <= limits->estimate_max)
+        return VENV_OK;
+    return venv_cel_fail_at(source, expr->tree->pos, VENV_ELIMIT,
+                            "the expression can cost %llu units where lists have %llu items, %llu are allowed; go through "
+                            "fewer lists in each other",
+                            (unsigned long long)cost.max, (unsigned long long)assumed,
+                            (unsigned long long)limits->estimate_max);
+}
+
 static venv_rc build(venv_expr *expr, const char *source_text, size_t size, venv_error *err)
 {
     const venv_expr_options *options = &expr->env->options;
@@ -94,7 +111,7 @@ static venv_rc build(venv_expr *expr, const char *source_text, size_t size, venv
     if (rc == VENV_OK)
         rc = describe_type(expr, root, err);
     expr->tree = root;
-    return rc;
+    return rc == VENV_OK ? check_estimate(expr, &source, &options->limits) : rc;
 }
 
 venv_rc venv_expr_compile(venv_expr_env *env, const char *source, size_t size, venv_expr **ret_expr, venv_error *err)

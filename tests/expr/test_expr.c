@@ -375,6 +375,24 @@ static void test_cost(void **state)
     tear_down(&f);
 }
 
+static void test_estimate_limit(void **state)
+{
+    (void)state;
+    venv_expr_options options = { .limits = { .estimate_max = 50000, .assumed_count = 100 } };
+    venv_expr_env *env = NULL;
+    venv_expr *expr = NULL;
+    venv_error err = { 0 };
+    static const char one[] = "many.all(a, a > 0)", two[] = "many.all(a, many.all(b, many.all(c, a + b > c)))";
+    assert_int_equal(venv_expr_env_new(&options, &env, NULL), VENV_OK);
+    assert_int_equal(venv_expr_env_variable(env, "many", "list(int)", NULL, NULL), VENV_OK);
+    assert_int_equal(venv_expr_compile(env, one, strlen(one), &expr, &err), VENV_OK);
+    expr = venv_expr_unref(expr);
+    assert_int_equal(venv_expr_compile(env, two, strlen(two), &expr, &err), VENV_ELIMIT);
+    assert_null(expr);
+    assert_non_null(strstr(err.text, "50000 are allowed"));
+    (void)venv_expr_env_unref(env);
+}
+
 /* The tree of a variable: what `venvctl eval --ast` prints. */
 static void test_description(void **state)
 {
@@ -602,7 +620,7 @@ int main(void)
         cmocka_unit_test(test_cases_checked), cmocka_unit_test(test_cases_unchecked), cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_reads),         cmocka_unit_test(test_resolver),        cmocka_unit_test(test_cost),
         cmocka_unit_test(test_description),   cmocka_unit_test(test_messages),        cmocka_unit_test(test_templates),
-        cmocka_unit_test(test_quick),         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_quick),         cmocka_unit_test(test_threads),       cmocka_unit_test(test_estimate_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
