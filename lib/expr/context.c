@@ -157,13 +157,14 @@ bool venv_cel_keep_owned(xctx *context, venv_value *value)
     return true;
 }
 
-static bool next_block(xctx *context, size_t size)
+/* VENV_ELIMIT: more than is allowed; VENV_ENOMEM: more than there is. */
+static venv_rc next_block(xctx *context, size_t size)
 {
     if (context->block && context->block->next) {
         /* A block that is too small is passed over: it is kept for an evaluation that it suits. */
         context->block = context->block->next;
         context->block_used = 0;
-        return context->block->size >= size || next_block(context, size);
+        return context->block->size >= size ? VENV_OK : next_block(context, size);
     }
     size_t total = total_size(context);
     size_t wanted = context->block ? context->block->size * 2 : BLOCK_FIRST;
@@ -172,12 +173,12 @@ static bool next_block(xctx *context, size_t size)
     if (wanted < size)
         wanted = size;
     if (total > context->used_max || size > context->used_max - total)
-        return false;
+        return VENV_ELIMIT;
     if (wanted > context->used_max - total)
         wanted = context->used_max - total;
     xblock *block = malloc(sizeof *block + wanted);
     if (!block)
-        return false;
+        return VENV_ENOMEM;
     block->next = NULL;
     block->size = wanted;
     if (context->block)
@@ -186,7 +187,7 @@ static bool next_block(xctx *context, size_t size)
         context->first = block;
     context->block = block;
     context->block_used = 0;
-    return true;
+    return VENV_OK;
 }
 
 void *venv_cel_alloc(xctx *context, const xnode *node, size_t size)
@@ -197,8 +198,10 @@ void *venv_cel_alloc(xctx *context, const xnode *node, size_t size)
         return NULL;
     }
     if (!context->block || context->block->size - context->block_used < rounded) {
-        if (!next_block(context, rounded)) {
-            (void)venv_cel_fail(context, node, VENV_ELIMIT, "the evaluation needs more memory than is allowed or there is");
+        venv_rc rc = next_block(context, rounded);
+        if (rc != VENV_OK) {
+            (void)venv_cel_fail(context, node, rc,
+                                rc == VENV_ENOMEM ? "out of memory" : "the evaluation needs more memory than is allowed");
             return NULL;
         }
     }

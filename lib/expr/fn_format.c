@@ -75,6 +75,22 @@ static bool append_map(xctx *context, const xnode *node, venv_buf *buf, const st
     return true;
 }
 
+/* Each byte that is not part of a character becomes U+FFFD. */
+static void append_repaired(venv_buf *buf, venv_str bytes)
+{
+    while (bytes.size && buf->rc == VENV_OK) {
+        size_t valid = venv_utf8_valid_prefix(bytes.data, bytes.size);
+        venv_buf_append(buf, bytes.data, valid);
+        bytes.data += valid;
+        bytes.size -= valid;
+        if (bytes.size) {
+            venv_buf_append_text(buf, "\xef\xbf\xbd");
+            bytes.data++;
+            bytes.size--;
+        }
+    }
+}
+
 static bool append_value(xctx *context, const xnode *node, venv_buf *buf, const venv_value *value)
 {
     if (expr_charge(context, node, 1) != X_OK)
@@ -86,8 +102,7 @@ static bool append_value(xctx *context, const xnode *node, venv_buf *buf, const 
     if (venv_cel_append_scalar(buf, value))
         return true;
     if (value->w.kind == VENV_BYTES) {
-        venv_str bytes = venv_text_of(value);
-        venv_text_escape(buf, bytes.data, bytes.size, bytes.size * 8 + 8);
+        append_repaired(buf, venv_text_of(value));
         return true;
     }
     (void)venv_cel_fail_value(context, node, "%s cannot show ", value);

@@ -105,6 +105,7 @@ static const expr_case expr_cases[] = {
     { "'%s %d %.2f %e %b %o %x %X %%'.format(['s', -5, 1.005, 1.5, 5, 8, 255, 'az'])",
       "\"s -5 1.00 1.500000e+00 101 10 ff 617A %\"" },
     { "'%s'.format([[1, {'k': null}, duration('1s')]])", "\"[1, {k: null}, 1s]\"" },
+    { "'%s'.format([b'a\\xff'])", "\"a\ufffd\"" },
     { "'%d'.format(['x'])", "!%d takes an integer" },
     { "'%s'.format([])", "!more clauses" },
     { "'%y'.format([1])", "!formatting clause" },

@@ -65,9 +65,6 @@ static venv_rc use(venv_expr_env *env, venv_expr_context *context, const char *s
     (void)venv_expr_estimate(expr, 10);
     for (int i = 0; i < 2 && rc == VENV_OK; i++)
         rc = venv_expr_eval(expr, context, &input, &result, err);
-    /* What the context could not allocate is its limit of memory, too. */
-    if (rc == VENV_ELIMIT && strstr(err->text, "more memory"))
-        rc = VENV_ENOMEM;
     (void)venv_expr_unref(expr);
     return rc;
 }
@@ -125,8 +122,6 @@ static venv_rc run_template(void *user)
         rc = venv_expr_context_new(&context, &err);
     if (rc == VENV_OK)
         rc = venv_expr_template_eval(template_, context, &input, &result, &err);
-    if (rc == VENV_ELIMIT)
-        rc = VENV_ENOMEM;
     (void)venv_expr_template_unref(template_);
     venv_expr_context_free(context);
     (void)venv_expr_env_unref(env);
