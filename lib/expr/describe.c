@@ -161,6 +161,9 @@ static bool has_size(const ast *node)
     }
 }
 
+/* What is made may become the result, whose items are counted once more: two for an entry of a map. */
+#define GIVEN_BACK 2u
+
 static estimate estimate_node(const estimator *e, const ast *node);
 
 static span size_of_const(const ast *node)
@@ -193,6 +196,7 @@ static estimate estimate_fold(const estimator *e, const ast *node)
     bool builds = node->op >= FOLD_MAP;
     if (builds) {
         result.cost = plus(result.cost, range.size);
+        result.cost.max = add_up(result.cost.max, times(range.size.max, GIVEN_BACK));
         if (node->op == FOLD_SORT_BY)
             result.cost.max = add_up(result.cost.max, times(range.size.max, 32));
     }
@@ -228,6 +232,14 @@ static estimate estimate_call(const estimator *e, const ast *node, estimate tota
     if (name_is(node, "distinct") || (node->name.size > 5 && !memcmp(node->name.data, "sets.", 5)))
         total.cost.max = add_up(total.cost.max, times(sizes.max, sizes.max));
     total.size = has_size(node) ? (span){ 0, sizes.max > e->assumed ? sizes.max : e->assumed } : (span){ 0, 0 };
+    uint8_t kind = node->type->kind;
+    bool built = node->overloads && node->overloads->builtin; /* what an added function gives was made elsewhere */
+    if (!built)
+        return total;
+    if (kind == T_LIST || kind == T_MAP || kind == T_DYN || kind == T_OPTIONAL)
+        total.cost.max = add_up(total.cost.max, times(total.size.max, 1 + GIVEN_BACK));
+    else if (kind == T_STRING || kind == T_BYTES)
+        total.cost.max = add_up(total.cost.max, total.size.max);
     return total;
 }
 
@@ -256,6 +268,7 @@ static estimate estimate_node(const estimator *e, const ast *node)
         uint64_t count = node->kind == AST_MAP ? node->count / 2 : node->count;
         total.size = (span){ node->marks ? 0 : count, count };
         total.cost = plus(total.cost, total.size);
+        total.cost.max = add_up(total.cost.max, times(count, GIVEN_BACK));
         break;
     }
     case AST_OP:
