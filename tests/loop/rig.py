@@ -113,8 +113,6 @@ class Rig:
         result = self.venvctl(*arguments, "--json", check=False)
         if result.returncode != 0:
             return None
-        if arguments[0] == "events":  # one object a line
-            return [json.loads(line) for line in result.stdout.splitlines()]
         return json.loads(result.stdout)
 
     # --- daemons -------------------------------------------------------------------------------

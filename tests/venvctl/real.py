@@ -177,8 +177,8 @@ def change():
 
 
 def events():
-    lines = venvctl("events", "--since", "0", "--json").stdout.splitlines()
-    revisions = [json.loads(line)["revision"] for line in lines]
+    lines = json.loads(venvctl("events", "--since", "0", "--json").stdout)
+    revisions = [line["revision"] for line in lines]
     check("revisions count up", revisions == sorted(set(revisions)) and revisions[0] == 1)
     expect("events --last 1", out=f"{revisions[-1]}")
     check("the last one is one line", len(venvctl("events", "--last", "1").stdout.splitlines()) == 1)
@@ -197,7 +197,7 @@ def follow_through_restart(manager):
     expect("list agents --timeout 1s", 5, err="127.0.0.1")
     start("venv-mgr", "manager.yaml")
     wait_for("the agent comes back", connected)
-    last = json.loads(venvctl("events", "--last", "1", "--json").stdout)["revision"]
+    last = json.loads(venvctl("events", "--last", "1", "--json").stdout)[0]["revision"]
     seen = []
     for line in follower.stdout:
         seen.append(json.loads(line)["revision"])

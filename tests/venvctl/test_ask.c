@@ -533,7 +533,8 @@ static void test_events(void **state)
         const char *line;
         unsigned count;
     } rows[] = { { "events", 5 }, { "events --since 3", 2 }, { "events --since 0", 5 }, { "events --last 1", 1 }, { "events --last 100", 5 },
-                 { "events --follow --timeout 300ms", 5 }, { "events --json", 5 } };
+                 { "events --follow --timeout 300ms", 5 }, { "events --json", 7 } /* the brackets, too */,
+                 { "events --follow --json --timeout 300ms", 5 } };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char whole[512];
         fake_scene scene = { 0 };

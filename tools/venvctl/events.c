@@ -39,8 +39,18 @@ static void print_event(venvctl *app, const venv_value *event)
     fputc('\n', app->out);
 }
 
+/* A log that ends is an array as every list; one that is followed has no end: an object a line. */
+static void print_event_json(venvctl *app, const venv_value *event, bool forever, bool first)
+{
+    if (forever)
+        (void)print_json_part(app, "", event, "\n");
+    else
+        (void)print_json_part(app, first ? "[\n  " : ",\n  ", event, "");
+}
+
 static int follow(venvctl *app, bool forever)
 {
+    bool json = app_has(app, OPTION_JSON), first = true;
     int64_t deadline = app->has_timeout ? mono_now() + app->timeout.ns : INT64_MAX;
     for (;;) {
         venv_error err = { 0 };
@@ -51,16 +61,20 @@ static int follow(venvctl *app, bool forever)
             left.ns = left.ns > 0 ? left.ns : 0;
         }
         venv_rc rc = venv_client_next_event(app->client, left, &event, &err);
-        if (rc == VENV_ENOENT)
+        if (rc == VENV_ENOENT) {
+            if (json && !forever)
+                fputs(first ? "[]\n" : "\n]\n", app->out);
             return EXIT_DONE;
+        }
         if (rc == VENV_ETIMEDOUT && forever && app->has_timeout)
             return EXIT_DONE; /* that is what was asked for */
         if (rc != VENV_OK)
             return app_fail(app, &err);
-        if (app_has(app, OPTION_JSON))
-            (void)print_json_line(app, &event);
+        if (json)
+            print_event_json(app, &event, forever, first);
         else
             print_event(app, &event);
+        first = false;
         venv_value_unref(&event);
         if (forever && fflush(app->out) != 0)
             return EXIT_FAILED; /* nobody reads any more */

@@ -126,7 +126,7 @@ int print_json(venvctl *app, const venv_value *value)
     return rc == VENV_OK ? EXIT_DONE : app_fail(app, &err);
 }
 
-int print_json_line(venvctl *app, const venv_value *value)
+int print_json_part(venvctl *app, const char *before, const venv_value *value, const char *after)
 {
     venv_error err = { 0 };
     venv_value copy = venv_value_null();
@@ -135,7 +135,7 @@ int print_json_line(venvctl *app, const venv_value *value)
     if (rc == VENV_OK)
         rc = venv_json_print(&copy, VENV_JSON_COMPACT, &text, NULL, &err);
     if (rc == VENV_OK)
-        fprintf(app->out, "%s\n", text);
+        fprintf(app->out, "%s%s%s", before, text, after);
     free(text);
     venv_value_unref(&copy);
     return rc == VENV_OK ? EXIT_DONE : app_fail(app, &err);

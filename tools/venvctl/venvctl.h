@@ -207,7 +207,7 @@ int print_value(venvctl *app, const venv_value *value);
 /* A value as JSON: lists with one item a line, everything else indented. */
 int print_json(venvctl *app, const venv_value *value);
 /* A value as JSON on one line. */
-int print_json_line(venvctl *app, const venv_value *value);
+int print_json_part(venvctl *app, const char *before, const venv_value *value, const char *after);
 /* Instances as "list instances" prints them. */
 int print_instances(venvctl *app, const venv_value *items);
 /* One value on one line, for people: strings as they are (escaped), times and lists as a cell shows them. */

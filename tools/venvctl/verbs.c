@@ -127,8 +127,8 @@ const verb_row verb_rows[] = {
               "reconnects where the connection breaks, and leaves nothing out (an event `resync` says where the "
               "past is no longer kept); "
               "--timeout ends it after that time.",
-      .json = "One object a line (not an array, so that it can be followed): `revision`, `time`, `kind`, "
-              "`subject`, `text`, `cause`, `detail`.",
+      .json = "With --follow an object a line, else an array: `revision`, `time`, `kind`, `subject`, `text`, "
+              "`cause`, `detail`.",
       .example = "venvctl events --follow",
       .options = { OPTION_FOLLOW, OPTION_SINCE, OPTION_LAST }, .run = run_events },
     { .name = "control", .arguments = "TARGET stop|rcon|rjoin [GROUP...]", .summary = "Steer agents: stop, reconnect, join groups again.",
