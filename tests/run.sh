@@ -13,24 +13,25 @@ sh tests/install-deps.sh
 export ASAN_OPTIONS="${ASAN_OPTIONS-abort_on_error=1:detect_stack_use_after_return=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS-print_stacktrace=1}"
 
-build() { # build PRESET [CMAKE-OPTION ...]
+build() { # build PRESET [TARGET ...]
     preset=$1
     shift
     echo "== build $preset"
     mkdir -p "build/$preset"
-    if ! { cmake --preset "$preset" "$@" && cmake --build "build/$preset"; } >"build/$preset/build.log" 2>&1; then
+    if ! { cmake --preset "$preset" -DVENV_TESTS=ON && cmake --build "build/$preset" ${1:+--target "$@"}; } \
+        >"build/$preset/build.log" 2>&1; then
         tail -n 60 "build/$preset/build.log"
         echo "tests: the build $preset failed; the whole log is in build/$preset/build.log" >&2
         exit 1
     fi
 }
+# The release build first, and what only it can show: the rules of the house.
+build release venv_shared venv_static venv-agent venv-mgr venvctl
 build asan
-build release -DVENV_TESTS=ON
 
-# One list of tests: everything on the sanitizer build, and what only the release build can show.
 status=0
-echo "== tests, with sanitizers"
-ctest --test-dir build/asan --output-on-failure --no-tests=error "$@" || status=1
 echo "== rules of the house, on the release build"
-ctest --test-dir build/release --output-on-failure -L house || status=1
+ctest --test-dir build/release --output-on-failure --no-tests=error -L house || status=1
+echo "== all tests, with sanitizers"
+ctest --test-dir build/asan --output-on-failure --no-tests=error -j "$(nproc)" "$@" || status=1
 exit $status
