@@ -646,6 +646,8 @@ static bool repeat(parse *p, uint32_t start, uint32_t least, uint32_t most)
     uint32_t size = regex->step_count - start;
     if (least > EXPR_REGEX_REPEAT_MAX || (most != NO_END && (most > EXPR_REGEX_REPEAT_MAX || most < least)))
         return fail(p, VENV_EINVAL, "a repetition is at most 1000, and not backwards");
+    if (size == 0)
+        return true; /* nothing, however often, is nothing */
     if (least == 0 && most == NO_END)
         return emit_star(p, start);
     if (least == 1 && most == NO_END)

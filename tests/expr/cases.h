@@ -116,6 +116,7 @@ static const expr_case expr_cases[] = {
     { "'\u03b1\u03b2'.matches('^\\\\p{Greek}+$') && '\u00c9'.matches('(?i)^\u00e9$') && 'a.b'.matches('^a\\\\.b$')", "true" },
     { "'aaa'.matches('^a{3}$') && !'aaaa'.matches('^a{2,3}$') && 'aaaa'.matches('^a{2,}$') && 'b'.matches('^a*b+?$')", "true" },
     { "'-]'.matches('^[\\\\-\\\\]]+$') && 'q'.matches('[^a-p]') && '5'.matches('[[:digit:]]') && 'a*'.matches('\\\\Qa*\\\\E')", "true" },
+    { "'ab'.matches('^()*a(){2}()+()?b()*$')", "true" },
     { "'aa'.matches('(a)\\\\1')", "!back-references" },
     { "'a'.matches('a(?=b)')", "!look-ahead" },
     { "'a'.matches('(?<=b)a')", "!look-behind" },
