@@ -27,6 +27,10 @@ endforeach()
 
 # The statement expressions of the cleanup macros are used by name in both compilers.
 target_compile_definitions(venv_flags INTERFACE _GNU_SOURCE)
+
+# Assertions stay on in every build, an administrator's too: a core that is wrong about itself ends, and its
+# successor goes on from what is on disk. CMake's optimised build types would switch them off; this comes after.
+target_compile_options(venv_flags INTERFACE -UNDEBUG)
 target_link_options(venv_flags INTERFACE
   -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed)
 

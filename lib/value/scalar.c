@@ -4,8 +4,7 @@
  */
 #include "value/object.h"
 
-#undef NDEBUG /* in no build may a wrong kind be read as a pointer */
-#include <assert.h>
+#include <assert.h> /* in no build may a wrong kind be read as a pointer; see cmake/VenvFlags.cmake */
 
 const char *venv_kind_name(venv_kind kind)
 {

@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#undef NDEBUG
 #include <assert.h>
 
 struct fake_manager {

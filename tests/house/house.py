@@ -148,7 +148,7 @@ def defined(path):
 
 
 def check_pure(directory):
-    broken, seen = [], 0
+    broken, seen, asserting = [], 0, False
     # What one pure folder defines another may use; which one is the business of the include graph.
     ours = set()
     for folder in PURE:
@@ -158,6 +158,7 @@ def check_pure(directory):
         for path in sorted(pathlib.Path(directory).glob(f"{folder}/CMakeFiles/venv_{folder}.dir/**/*.o")):
             seen += 1
             output = subprocess.run(["nm", "-u", path], check=True, capture_output=True, text=True).stdout
+            asserting = asserting or "__assert_fail" in output
             for symbol in sorted({line.split()[-1].split("@")[0] for line in output.splitlines() if line.strip()}):
                 if symbol not in ours and (IMPURE.match(symbol) or not PURE_SYMBOLS.match(symbol)):
                     broken.append(f"lib/{folder}/{path.stem}: links to {symbol}")
@@ -165,6 +166,8 @@ def check_pure(directory):
             for name, size in re.findall(r"\]\s+(\.(?:data|bss|tdata|tbss)(?:\.(?!rel\.ro)\S+)?)\s+\S+\s+\S+\s+\S+\s+([0-9a-f]+)", output):
                 if int(size, 16):
                     broken.append(f"lib/{folder}/{path.stem}: keeps state in {name} ({int(size, 16)} bytes)")
+    if seen and not asserting:
+        broken.append("assertions are switched off: no object asserts (cmake/VenvFlags.cmake keeps them on in every build)")
     fail(broken, f"{seen} objects of {len(PURE)} pure folders looked at")
 
 
@@ -231,6 +234,8 @@ def check_words():
             if where.parts[0] in ("lib", "include", "tools", "bindings") and \
                     re.search(r"\b(TODO|FIXME|XXX)\b|not (yet )?implemented", line, re.I):
                 broken.append(f"{where}:{number}: unfinished by its own words")
+            if re.match(r"\s*#.*\bNDEBUG\b", line):
+                broken.append(f"{where}:{number}: assertions are on in every build, by cmake/VenvFlags.cmake")
             code = re.sub(r'"(\\.|[^"\\])*"', '""', re.sub(r"/\*.*?\*/|//.*", "", line))
             for match in re.finditer(r"(?<![\w.>])(\w+)\s*\(", code):
                 if match.group(1) in BANNED and where.parts[0] != "tests" and not code.lstrip().startswith("*"):

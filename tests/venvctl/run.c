@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#undef NDEBUG
 #include <assert.h>
 
 #define WORDS_MAX 32
