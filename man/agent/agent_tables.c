@@ -19,14 +19,15 @@ static void print(const char *text)
     }
 }
 
-/* "a" or "an"? The texts of venv_config_expected() have their article; only the first letter is made large. */
+/* The texts of venv_config_expected() have their article, whose first letter is made large; a list of words as they are written
+ * in the file has none. */
 static void print_sentence(const char *text)
 {
-    char first[2] = { text[0], '\0' };
-    if (first[0] >= 'a' && first[0] <= 'z')
-        first[0] = (char)(first[0] - 'a' + 'A');
-    print(first);
-    print(text + 1);
+    if (strncmp(text, "a ", 2) != 0 && strncmp(text, "an ", 3) != 0 && strstr(text, " or "))
+        fputs("One of ", stdout);
+    else if (text[0] >= 'a' && text[0] <= 'z')
+        putchar(*text++ - 'a' + 'A');
+    print(text);
 }
 
 typedef struct wanted {

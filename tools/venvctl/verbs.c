@@ -159,7 +159,7 @@ const verb_row verb_rows[] = {
     { .name = "cert show", .arguments = "FILE", .summary = "Show whose certificate it is, and until when.",
       .json = "An object: `identity`, `cluster`, `role`, `name`, `ca` (whether it is one), `from`, `expires`, "
               "`valid` (now), `serial`, `fingerprint`, `key`, `hosts`.",
-      .example = "venvctl cert show /etc/venv/tls/agent-node07.crt",
+      .example = "venvctl cert show /etc/venv/pki/agent-node07.crt",
       .least = 1, .most = 1, .words = { WORDS_FILE }, .run = run_cert_show },
     { .name = "eval", .arguments = "EXPR", .summary = "Evaluate an expression here, without a manager.",
       .text = "The expression is compiled by the code that the manager uses, and printed in the expression "
