@@ -325,7 +325,7 @@ typedef struct venv_storage_info {
  * @retval VENV_OK
  * @retval VENV_ENOENT       NOT_FOUND
  * @retval VENV_EDENIED      PERMISSION, CREDENTIAL
- * @retval VENV_EUNREACHABLE @retval VENV_ETIMEDOUT  @retval VENV_EINVAL  @retval VENV_EUNSUPPORTED  and so on, as
+ * @retval VENV_EUNREACHABLE  @retval VENV_ETIMEDOUT  @retval VENV_EINVAL  @retval VENV_EUNSUPPORTED  and so on, as
  *         venv_storage_class_rc() says: so with every function below.
  */
 VENV_API VENV_MUST_USE venv_rc venv_storage_stat(venv_storage *storage, const char *url,

@@ -309,6 +309,17 @@ const char *venv_placement_explain(const char *node, const venv_placement_verdic
     return buffer;
 }
 
+/* After a number of nodes. */
+static const char *const refused_as[VENV_PLACEMENT__COUNT] = {
+    [VENV_PLACEMENT_CONNECTED] = "not connected",
+    [VENV_PLACEMENT_ASKED] = "not the one asked for",
+    [VENV_PLACEMENT_HYPERVISOR] = "without such a hypervisor",
+    [VENV_PLACEMENT_HEALTH] = "not healthy",
+    [VENV_PLACEMENT_WHERE] = "ruled out by `where`",
+    [VENV_PLACEMENT_VCPUS] = "with too few vCPUs",
+    [VENV_PLACEMENT_MEMORY] = "with too little memory",
+};
+
 const char *venv_placement_summary(const venv_environment *environment, const venv_placement_verdict *verdicts,
                                    size_t count, char *buffer, size_t size)
 {
@@ -331,9 +342,10 @@ const char *venv_placement_summary(const venv_environment *environment, const ve
     for (int rule = VENV_PLACEMENT_OK + 1; rule < VENV_PLACEMENT__COUNT; rule++) {
         if (counts[rule] == 0 || used >= size)
             continue;
-        used += (size_t)snprintf(buffer + used, size - used, "%s%zu × %s", separator, counts[rule],
-                                 venv_placement_rule_name((venv_placement_rule)rule));
+        used += (size_t)snprintf(buffer + used, size - used, "%s%zu %s", separator, counts[rule], refused_as[rule]);
         separator = ", ";
     }
+    if (count == 1 && verdicts[0].rule != VENV_PLACEMENT_OK && used < size)
+        snprintf(buffer + used, size - used, " (needs %s, has %s)", verdicts[0].needed, verdicts[0].available);
     return buffer;
 }

@@ -114,6 +114,17 @@ static venv_rc read_groups(const venv_value *body, group_names *ret, venv_error 
     return VENV_OK;
 }
 
+static const char *did(venv_membership_kind kind)
+{
+    switch (kind) {
+    case VENV_MEMBERSHIP_JOIN: return "joined";
+    case VENV_MEMBERSHIP_REJOIN: return "is back in";
+    case VENV_MEMBERSHIP_LEAVE: return "left";
+    case VENV_MEMBERSHIP_DISCONNECT: return "is cut off from";
+    default: return "changed in";
+    }
+}
+
 void venv_mgr_membership_changed(void *user, const venv_membership *event)
 {
     venv_manager *m = user;
@@ -126,8 +137,8 @@ void venv_mgr_membership_changed(void *user, const venv_membership *event)
     snprintf(subject, sizeof subject, "%s@%s", event->member, event->group);
     char name[32];
     snprintf(name, sizeof name, "group-%s", kind);
-    venv_mgr_event_add(m, name, subject, none, venv_value_null(), "agent %s: %s of group %s: %s", event->member, kind, event->group,
-              event->reason);
+    venv_mgr_event_add(m, name, subject, none, venv_value_null(), "agent %s %s group %s: %s", event->member, did(event->kind),
+              event->group, event->reason);
 }
 
 /* --- properties -------------------------------------------------------------------------------------- */

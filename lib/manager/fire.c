@@ -99,13 +99,24 @@ static void carry_out(venv_manager *m, const venv_trigger_report *report, const 
         venv_mgr_deed_end(m, d, rc, err.text);
 }
 
+static const char *did(venv_trigger_report_kind kind)
+{
+    switch (kind) {
+    case VENV_TRIGGER_OBSERVED: return "would have fired";
+    case VENV_TRIGGER_LIMITED: return "was limited";
+    case VENV_TRIGGER_MISSING: return "waits";
+    default: return venv_trigger_report_name(kind);
+    }
+}
+
 static void tell(venv_manager *m, const venv_trigger_report *report)
 {
     char kind[32];
     snprintf(kind, sizeof kind, "trigger-%s", venv_trigger_report_name(report->kind));
     venv_id firing = venv_random_id(&m->random);
-    venv_mgr_event_add(m, kind, report->trigger, firing, venv_value_null(), "%s%s%s %s: %s", report->trigger,
-              report->unit[0] ? " of " : "", report->unit, venv_trigger_report_name(report->kind), report->text);
+    /* Only the first line: the others draw the expression, and `show trigger` has them. */
+    venv_mgr_event_add(m, kind, report->trigger, firing, venv_value_null(), "%s%s%s %s: %.*s", report->trigger,
+              report->unit[0] ? " for " : "", report->unit, did(report->kind), (int)strcspn(report->text, "\n"), report->text);
     if (report->kind != VENV_TRIGGER_FIRED && report->kind != VENV_TRIGGER_RECOVERED)
         return;
     for (size_t i = 0; i < report->order_count && m->rc == VENV_OK; i++)

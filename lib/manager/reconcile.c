@@ -47,6 +47,12 @@ static void set_console(venv_manager *m, instance *i, const venv_value *reported
 
 /* --- one machine that its node has ------------------------------------------------------------------- */
 
+/* Nothing to say about what was asked for. */
+static const char *up_reason(venv_instance_state state)
+{
+    return state == VENV_INSTANCE_PAUSED ? "paused on its node" : "";
+}
+
 static void is_up(venv_manager *m, instance *i, venv_instance_state state)
 {
     bool first = !i->confirmed;
@@ -56,12 +62,12 @@ static void is_up(venv_manager *m, instance *i, venv_instance_state state)
     if (!i->stop_wanted) {
         i->retry = VENV_INSTANT_NEVER;
         if (i->state != state)
-            venv_mgr_instance_set(m, i, state, i->state == VENV_INSTANCE_LOST ? "seen again" : "its node says so");
+            venv_mgr_instance_set(m, i, state, i->state == VENV_INSTANCE_LOST ? "seen again" : up_reason(state));
         venv_mgr_instance_end_deeds(m, i);
         return;
     }
     if (i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_LOST)
-        venv_mgr_instance_set(m, i, state, "its node says so");
+        venv_mgr_instance_set(m, i, state, i->state == VENV_INSTANCE_LOST ? "seen again" : up_reason(state));
     venv_mgr_instance_end_deeds(m, i);
     if (i->state != VENV_INSTANCE_STOPPING)
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPING, i->force ? "it is destroyed" : "it is asked to shut down");
@@ -194,7 +200,7 @@ static void missing(venv_manager *m, instance *i)
     if (venv_instance_is_final(i->state) || i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_PLACING)
         return;
     if (i->stop_wanted && (i->confirmed || i->state == VENV_INSTANCE_STOPPING || !i->start_sent)) {
-        venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "as asked");
         venv_mgr_instance_end_deeds(m, i);
         return;
     }
@@ -351,7 +357,7 @@ static void stop_result(venv_manager *m, instance *i, venv_rc rc, const char *er
     if (rc == VENV_OK) {
         if (i->state == VENV_INSTANCE_DRAINING || i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_LOST ||
             i->state == VENV_INSTANCE_STOPPING || i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_PAUSED)
-            venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped");
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "as asked");
         venv_mgr_instance_end_deeds(m, i);
     } else if (is_definite(rc)) {
         deed *d = venv_mgr_deed_find(m, i->stop);

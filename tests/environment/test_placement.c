@@ -275,7 +275,7 @@ static void none_is_summed_up(void **state)
     nodes[3].used_vcpus = 6;
     assert_int_equal(choose(e, NULL, nodes, 4, verdicts), 4);
     assert_string_equal(venv_placement_summary(e, verdicts, 4, text, sizeof text),
-                        "no node may run class2: 1 × connected, 1 × vcpus, 2 × memory");
+                        "no node may run class2: 1 not connected, 1 with too few vCPUs, 2 with too little memory");
     /* Into too small a buffer: cut, not past it. */
     char small[20];
     venv_placement_summary(e, verdicts, 4, small, sizeof small);

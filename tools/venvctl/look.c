@@ -31,7 +31,7 @@ static const kind_row kinds[] = {
     { "triggers", "trigger",
       { { "NAME", "name", CELL_TEXT }, { "ELEMENT", "element", CELL_TEXT }, { "MODE", "mode", CELL_TEXT }, { "STATE", "state", CELL_TEXT },
         { "SINCE", "since", CELL_AGE }, { "FIRED", "fired", CELL_NUMBER }, { "LAST", "last_fired", CELL_AGE },
-        { "WHEN", "when", CELL_TEXT }, { "ERROR", "error", CELL_TEXT } } },
+        { "WHEN", "when", CELL_TEXT }, { "ERROR", "error", CELL_LINE } } },
     { "actions", "action",
       { { "ID", "id", CELL_TEXT }, { "KIND", "kind", CELL_TEXT }, { "SUBJECT", "subject", CELL_TEXT }, { "STATE", "state", CELL_TEXT },
         { "MADE", "made", CELL_AGE }, { "BY", "by", CELL_TEXT }, { "ERROR", "error", CELL_TEXT } } },

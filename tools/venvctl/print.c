@@ -108,6 +108,12 @@ static void list_cell(const venv_value *list, char *cell)
         memcpy(cell, "-", 2);
 }
 
+static venv_str first_line(venv_str text)
+{
+    const char *end = text.size > 0 ? memchr(text.data, '\n', text.size) : NULL;
+    return end ? (venv_str){ text.data, (size_t)(end - text.data) } : text;
+}
+
 /* One value on one line, at most CELL_SIZE_MAX bytes. */
 static void fill_cell(const venv_value *value, cell_kind kind, venv_wall now, char *cell)
 {
@@ -119,6 +125,8 @@ static void fill_cell(const venv_value *value, cell_kind kind, venv_wall now, ch
     } else if (kind == CELL_SIZE && (is == VENV_INT || is == VENV_UINT)) {
         int64_t bytes = is == VENV_INT ? venv_value_peek_int(value) : (int64_t)venv_value_peek_uint(value);
         (void)format_size(bytes < 0 ? 0 : (uint64_t)bytes, cell, CELL_SIZE_MAX);
+    } else if (kind == CELL_LINE && is == VENV_STRING) {
+        text_cell(first_line(venv_value_peek_text(value)), cell);
     } else if (is == VENV_NULL) {
         memcpy(cell, "-", 2);
     } else if (is == VENV_STRING) {
@@ -277,10 +285,29 @@ static entry *sorted_entries(venvctl *app, const venv_value *map)
     return entries;
 }
 
-static void print_entry(venvctl *app, const venv_value *value)
+/* The lines of a text that has several, each below the key: what a caret points at stays above it. */
+static void print_lines(venvctl *app, venv_str text, unsigned depth)
+{
+    fputs("\n", app->out);
+    while (text.size > 0) {
+        venv_str line = first_line(text);
+        fprintf(app->out, "%*s", (int)depth * 2 + 2, "");
+        if (line.size > 0)
+            print_safe(app->out, line);
+        fputs("\n", app->out);
+        size_t used = line.size < text.size ? line.size + 1 : line.size;
+        text = (venv_str){ text.data + used, text.size - used };
+    }
+}
+
+static void print_entry(venvctl *app, const venv_value *value, unsigned depth)
 {
     venv_wall then;
     char age[32];
+    if (venv_value_kind(value) == VENV_STRING && first_line(venv_value_peek_text(value)).size < venv_value_peek_text(value).size) {
+        print_lines(app, venv_value_peek_text(value), depth);
+        return;
+    }
     print_scalar(app, app->out, value);
     if (venv_value_kind(value) == VENV_TIMESTAMP && venv_value_to_wall(value, &then) && then.ns <= app->now.ns)
         fprintf(app->out, " (%s ago)", format_age(then, app->now, age, sizeof age));
@@ -352,7 +379,7 @@ static void print_list(venvctl *app, const venv_value *list, unsigned depth)
             print_tree(app, item, depth + 1);
         } else {
             fputs(" ", app->out);
-            print_entry(app, item);
+            print_entry(app, item, depth);
         }
     }
 }
@@ -379,7 +406,7 @@ static void print_tree(venvctl *app, const venv_value *value, unsigned depth)
             print_tree(app, entries[i].value, depth + 1);
         } else {
             fprintf(app->out, "%*s", (int)(widest > width ? widest - width : 0) + 1, "");
-            print_entry(app, entries[i].value);
+            print_entry(app, entries[i].value, depth);
         }
     }
     free(entries);

@@ -185,6 +185,7 @@ size_t text_width(venv_str text);
 
 typedef enum cell_kind {
     CELL_TEXT, /* a string, or any other scalar as it reads */
+    CELL_LINE, /* the first line of a text */
     CELL_AGE,  /* a timestamp: how long ago */
     CELL_SIZE, /* bytes */
     CELL_LIST, /* strings, joined by commas */
