@@ -132,17 +132,25 @@ typedef struct venv_trigger_world {
     venv_rc (*instances)(void *user, venv_str environment, venv_value *ret_list, venv_error *err);
 } venv_trigger_world;
 
+/** How triggers are compiled. */
+typedef struct venv_trigger_options {
+    venv_span tick;          /**< Length of a tick, the unit of `every`; longer than nothing. */
+    venv_expr_zone_fn zone;  /**< Gives the data of time zones; NULL: only UTC and offsets such as +02:00 are known. */
+    void *zone_user;         /**< Given to `zone`. */
+} venv_trigger_options;
+
 /**
  * Compile triggers.
  *
  * @param definitions  A map from names to definitions, as under `triggers` of venv-mgr.yaml(5).
- * @param tick         Length of a tick: the unit of `every`.
+ * @param options      Copied; `zone` and its user are used for as long as the set lives.
  * @retval VENV_OK
  * @retval VENV_EINVAL  A definition or an expression is malformed; the text names the trigger and the key.
  * @retval VENV_ELIMIT  Too many triggers or orders.
  * @retval VENV_ENOMEM
  */
-VENV_API VENV_MUST_USE venv_rc venv_triggers_new(const venv_value *definitions, venv_span tick,
+VENV_API VENV_MUST_USE venv_rc venv_triggers_new(const venv_value *definitions,
+                                                 const venv_trigger_options *options,
                                                  venv_triggers **ret_triggers, venv_error *err);
 
 /** Release a set.  Accepts NULL. */

@@ -230,6 +230,7 @@ static const venv_mark *mark_of_trigger(void *user, size_t index)
 
 static venv_rc read_triggers(venv_manager_config *c, const document *documents, size_t count, venv_error *err)
 {
+    const venv_trigger_options options = { c->tick, c->zone, c->zone_user };
     definitions list = { NULL, 0 };
     venv_triggers *checked = NULL;
     venv_rc rc = collect(documents, count, "triggers", &list, err);
@@ -250,7 +251,7 @@ static venv_rc read_triggers(venv_manager_config *c, const document *documents, 
             }
     }
     if (rc == VENV_OK)
-        rc = venv_triggers_load(&c->triggers, mark_of_trigger, &list, c->tick, &checked, err);
+        rc = venv_triggers_load(&c->triggers, mark_of_trigger, &list, &options, &checked, err);
     venv_triggers_free(checked);
     free(list.items);
     return rc;
@@ -336,8 +337,8 @@ venv_rc venv_manager_config_includes(const venv_manager_source *source, venv_val
     return rc;
 }
 
-venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count, venv_manager_config **ret_config,
-                                venv_error *err)
+venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count, venv_expr_zone_fn zone, void *zone_user,
+                                venv_manager_config **ret_config, venv_error *err)
 {
     if (count == 0 || count > VENV_MANAGER_SOURCES_MAX)
         return venv_error_set(err, VENV_ELIMIT, "%zu configuration files; 1 to %u are allowed", count, VENV_MANAGER_SOURCES_MAX);
@@ -346,6 +347,10 @@ venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count
     venv_rc rc = c && documents ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
     for (size_t i = 0; rc == VENV_OK && i < count; i++)
         rc = document_read(&sources[i], i == 0, &documents[i], err);
+    if (rc == VENV_OK) {
+        c->zone = zone;
+        c->zone_user = zone_user;
+    }
     if (rc == VENV_OK)
         rc = read_manager(c, venv_config_get(&documents[0].settings, "manager"), err);
     if (rc == VENV_OK)

@@ -5,11 +5,13 @@
 /*
  * The manager's configuration: manager.yaml and the files that it includes (venv-mgr.yaml(5)).
  *
- * It reads no file: the shell asks which further files there are, reads them, and hands over all texts.
+ * It reads no file: the shell asks which further files there are, reads them, and hands over all texts. Time zones
+ * that expressions name are asked for, too.
  * Everything is checked here, expressions and environments included, so that what was loaded can run.
  */
 
 #include <venv/common.h>
+#include <venv/expr.h>
 #include <venv/value.h>
 
 #define VENV_MANAGER_LISTEN_MAX   16u
@@ -46,6 +48,8 @@ struct venv_manager_config {
     uint64_t send_burst;
     venv_value environments; /* name → definition, checked by lib/environment */
     venv_value triggers;     /* name → definition, checked by lib/trigger */
+    venv_expr_zone_fn zone;  /* of the time zones in triggers */
+    void *zone_user;
 };
 typedef struct venv_manager_config venv_manager_config;
 
@@ -53,8 +57,9 @@ typedef struct venv_manager_config venv_manager_config;
  * the file's folder, sorted. */
 venv_rc venv_manager_config_includes(const venv_manager_source *source, venv_value *ret_patterns, venv_error *err);
 
-/* All sources make one configuration; the first one is the main file. A name given twice (environment, trigger) is an error. */
-venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count,
+/* All sources make one configuration; the first one is the main file. A name given twice (environment, trigger) is an error.
+ * `zone` gives the data of time zones, here and for as long as the configuration is used; NULL: UTC and offsets only. */
+venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count, venv_expr_zone_fn zone, void *zone_user,
                                 venv_manager_config **ret_config, venv_error *err);
 
 /* The certificate says of which cluster we are. VENV_EINVAL if its name is not that of the configuration. */

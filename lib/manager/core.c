@@ -71,7 +71,8 @@ venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_r
     if (rc == VENV_OK)
         rc = make_environments(m, err);
     if (rc == VENV_OK)
-        rc = venv_triggers_new(&config->triggers, config->tick, &m->triggers, err);
+        rc = venv_triggers_new(&config->triggers, &(venv_trigger_options){ config->tick, config->zone, config->zone_user },
+                               &m->triggers, err);
     if (rc == VENV_OK)
         rc = venv_mgr_rows_load(m, rows, row_count, err);
     if (rc != VENV_OK) {

@@ -2,6 +2,8 @@
 /* What both shells need before their loop runs. */
 #include "runtime/daemon.h"
 
+#include "runtime/zone_files.h"
+
 #include <string.h>
 
 venv_rc venv_shell_identity(venv_role role, const char *name, const venv_tls_files *files, venv_tls_context **ret_tls,
@@ -58,7 +60,7 @@ venv_rc venv_manager_config_load(const char *path, venv_manager_config **ret_con
     for (size_t i = 0; i < files.count; i++)
         sources[i] = (venv_manager_source){ .file = files.items[i].path,
                                             .text = { files.items[i].text, files.items[i].size } };
-    rc = venv_manager_config_new(sources, files.count, ret_config, err);
+    rc = venv_manager_config_new(sources, files.count, venv_zone_file_read, NULL, ret_config, err);
     venv_config_files_fini(&files);
     return rc;
 }

@@ -292,7 +292,7 @@ static venv_rc finish(trigger *t, venv_error *err)
 }
 
 venv_rc venv_trigger_new(const char *name, const venv_value *definition, const venv_mark *mark,
-                    trigger **ret_trigger, venv_error *err)
+                         const venv_trigger_options *options, trigger **ret_trigger, venv_error *err)
 {
     if (!venv_name_is_valid((venv_str){ name, strlen(name) }))
         return venv_error_set(err, VENV_EINVAL, "'%s' is no name of a trigger: expected 1 to %d lower-case letters, "
@@ -306,7 +306,7 @@ venv_rc venv_trigger_new(const char *name, const venv_value *definition, const v
     if (rc == VENV_OK)
         rc = venv_value_dup(definition, &t->definition, err);
     if (rc == VENV_OK)
-        rc = venv_trigger_words_new(&t->words, err);
+        rc = venv_trigger_words_new(options, &t->words, err);
     reader r = { t, NULL, venv_value_null() };
     for (size_t i = 0; rc == VENV_OK && i < VENV_COUNT_OF(keys); i++) {
         const venv_value *value = venv_value_get(definition, keys[i].key);

@@ -145,7 +145,7 @@ typedef struct asked {
     const venv_trigger_world *world;
     const char *agent;
 } asked;
-venv_rc venv_trigger_words_new(venv_expr_env **ret_env, venv_error *err);
+venv_rc venv_trigger_words_new(const venv_trigger_options *options, venv_expr_env **ret_env, venv_error *err);
 venv_expr_answer venv_trigger_words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
 
 /* definition.c */
@@ -153,8 +153,8 @@ venv_expr_answer venv_trigger_words_resolve(void *user, const venv_expr_read *re
 venv_rc venv_trigger_blame_expr(const venv_mark *mark, venv_error *err);
 /* A duration: "30s", or a value of that kind. */
 bool venv_trigger_read_span(const venv_value *value, venv_span *ret_span);
-venv_rc venv_trigger_new(const char *name, const venv_value *definition, const venv_mark *mark, trigger **ret_trigger,
-                    venv_error *err);
+venv_rc venv_trigger_new(const char *name, const venv_value *definition, const venv_mark *mark,
+                         const venv_trigger_options *options, trigger **ret_trigger, venv_error *err);
 void venv_trigger_free(trigger *t);
 
 /* arguments.c */

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-venv_rc venv_triggers_new(const venv_value *definitions, venv_span tick, venv_triggers **ret_triggers,
-                          venv_error *err)
+venv_rc venv_triggers_new(const venv_value *definitions, const venv_trigger_options *options,
+                          venv_triggers **ret_triggers, venv_error *err)
 {
-    return venv_triggers_load(definitions, NULL, NULL, tick, ret_triggers, err);
+    return venv_triggers_load(definitions, NULL, NULL, options, ret_triggers, err);
 }
 
 static venv_rc add(venv_triggers *set, const venv_value *key, const venv_value *definition,
-                   const venv_mark *mark, venv_error *err)
+                   const venv_mark *mark, const venv_trigger_options *options, venv_error *err)
 {
     char name[VENV_NAME_MAX + 2];
     venv_str text = venv_value_kind(key) == VENV_STRING ? venv_value_peek_text(key) : VENV_STR("");
@@ -21,7 +21,7 @@ static venv_rc add(venv_triggers *set, const venv_value *key, const venv_value *
     memcpy(name, text.data, text.size);
     name[text.size] = '\0';
     trigger *t = NULL;
-    venv_rc rc = venv_trigger_new(name, definition, mark, &t, err);
+    venv_rc rc = venv_trigger_new(name, definition, mark, options, &t, err);
     if (rc != VENV_OK)
         return rc;
     t->index = set->count;
@@ -30,12 +30,12 @@ static venv_rc add(venv_triggers *set, const venv_value *key, const venv_value *
 }
 
 venv_rc venv_triggers_load(const venv_value *definitions, venv_trigger_mark_fn marks, void *user,
-                           venv_span tick, venv_triggers **ret_triggers, venv_error *err)
+                           const venv_trigger_options *options, venv_triggers **ret_triggers, venv_error *err)
 {
     venv_kind kind = venv_value_kind(definitions);
     if (kind != VENV_MAP && kind != VENV_NULL)
         return venv_error_set(err, VENV_EKIND, "triggers: expected a map from names to definitions");
-    if (tick.ns <= 0)
+    if (options->tick.ns <= 0)
         return venv_error_set(err, VENV_EINVAL, "a tick has to be longer than nothing");
     size_t count = venv_value_count(definitions);
     if (count > VENV_TRIGGERS_MAX)
@@ -43,7 +43,7 @@ venv_rc venv_triggers_load(const venv_value *definitions, venv_trigger_mark_fn m
     venv_triggers *set = calloc(1, sizeof *set);
     if (!set)
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
-    set->tick = tick;
+    set->tick = options->tick;
     set->deadline = VENV_INSTANT_NEVER;
     set->items = calloc(count ? count : 1, sizeof *set->items);
     venv_rc rc = set->items ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
@@ -53,7 +53,7 @@ venv_rc venv_triggers_load(const venv_value *definitions, venv_trigger_mark_fn m
         rc = venv_expr_context_new(&set->memory, err);
     const venv_value *key, *definition;
     for (size_t i = 0; rc == VENV_OK && venv_value_entry(definitions, i, &key, &definition); i++)
-        rc = add(set, key, definition, marks ? marks(user, i) : NULL, err);
+        rc = add(set, key, definition, marks ? marks(user, i) : NULL, options, err);
     if (rc == VENV_OK)
         rc = venv_trigger_index_build(set, err);
     if (rc != VENV_OK) {

@@ -10,7 +10,7 @@
 /* `marks` gives the mark of definition number `index` of the map; NULL: no marks. */
 typedef const venv_mark *(*venv_trigger_mark_fn)(void *user, size_t index);
 
-venv_rc venv_triggers_load(const venv_value *definitions, venv_trigger_mark_fn marks, void *user, venv_span tick,
-                           venv_triggers **ret_triggers, venv_error *err);
+venv_rc venv_triggers_load(const venv_value *definitions, venv_trigger_mark_fn marks, void *user,
+                           const venv_trigger_options *options, venv_triggers **ret_triggers, venv_error *err);
 
 #endif

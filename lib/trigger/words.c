@@ -27,10 +27,11 @@ static venv_rc call_instances(const venv_expr_call *call, venv_value *ret_value,
     return a->world->instances(a->world->user, venv_value_peek_text(&call->args[0]), ret_value, err);
 }
 
-venv_rc venv_trigger_words_new(venv_expr_env **ret_env, venv_error *err)
+venv_rc venv_trigger_words_new(const venv_trigger_options *options, venv_expr_env **ret_env, venv_error *err)
 {
+    const venv_expr_options how = { .zone = options->zone, .zone_user = options->zone_user };
     venv_expr_env *env = NULL;
-    venv_rc rc = venv_expr_env_new(NULL, &env, err);
+    venv_rc rc = venv_expr_env_new(&how, &env, err);
     for (size_t i = 0; rc == VENV_OK && i < SLOT__COUNT; i++)
         rc = venv_expr_env_variable(env, variables[i].name, variables[i].type, NULL, err);
     if (rc == VENV_OK)

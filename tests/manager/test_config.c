@@ -17,7 +17,7 @@ static venv_rc load(const char *const *texts, size_t count, venv_manager_config 
     venv_manager_source sources[3];
     for (size_t i = 0; i < count; i++)
         sources[i] = (venv_manager_source){ files[i], { texts[i], strlen(texts[i]) } };
-    return venv_manager_config_new(sources, count, ret, err);
+    return venv_manager_config_new(sources, count, NULL, NULL, ret, err);
 }
 
 static void defaults_and_further_files(void **state)

@@ -150,6 +150,12 @@ class Manager(Both, Check):
         self.refuse(MANAGER + TRIGGER.replace("update", "sometimes") + "    when: 'true'\n", "update, join")
         self.refuse(MANAGER + TRIGGER, "when")
 
+    def test_time_zones(self):
+        self.accept(self.trigger("'now.getHours(\"Europe/Rome\") == 18'"))
+        self.accept(self.trigger("'now.getHours(\"+02:00\") == 18'"))
+        self.refuse(self.trigger("'now.getHours(\"Europe/Atlantis\") == 18'"), "Europe/Atlantis", "tzdata")
+        self.refuse(self.trigger("'now.getHours(\"../passwd\") == 18'"), "../passwd")
+
     def test_environments(self):
         self.refuse(MANAGER + "environments:\n  e: {hypervisor: magic, vcpus: 1, memory: 64MiB}\n", "magic")
         self.refuse(MANAGER + "environments:\n  e: {hypervisor: test, vcpus: many, memory: 64MiB}\n", "vcpus")

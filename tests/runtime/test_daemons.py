@@ -106,6 +106,13 @@ class Life(Case):
         c.wait("the mistake is shown", lambda: re.search(r"not read anew: \S+manager.yaml:\d+:\d+:", c.log("manager")))
         self.assertIsNone(manager.poll())
 
+    def test_a_trigger_knows_the_zones_of_the_system(self):
+        c = self.cluster
+        when = 'timestamp("2026-11-22T18:30:00Z").getHours("Europe/Rome") == 19 && now.getHours("Europe/Rome") >= 0'
+        c.manager_config(f"triggers:\n  rome:\n    when: '{when}'\n    do: [{{log: {{text: it is so in Rome}}}}]\n")
+        c.start("manager")
+        c.wait("it fired", lambda: "it is so in Rome" in c.log("manager"))
+
     def test_the_service_manager_is_told(self):
         c = self.cluster
         path = str(c.dir / "notify")

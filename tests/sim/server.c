@@ -41,7 +41,7 @@ void server_init(sim *s)
     venv_manager_source source = { "sim.yaml", { yaml, sizeof yaml - 1 } };
     venv_error err = { 0 };
     char text[1024];
-    if (venv_manager_config_new(&source, 1, &s->server.config, &err) != VENV_OK) {
+    if (venv_manager_config_new(&source, 1, NULL, NULL, &s->server.config, &err) != VENV_OK) {
         fprintf(stderr, "%s\n", venv_error_format(&err, text, sizeof text));
         abort();
     }

@@ -56,7 +56,7 @@ static void each_error_says_what_and_where(void **state)
         if (venv_yaml_parse(bad[i].yaml, strlen(bad[i].yaml), "m.yaml", &value, &marks, &err) != VENV_OK)
             fail_msg("%s", err.text);
         venv_rc rc = venv_triggers_load(&value, mark_of, (void *)(uintptr_t)venv_yaml_marks_root(marks),
-                                        (venv_span){ VENV_NS_PER_S }, &set, &err);
+                                        &(venv_trigger_options){ .tick = { VENV_NS_PER_S } }, &set, &err);
         if (rc == VENV_OK || !strstr(err.text, bad[i].says) || (bad[i].line && bad[i].line != err.line) ||
             (bad[i].column && bad[i].column != err.column))
             fail_msg("%s\n gave %d %u:%u %s", bad[i].yaml, rc, err.line, err.column, err.text);
@@ -71,7 +71,7 @@ static void nothing_is_a_set_too(void **state)
     (void)state;
     venv_value null = venv_value_null();
     venv_triggers *set = NULL;
-    assert_int_equal(venv_triggers_new(&null, (venv_span){ VENV_NS_PER_S }, &set, NULL), VENV_OK);
+    assert_int_equal(venv_triggers_new(&null, &(venv_trigger_options){ .tick = { VENV_NS_PER_S } }, &set, NULL), VENV_OK);
     assert_int_equal(venv_triggers_count(set), 0);
     venv_triggers_free(set);
 }

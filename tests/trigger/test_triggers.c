@@ -104,7 +104,7 @@ static world *world_new(const char *yaml)
     assert_non_null(w);
     w->now = (venv_now){ { 5000 * VENV_NS_PER_S }, { INT64_C(1700000000) * VENV_NS_PER_S } };
     if (venv_yaml_parse(yaml, strlen(yaml), "t.yaml", &value, NULL, &err) != VENV_OK ||
-        venv_triggers_new(&value, (venv_span){ VENV_NS_PER_S }, &w->set, &err) != VENV_OK)
+        venv_triggers_new(&value, &(venv_trigger_options){ .tick = { VENV_NS_PER_S } }, &w->set, &err) != VENV_OK)
         fail_msg("%s", err.text);
     venv_value_unref(&value);
     venv_trigger_reports_init(&w->reports);
