@@ -27,6 +27,10 @@
  *      `until` is unknown does not recover, and an order with an unknown argument is not given; the
  *      report says what was missing.
  *
+ * @par Time
+ *      `hold`, `cooldown`, `every` and `limit` go by the monotonic clock, `at` by the wall clock, which may be set: a
+ *      time that was missed fires once, one that the clock comes by again does not.
+ *
  * @par Purity
  *      Nothing here reads a clock or acts.  Orders are data; whoever steps the triggers carries them out.
  *

@@ -14,6 +14,8 @@
 typedef struct reader {
     trigger *t;
     const venv_mark *mark; /* of the key that is read */
+    const venv_mark *whole; /* of the definition */
+    const venv_trigger_options *options;
     venv_value variable;   /* of `for` */
 } reader;
 
@@ -154,10 +156,53 @@ static venv_rc key_mode(reader *r, const venv_value *value, venv_error *err)
 
 static venv_rc key_at(reader *r, const venv_value *value, venv_error *err)
 {
-    (void)r, (void)value;
-    return venv_error_set(err, VENV_EUNSUPPORTED,
-                          "at: schedules by the calendar are not offered by this version; compare `now` in `when`, "
-                          "for example now.getHours() == 18 && now.getMinutes() == 30");
+    /* What fires at a time is over at once: there is nothing to hold, and nothing to recover from. */
+    static const char *const others[] = { "until", "hold", "every", "on", "recover" };
+    if (venv_value_kind(value) != VENV_STRING)
+        return venv_error_set(err, VENV_EKIND, "at: expected a text of five fields (minute, hour, day of month, month, day of "
+                              "week), for example \"30 18 * * *\"");
+    venv_rc rc = venv_cron_parse(venv_value_peek_text(value), &r->t->at, err);
+    if (rc != VENV_OK) {
+        venv_trigger_blame_expr(r->mark, err);
+        return venv_error_prefix(err, "at");
+    }
+    r->t->has_at = true;
+    for (size_t i = 0; i < VENV_COUNT_OF(others); i++) {
+        if (!venv_value_get(&r->t->definition, others[i]))
+            continue;
+        venv_error_set(err, VENV_EINVAL, "%s does not go together with `at`, which fires at its times and is over at once: take one "
+                       "of the two out", others[i]);
+        const venv_mark *place = venv_mark_get(r->whole, &r->t->definition, others[i]);
+        if (place && err)
+            venv_error_at(err, place->file, place->key_line, place->key_column);
+        return VENV_EINVAL;
+    }
+    return VENV_OK;
+}
+
+static venv_rc needs_at(const reader *r, const char *key, venv_error *err)
+{
+    return r->t->has_at ? VENV_OK : venv_error_set(err, VENV_EINVAL, "%s: it says more about `at`, which is missing", key);
+}
+
+static venv_rc key_zone(reader *r, const venv_value *value, venv_error *err)
+{
+    venv_rc rc = needs_at(r, "zone", err);
+    if (rc == VENV_OK && venv_value_kind(value) != VENV_STRING)
+        rc = venv_error_set(err, VENV_EKIND, "zone: expected a time zone as Europe/Rome, UTC or +02:00");
+    if (rc != VENV_OK)
+        return rc;
+    rc = venv_cron_set_zone(&r->t->at, venv_value_peek_text(value), r->options->zone, r->options->zone_user, err);
+    return rc == VENV_OK ? rc : venv_error_prefix(err, "zone");
+}
+
+static venv_rc key_late(reader *r, const venv_value *value, venv_error *err)
+{
+    venv_rc rc = needs_at(r, "late", err);
+    if (rc == VENV_OK && !venv_trigger_read_span(value, &r->t->late))
+        rc = venv_error_set(err, VENV_EINVAL, "late: expected a time such as 10m or 1h");
+    r->t->has_late = rc == VENV_OK;
+    return rc;
 }
 
 static venv_rc key_do(reader *r, const venv_value *value, venv_error *err)
@@ -214,7 +259,8 @@ static const struct {
     key_fn read;
 } keys[] = {
     { "for", key_for },     { "when", key_when },         { "until", key_until },     { "hold", key_hold },
-    { "cooldown", key_cooldown }, { "every", key_every }, { "at", key_at },           { "on", key_on },
+    { "cooldown", key_cooldown }, { "every", key_every }, { "at", key_at },           { "zone", key_zone },
+    { "late", key_late },   { "on", key_on },
     { "limit", key_limit }, { "mode", key_mode },         { "do", key_do },           { "recover", key_recover },
 };
 
@@ -235,7 +281,7 @@ static venv_rc check_keys(const venv_value *definition, const venv_mark *mark, v
         const char *near = venv_value_kind(key) == VENV_STRING ? venv_text_nearest(venv_value_peek_text(key), words)
                                                                : NULL;
         venv_error_set(err, VENV_EINVAL, "a trigger has no key %s%s%s; it has: for when until hold cooldown every on "
-                       "limit mode do recover", shown, near ? "; did you mean " : "", near ? near : "");
+                       "at zone late limit mode do recover", shown, near ? "; did you mean " : "", near ? near : "");
         const venv_mark *place = venv_mark_at(mark, i);
         if (place && err)
             venv_error_at(err, place->file, place->key_line, place->key_column);
@@ -266,8 +312,13 @@ static void see_expr(void *user, const venv_expr *expr)
 
 static venv_rc finish(trigger *t, venv_error *err)
 {
+    if (!t->when && t->has_at) {
+        venv_rc rc = venv_expr_compile(t->words, "true", 4, &t->when, err);
+        if (rc != VENV_OK)
+            return rc;
+    }
     if (!t->when)
-        return venv_error_set(err, VENV_EINVAL, "`when` is missing: the expression that makes it fire");
+        return venv_error_set(err, VENV_EINVAL, "`when` is missing: the expression that makes it fire (or `at`: a time)");
     if (t->act.count == 0)
         return venv_error_set(err, VENV_EINVAL, "`do` is missing: what is to be done, for example "
                               "do: [{start: {environment: class2}}]");
@@ -279,11 +330,14 @@ static venv_rc finish(trigger *t, venv_error *err)
     venv_trigger_plan_each_expr(&t->recover, see_expr, &r);
     t->contextual = r.contextual;
     t->reads_now = r.now;
-    if (t->on == 0 && !t->has_every) {
+    if (t->on == 0 && !t->has_every && !t->has_at) {
         t->on = ON_UPDATE | ON_JOIN | ON_LEAVE | ON_DISCONNECT;
         t->has_every = t->reads_now;
         t->every = 1;
     }
+    if (t->contextual && t->has_at)
+        return venv_error_set(err, VENV_EINVAL, "it reads agent, group, property or reason, which are known only when "
+                              "something changes, and not at a time: use `agents`");
     if (t->contextual && t->on == 0)
         return venv_error_set(err, VENV_EINVAL, "it reads agent, group, property or reason, which are known only when "
                               "something changes: add on: [update], or use `agents`");
@@ -307,7 +361,7 @@ venv_rc venv_trigger_new(const char *name, const venv_value *definition, const v
         rc = venv_value_dup(definition, &t->definition, err);
     if (rc == VENV_OK)
         rc = venv_trigger_words_new(options, &t->words, err);
-    reader r = { t, NULL, venv_value_null() };
+    reader r = { t, NULL, mark, options, venv_value_null() };
     for (size_t i = 0; rc == VENV_OK && i < VENV_COUNT_OF(keys); i++) {
         const venv_value *value = venv_value_get(definition, keys[i].key);
         if (!value)
@@ -346,6 +400,7 @@ void venv_trigger_free(trigger *t)
     venv_table_free(t->contexts);
     venv_trigger_plan_fini(&t->act);
     venv_trigger_plan_fini(&t->recover);
+    venv_cron_fini(&t->at);
     venv_expr_unref(t->for_list);
     venv_expr_unref(t->when);
     venv_expr_unref(t->until);

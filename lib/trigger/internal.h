@@ -9,10 +9,12 @@
  *      words.c       what expressions can say    note.c       what changed → which triggers
  *      machine.c     the table of states         unit.c       units: making, ending, counting
  *      step.c        evaluation                  rows.c       what outlives a restart, and looking
+ *      cron.c        times by the calendar       schedule.c   when a trigger with `at` is due
  */
 
 #include "base/table.h"
 
+#include "trigger/cron.h"
 #include "trigger/trigger.h"
 
 #define PROBLEM_TEXT_MAX 256
@@ -79,6 +81,7 @@ typedef struct unit {
     problem problem;
     char problem_text[PROBLEM_TEXT_MAX];
     bool due, seen, changed, saved, when_true;
+    venv_wall pulsed;      /* the time of `at` that was dealt with last */
 } unit;
 
 /* In whose context a trigger is to be evaluated. */
@@ -102,6 +105,9 @@ typedef struct trigger {
     uint32_t limit;          /* 0: none */
     bool observe;
     plan act, recover;
+    bool has_at, has_late;
+    venv_cron at;            /* valid if has_at */
+    venv_span late;          /* valid if has_late: it does not fire later than this after its time */
     bool contextual;         /* reads agent, group, property or reason */
     bool reads_now;
 
@@ -110,6 +116,9 @@ typedef struct trigger {
     bool noted;              /* something it reads changed */
     bool ticked;             /* `every: 0` was done, or the first tick is set */
     venv_instant next_tick;  /* valid if it ticks */
+    bool planned, never;     /* `at`: planned_from and next are valid; there is no next */
+    venv_wall planned_from, next, came; /* came: the time that it is due for in this step */
+    bool pulse;              /* it is due in this step */
     venv_instant *spent;     /* when each action of `limit` was done, oldest first */
     size_t spent_count;
     bool changed, saved;     /* its row: counters and what `limit` has spent */
@@ -174,6 +183,16 @@ venv_rc venv_trigger_missing_error(const venv_expr_context *memory, const venv_e
 venv_rc venv_trigger_index_build(venv_triggers *set, venv_error *err);
 void venv_trigger_index_fini(venv_triggers *set);
 void venv_trigger_context_free(context *c);
+
+/* schedule.c: all for triggers with `at`. */
+/* True if it is due: once for all times that went by. */
+bool venv_trigger_at_take(trigger *t, venv_now now);
+bool venv_trigger_at_is_late(const trigger *t, venv_now now);
+venv_instant venv_trigger_at_deadline(const trigger *t, venv_now now);
+/* "the time … has come" */
+void venv_trigger_at_describe(const trigger *t, venv_now now, char *text, size_t size);
+void venv_trigger_at_save(const trigger *t, venv_map_builder *map);
+void venv_trigger_at_restore(trigger *t, const venv_value *row);
 
 /* machine.c: the table of states. */
 typedef enum truth { TRUTH_TRUE = 1, TRUTH_FALSE = 2, TRUTH_UNKNOWN = 4 } truth;

@@ -3,6 +3,7 @@
  * What outlives a restart, and what people see.
  *
  *   key "NAME"       {fired, last_fired, spent: [timestamp]}       counters, and what `limit` has spent
+ *                    {planned_from, at, zone}                      with `at`: times until then are dealt with
  *   key "NAME/UNIT"  {state, since, fired, fired_at, element, agent}  of units that are active or cooling
  *
  * A hold is not kept: while nobody looked nothing was seen to be true.
@@ -33,6 +34,7 @@ static venv_rc trigger_row(const trigger *t, venv_now now, venv_value *ret_row, 
         return rc;
     }
     venv_map_put(&map, "spent", list);
+    venv_trigger_at_save(t, &map);
     return venv_map_take(&map, ret_row, err);
 }
 
@@ -118,6 +120,7 @@ static void restore_trigger(trigger *t, const venv_value *row, venv_now now)
     t->fired = (uint64_t)venv_value_get_int(row, "fired", 0);
     const venv_value *last = venv_value_get(row, "last_fired");
     t->has_fired = last && venv_value_to_wall(last, &t->last_fired);
+    venv_trigger_at_restore(t, row);
     const venv_value *spent = venv_value_get(row, "spent");
     t->spent_count = 0;
     for (size_t i = 0; spent && i < venv_value_count(spent) && t->spent_count < t->limit; i++) {
@@ -230,6 +233,16 @@ static const char *first_problem(const trigger *t)
     return NULL;
 }
 
+/* Before the first step there is no plan, and no next time. */
+static void describe_at(const trigger *t, venv_map_builder *map)
+{
+    const venv_value *zone = venv_value_get(&t->definition, "zone");
+    venv_map_put(map, "at", venv_value_ref(venv_value_get(&t->definition, "at")));
+    venv_map_put(map, "zone", zone ? venv_value_ref(zone) : venv_value_literal("UTC"));
+    if (t->planned && !t->never)
+        venv_map_put(map, "next", venv_value_from_wall(t->next));
+}
+
 venv_rc venv_triggers_describe(const venv_triggers *set, const char *name, venv_now now, venv_value *ret_map,
                                venv_error *err)
 {
@@ -265,7 +278,10 @@ venv_rc venv_triggers_describe(const venv_triggers *set, const char *name, venv_
     venv_map_put(&map, "fired", venv_value_int((int64_t)t->fired));
     if (t->has_fired)
         venv_map_put(&map, "last_fired", venv_value_from_wall(t->last_fired));
-    venv_map_put_z(&map, "when", venv_expr_source(t->when));
+    if (venv_value_get(&t->definition, "when"))
+        venv_map_put_z(&map, "when", venv_expr_source(t->when));
+    if (t->has_at)
+        describe_at(t, &map);
     venv_map_put(&map, "evaluations", venv_value_int((int64_t)t->evaluations));
     if (first_problem(t))
         venv_map_put_text(&map, "error", first_problem(t), strlen(first_problem(t)));
@@ -279,7 +295,8 @@ uint64_t venv_triggers_digest(const venv_triggers *set)
     uint64_t hash = 0x7472696767657273;
     for (size_t i = 0; i < set->count; i++) {
         const trigger *t = set->items[i];
-        uint64_t head[] = { venv_value_hash(&t->definition, 1), t->fired, t->evaluations, t->spent_count, t->noted };
+        uint64_t head[] = { venv_value_hash(&t->definition, 1), t->fired, t->evaluations, t->spent_count, t->noted,
+                            (uint64_t)t->planned_from.ns, (uint64_t)t->next.ns };
         hash = venv_hash_bytes(t->name, strlen(t->name), hash);
         hash = venv_hash_bytes(head, sizeof head, hash);
         size_t cursor = 0;

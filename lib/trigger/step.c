@@ -183,10 +183,14 @@ static venv_rc apply_limit(uint32_t left, venv_order *orders, size_t *count, uin
 
 /* --- one unit ---------------------------------------------------------------------------------------- */
 
-static void describe_fired(const trigger *t, bool cut, char *text, size_t size)
+static void describe_fired(const trigger *t, venv_now now, bool cut, char *text, size_t size)
 {
-    snprintf(text, size, "%.*s is true%s", 160, venv_expr_source(t->when),
-             cut ? "; less than asked for, because of `limit`" : "");
+    char time[96] = "";
+    if (t->has_at)
+        venv_trigger_at_describe(t, now, time, sizeof time);
+    bool has_when = venv_value_get(&t->definition, "when");
+    snprintf(text, size, "%s%s%.*s%s%s", time, time[0] && has_when ? ", and " : "", 100, has_when ? venv_expr_source(t->when) : "",
+             has_when ? " is true" : "", cut ? "; less than asked for, because of `limit`" : "");
 }
 
 static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input *input, venv_trigger_state next)
@@ -219,7 +223,7 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     }
     report->orders = orders;
     report->order_count = count;
-    describe_fired(t, cut, report->text, sizeof report->text);
+    describe_fired(t, s->now, cut, report->text, sizeof report->text);
     venv_trigger_limit_spend(t, granted, s->now);
     u->ever_fired = true;
     u->fired_at = s->now.mono;
@@ -278,6 +282,35 @@ static venv_rc unit_move(stepping *s, trigger *t, unit *u, const venv_expr_input
     }
     venv_trigger_unit_enter(u, next, s->now);
     return VENV_OK;
+}
+
+/* A unit of a trigger with `at`: it fires if its time is now, and is over at once. */
+static venv_rc unit_eval_at(stepping *s, trigger *t, unit *u)
+{
+    venv_value slots[SLOT__COUNT + 1];
+    asked a;
+    venv_expr_input input = make_input(s, t, u, slots, &a);
+    truth when = TRUTH_UNKNOWN;
+    problem trouble = PROBLEM_NONE;
+    venv_error why = { 0 };
+    bool cools = coolness(t, u, s->now) == COOL_RUNNING;
+    venv_rc rc = VENV_OK;
+    if (!cools)
+        venv_trigger_unit_enter(u, VENV_TRIGGER_IDLE, s->now);
+    if (t->pulse && u->pulsed.ns != t->came.ns) { /* not again, if what came after it failed */
+        t->evaluations++;
+        u->problem = PROBLEM_NONE; /* what is wrong is told at each of its times */
+        rc = eval_truth(s, t->when, "when", &input, &when, &trouble, &why);
+        if (rc == VENV_OK)
+            rc = set_problem(s, t, u, trouble, why.text);
+        if (rc == VENV_OK && when == TRUTH_TRUE && !cools)
+            rc = unit_fire(s, t, u, &input, t->cooldown.ns > 0 ? VENV_TRIGGER_COOLING : VENV_TRIGGER_IDLE);
+        if (rc == VENV_OK)
+            u->pulsed = t->came;
+    }
+    if (rc == VENV_OK)
+        u->due = false;
+    return rc;
 }
 
 static venv_rc unit_eval(stepping *s, trigger *t, unit *u)
@@ -474,19 +507,44 @@ static void sweep(trigger *t)
     }
 }
 
+/* Is one with `at` due? It is said if its time went by too long ago. */
+static venv_rc take_time(stepping *s, trigger *t)
+{
+    char text[PROBLEM_TEXT_MAX], time[128];
+    t->pulse = venv_trigger_at_take(t, s->now);
+    if (!t->pulse)
+        return VENV_OK;
+    t->problem = t->for_list ? t->problem : PROBLEM_NONE;
+    if (!venv_trigger_at_is_late(t, s->now))
+        return VENV_OK;
+    t->pulse = false;
+    t->problem = PROBLEM_NONE;
+    venv_trigger_at_describe(t, s->now, time, sizeof time);
+    snprintf(text, sizeof text, "%s, which is more than `late` allows: it did not fire", time);
+    return set_problem(s, t, NULL, PROBLEM_FAILED, text);
+}
+
 static venv_rc trigger_step(stepping *s, trigger *t)
 {
-    bool any = false;
+    bool any = false, changed = t->changed;
+    venv_wall planned_from = t->planned_from, next = t->next;
     venv_instant tick = t->next_tick;
     bool ticked = take_tick(s->set, t, s->now);
-    venv_rc rc = trigger_mark(s, t, ticked, &any);
+    venv_rc rc = take_time(s, t);
+    if (rc == VENV_OK)
+        rc = trigger_mark(s, t, ticked || t->pulse, &any);
     size_t cursor = 0;
     void *item;
     while (rc == VENV_OK && any && venv_table_next(t->units, &cursor, NULL, &item))
         if (((unit *)item)->due)
-            rc = unit_eval(s, t, item);
+            rc = t->has_at ? unit_eval_at(s, t, item) : unit_eval(s, t, item);
     if (rc != VENV_OK) {
         t->next_tick = tick;
+        if (t->pulse && rc != VENV_ELIMIT) { /* it stays due */
+            t->planned_from = planned_from;
+            t->next = next;
+            t->changed = changed;
+        }
         return rc;
     }
     t->noted = false;
@@ -501,6 +559,8 @@ static void set_deadline(venv_triggers *set, venv_now now)
         const trigger *t = set->items[i];
         if (t->has_every && t->every >= 0 && t->next_tick.ns < first.ns)
             first = t->next_tick;
+        if (t->has_at && venv_trigger_at_deadline(t, now).ns < first.ns)
+            first = venv_trigger_at_deadline(t, now);
         size_t cursor = 0;
         void *item;
         while (venv_table_next(t->units, &cursor, NULL, &item)) {

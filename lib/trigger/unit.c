@@ -111,7 +111,7 @@ static venv_instant later(venv_instant at, venv_span by)
 /* When a unit wants to be evaluated although nothing changes. */
 venv_instant venv_trigger_unit_deadline(const trigger *t, const unit *u)
 {
-    if (u->problem == PROBLEM_LIMITED && t->spent_count > 0)
+    if (u->problem == PROBLEM_LIMITED && !t->has_at && t->spent_count > 0)
         return later(t->spent[0], t->limit_per);
     switch (u->state) {
     case VENV_TRIGGER_HOLDING:

@@ -68,7 +68,7 @@ const verb_row verb_rows[] = {
               "environments: `name`, `hypervisor`, `vcpus`, `memory` (bytes), `image`, `instances`, `running`, `breaker`.\n"
               "instances: `name`, `id`, `environment`, `state`, `since` (in this state), `node`, `reason`, "
               "`epoch`, `made`, `by`.\n"
-              "triggers: `name`, `element`, `mode`, `state`, `since`, `fired` (times), `last_fired`, `when`, `error`.\n"
+              "triggers: `name`, `element`, `mode`, `state`, `since`, `fired` (times), `last_fired`, `when`, `at`, `zone`, `next` (the next time of `at`), `error`.\n"
               "actions: `id`, `kind`, `subject`, `state`, `made`, `by`, `ended`, `rc`, `error`.",
       .example = "venvctl list instances --json | python3 -m json.tool",
       .least = 1, .most = 1, .words = { WORDS_PLURAL }, .run = run_list },
