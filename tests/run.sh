@@ -26,7 +26,7 @@ build() { # build PRESET [TARGET ...]
     fi
 }
 # The release build first, and what only it can show: the rules of the house.
-build release venv_shared venv_static venv-agent venv-mgr venvctl
+build release lib/all tools/all man/all
 build asan
 
 status=0

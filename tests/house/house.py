@@ -46,12 +46,12 @@ PURE_SYMBOLS = re.compile(
     |(__)?v?s(n)?printf(_chk)?|__fprintf_chk
     |__ctype_b_loc|__ctype_tolower_loc|__ctype_toupper_loc|tolower|toupper
     |u?abs|llabs|l?div|ll?round|round|floor|ceil|trunc|fabs|fmod|modf|pow|exp\w*|log\w*|sqrt|rint|nearbyint|ldexp|frexp
-    |localeconv|isnan|isinf|signbit|__isnan|__isinf|__signbit|__fpclassify|__finite|copysign|nextafter|fma
+    |__strn(cpy|cat)_chk|localeconv|isnan|isinf|signbit|__isnan|__isinf|__signbit|__fpclassify|__finite|copysign|nextafter|fma
     |newlocale|uselocale|freelocale|strtod_l|strtod
     |yaml_\w+|yajl_\w+|_?setjmp|__longjmp_chk|longjmp|localeconv|pcre2_\w+
     |xml(New|Add|Set|Free|Doc|Buf|Node|Get|Has|Str|Char|Unlink|Encode|First|Next|Prev|Last|Child|Parse(Char)?|BufferCreate|Search|CopyNode|IsBlank|Check|Ctxt)\w*
     |xmlReadMemory|xmlFree\w*|xmlMalloc\w*|xmlCtxtReadMemory|xmlStructuredErrorFunc|xmlSetStructuredErrorFunc|xmlResetError
-    |_GLOBAL_OFFSET_TABLE_|__udivti3|__umodti3|__divti3|__modti3|__popcountdi2|__muloti4|__udivmodti4
+    |_GLOBAL_OFFSET_TABLE_|__udivti3|__divmodti4|__umodti3|__divti3|__modti3|__popcountdi2|__muloti4|__udivmodti4
     |_Unwind_Resume|__gcc_personality_v0|__errno_location
     |__(asan|ubsan|tsan|sanitizer)_\w+|__odr_asan\w*
     )$""", re.X)
