@@ -35,7 +35,7 @@ void venv_agent_actions_fini(venv_agent_actions *actions)
     *actions = (venv_agent_actions){ 0 };
 }
 
-void agent_fail(agent_step *step, venv_rc rc)
+void venv_agent_fail(agent_step *step, venv_rc rc)
 {
     if (step->rc == VENV_OK && rc != VENV_OK) {
         step->rc = rc;
@@ -43,7 +43,7 @@ void agent_fail(agent_step *step, venv_rc rc)
     }
 }
 
-venv_agent_action *agent_act(agent_step *step, venv_agent_action_kind kind)
+venv_agent_action *venv_agent_act(agent_step *step, venv_agent_action_kind kind)
 {
     venv_agent_actions *actions = step->actions;
     if (step->rc)
@@ -53,7 +53,7 @@ venv_agent_action *agent_act(agent_step *step, venv_agent_action_kind kind)
         venv_agent_action *items =
             capacity > ACTIONS_MAX ? NULL : realloc(actions->items, capacity * sizeof(venv_agent_action));
         if (!items) {
-            agent_fail(step, VENV_ENOMEM);
+            venv_agent_fail(step, VENV_ENOMEM);
             return NULL;
         }
         actions->items = items;
@@ -64,11 +64,11 @@ venv_agent_action *agent_act(agent_step *step, venv_agent_action_kind kind)
     return action;
 }
 
-bool agent_text_dup(agent_step *step, const char *text, size_t size, char **ret_text)
+bool venv_agent_text_dup(agent_step *step, const char *text, size_t size, char **ret_text)
 {
     char *copy = malloc(size + 1);
     if (!copy) {
-        agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, VENV_ENOMEM);
         return false;
     }
     if (size > 0)
@@ -78,7 +78,7 @@ bool agent_text_dup(agent_step *step, const char *text, size_t size, char **ret_
     return true;
 }
 
-void agent_log(agent_step *step, int level, const char *format, ...)
+void venv_agent_log(agent_step *step, int level, const char *format, ...)
 {
     char line[512];
     va_list args;
@@ -86,9 +86,9 @@ void agent_log(agent_step *step, int level, const char *format, ...)
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
     char *text = NULL;
-    if (!agent_text_dup(step, line, strlen(line), &text))
+    if (!venv_agent_text_dup(step, line, strlen(line), &text))
         return;
-    venv_agent_action *action = agent_act(step, VENV_AGENT_ACT_LOG);
+    venv_agent_action *action = venv_agent_act(step, VENV_AGENT_ACT_LOG);
     if (!action) {
         free(text);
         return;
@@ -97,16 +97,16 @@ void agent_log(agent_step *step, int level, const char *format, ...)
     action->text = text;
 }
 
-uint64_t agent_token(agent_step *step)
+uint64_t venv_agent_token(agent_step *step)
 {
     return ++step->agent->token;
 }
 
-void agent_send(agent_step *step, int16_t type, uint64_t request, venv_value body)
+void venv_agent_send(agent_step *step, int16_t type, uint64_t request, venv_value body)
 {
     venv_agent *agent = step->agent;
     bool open = agent->link.state == LINK_OPEN && agent->link.session.state != VENV_SESSION_CLOSED;
-    venv_agent_action *action = open ? agent_act(step, VENV_AGENT_ACT_SEND) : NULL;
+    venv_agent_action *action = open ? venv_agent_act(step, VENV_AGENT_ACT_SEND) : NULL;
     if (!action) {
         venv_value_unref(&body);
         return;
@@ -117,12 +117,12 @@ void agent_send(agent_step *step, int16_t type, uint64_t request, venv_value bod
     venv_session_sent(&agent->link.session, step->now);
 }
 
-void agent_send_map(agent_step *step, int16_t type, uint64_t request, venv_map_builder *body)
+void venv_agent_send_map(agent_step *step, int16_t type, uint64_t request, venv_map_builder *body)
 {
     venv_value value = venv_value_null();
     venv_rc rc = venv_map_take(body, &value, step->err);
     if (rc)
-        agent_fail(step, rc);
+        venv_agent_fail(step, rc);
     else
-        agent_send(step, type, request, value);
+        venv_agent_send(step, type, request, value);
 }

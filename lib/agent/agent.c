@@ -45,10 +45,10 @@ venv_rc venv_agent_new(const venv_agent_config *config, venv_id boot, uint64_t s
     agent->executions.end = &agent->executions.first;
     venv_random_init(&agent->random, seed);
     groups_copy(agent);
-    agent_link_start(agent, now);
+    venv_agent_link_start(agent, now);
     venv_rc rc = properties_copy(agent, now, err);
     if (rc == VENV_OK)
-        rc = agent_machines_init(agent, venv_random_next(&agent->random), now, err);
+        rc = venv_agent_machines_init(agent, venv_random_next(&agent->random), now, err);
     if (rc) {
         venv_agent_free(agent);
         return rc;
@@ -61,8 +61,8 @@ void venv_agent_free(venv_agent *agent)
 {
     if (!agent)
         return;
-    agent_execute_fini(agent);
-    agent_machines_fini(agent);
+    venv_agent_execute_fini(agent);
+    venv_agent_machines_fini(agent);
     venv_property_set_free(agent->properties);
     free(agent);
 }
@@ -73,29 +73,29 @@ static void take_event(agent_step *step, const venv_agent_event *event)
     case VENV_AGENT_EVENT_TIME:
         break;
     case VENV_AGENT_EVENT_CONNECTED:
-        agent_link_connected(step);
+        venv_agent_link_connected(step);
         break;
     case VENV_AGENT_EVENT_DISCONNECTED:
-        agent_link_disconnected(step, event->text);
+        venv_agent_link_disconnected(step, event->text);
         break;
     case VENV_AGENT_EVENT_FRAME:
-        agent_link_frame(step, event);
+        venv_agent_link_frame(step, event);
         break;
     case VENV_AGENT_EVENT_SAMPLED:
-        agent_sampling_sampled(step, event);
+        venv_agent_sampling_sampled(step, event);
         break;
     case VENV_AGENT_EVENT_RAN:
-        if (!agent_sampling_ran(step, event->token, event->run))
-            agent_execute_ran(step, event->token, event->run);
+        if (!venv_agent_sampling_ran(step, event->token, event->run))
+            venv_agent_execute_ran(step, event->token, event->run);
         break;
     case VENV_AGENT_EVENT_MACHINE_DONE:
-        agent_machines_done(step, event);
+        venv_agent_machines_done(step, event);
         break;
     case VENV_AGENT_EVENT_MACHINES:
-        agent_machines_listed(step, event);
+        venv_agent_machines_listed(step, event);
         break;
     case VENV_AGENT_EVENT_COMMANDS:
-        agent_execute_listed(step, event);
+        venv_agent_execute_listed(step, event);
         break;
     }
 }
@@ -105,17 +105,17 @@ venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event 
 {
     agent_step step = { .agent = agent, .now = now, .actions = actions, .err = err };
     take_event(&step, event);
-    agent_machines_tick(&step);
-    agent_sampling_tick(&step);
-    agent_link_tick(&step);
-    agent_push_tick(&step);
+    venv_agent_machines_tick(&step);
+    venv_agent_sampling_tick(&step);
+    venv_agent_link_tick(&step);
+    venv_agent_push_tick(&step);
     return step.rc;
 }
 
 venv_instant venv_agent_deadline(const venv_agent *agent)
 {
-    venv_instant deadlines[] = { agent_link_deadline(agent), agent_push_deadline(agent),
-                                 agent_sampling_deadline(agent), agent_machines_deadline(agent) };
+    venv_instant deadlines[] = { venv_agent_link_deadline(agent), venv_agent_push_deadline(agent),
+                                 venv_agent_sampling_deadline(agent), venv_agent_machines_deadline(agent) };
     venv_instant first = VENV_INSTANT_NEVER;
     for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
         if (deadlines[i].ns < first.ns)

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-void agent_put_groups(agent_step *step, venv_map_builder *map)
+void venv_agent_put_groups(agent_step *step, venv_map_builder *map)
 {
     venv_list_builder list;
     venv_value groups = venv_value_null();
@@ -16,7 +16,7 @@ void agent_put_groups(agent_step *step, venv_map_builder *map)
         venv_list_add_text(&list, step->agent->groups[i]);
     venv_rc rc = venv_list_take(&list, &groups, step->err);
     if (rc)
-        agent_fail(step, rc);
+        venv_agent_fail(step, rc);
     venv_map_put(map, "groups", groups);
 }
 
@@ -29,15 +29,15 @@ static void bad(agent_step *step, uint64_t request, int16_t type, venv_str verb,
     venv_map_put_text(&body, "verb", verb.data, verb.size);
     if (error)
         venv_map_put_z(&body, "error", error);
-    agent_send_map(step, type, request, &body);
+    venv_agent_send_map(step, type, request, &body);
 }
 
 static void stop(agent_step *step, uint64_t request)
 {
-    agent_log(step, VENV_LOG_INFO, "the manager asks this agent to stop");
-    agent_send(step, VENV_MSG_CTRLSTOP, request, venv_value_null());
+    venv_agent_log(step, VENV_LOG_INFO, "the manager asks this agent to stop");
+    venv_agent_send(step, VENV_MSG_CTRLSTOP, request, venv_value_null());
     step->agent->exiting = true;
-    agent_act(step, VENV_AGENT_ACT_EXIT);
+    venv_agent_act(step, VENV_AGENT_ACT_EXIT);
 }
 
 static void reconnect(agent_step *step, uint64_t request, const venv_value *body, venv_str verb)
@@ -48,9 +48,9 @@ static void reconnect(agent_step *step, uint64_t request, const venv_value *body
         bad(step, request, VENV_MSG_CTRLBAD, verb, "`after` must be a duration of at most 1h");
         return;
     }
-    agent_log(step, VENV_LOG_INFO, "the manager asks this agent to connect again");
-    agent_send(step, VENV_MSG_CTRLRCON, request, venv_value_null());
-    agent_link_drop(step, "asked to connect again", &after);
+    venv_agent_log(step, VENV_LOG_INFO, "the manager asks this agent to connect again");
+    venv_agent_send(step, VENV_MSG_CTRLRCON, request, venv_value_null());
+    venv_agent_link_drop(step, "asked to connect again", &after);
 }
 
 /* The groups of a request, each once. NULL, or what is wrong with them. */
@@ -93,11 +93,11 @@ static void rejoin(agent_step *step, uint64_t request, const venv_value *body, v
     }
     venv_map_builder answer, told;
     venv_map_init(&answer);
-    agent_put_groups(step, &answer);
-    agent_send_map(step, VENV_MSG_CTRLRJOIN, request, &answer);
+    venv_agent_put_groups(step, &answer);
+    venv_agent_send_map(step, VENV_MSG_CTRLRJOIN, request, &answer);
     venv_map_init(&told);
-    agent_put_groups(step, &told);
-    agent_send_map(step, VENV_MSG_GROUPS, 0, &told);
+    venv_agent_put_groups(step, &told);
+    venv_agent_send_map(step, VENV_MSG_GROUPS, 0, &told);
 }
 
 static bool is_verb(venv_str verb, const char *name)
@@ -105,7 +105,7 @@ static bool is_verb(venv_str verb, const char *name)
     return strlen(name) == verb.size && memcmp(name, verb.data, verb.size) == 0;
 }
 
-void agent_control(agent_step *step, uint64_t request, const venv_value *body)
+void venv_agent_control(agent_step *step, uint64_t request, const venv_value *body)
 {
     venv_str verb = venv_value_get_text(body, "verb");
     if (verb.size == 0)

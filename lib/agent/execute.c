@@ -33,7 +33,7 @@ static void execution_free(agent_execution *execution)
     free(execution);
 }
 
-void agent_execute_fini(venv_agent *agent)
+void venv_agent_execute_fini(venv_agent *agent)
 {
     agent_execution *next = NULL;
     for (agent_execution *e = agent->executions.first; e; e = next) {
@@ -89,7 +89,7 @@ static void refuse(agent_step *step, uint64_t request, const venv_value *command
     venv_list_builder list;
     venv_list_init(&list);
     if (venv_list_take(&list, &empty, step->err)) {
-        agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, VENV_ENOMEM);
         return;
     }
     venv_map_builder body;
@@ -101,7 +101,7 @@ static void refuse(agent_step *step, uint64_t request, const venv_value *command
     venv_map_put(&body, "truncated", venv_value_bool(false));
     venv_map_put_z(&body, "error", error);
     venv_map_put_z(&body, "rc", venv_rc_name(rc));
-    agent_send_map(step, VENV_MSG_EXECRET, request, &body);
+    venv_agent_send_map(step, VENV_MSG_EXECRET, request, &body);
     venv_value_unref(&empty);
 }
 
@@ -109,7 +109,7 @@ static void put_bytes(agent_step *step, venv_map_builder *body, const char *key,
 {
     venv_value value = venv_value_null();
     if (venv_value_bytes(bytes.size ? bytes.data : "", bytes.size < max ? bytes.size : max, &value, step->err))
-        agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, VENV_ENOMEM);
     venv_map_put(body, key, value);
 }
 
@@ -137,7 +137,7 @@ static venv_value answer_of(agent_step *step, const agent_execution *e, const ve
     }
     venv_value answer = venv_value_null();
     if (venv_map_take(&body, &answer, step->err))
-        agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, VENV_ENOMEM);
     return answer;
 }
 
@@ -146,16 +146,16 @@ static void start(agent_step *step, agent_execution *e)
     venv_agent *agent = step->agent;
     venv_str command = venv_value_peek_text(&e->command);
     char *name = NULL;
-    if (!agent_text_dup(step, command.data, command.size, &name))
+    if (!venv_agent_text_dup(step, command.data, command.size, &name))
         return;
-    venv_agent_action *action = agent_act(step, VENV_AGENT_ACT_RUN);
+    venv_agent_action *action = venv_agent_act(step, VENV_AGENT_ACT_RUN);
     if (!action) {
         free(name);
         return;
     }
     e->state = EXECUTION_RUNNING;
     e->started = step->now.wall;
-    e->token = action->token = agent_token(step);
+    e->token = action->token = venv_agent_token(step);
     action->name = name;
     action->value = venv_value_ref(&e->args);
     action->timeout = e->timeout;
@@ -163,7 +163,7 @@ static void start(agent_step *step, agent_execution *e)
     action->err_max = ERR_MAX;
     agent->executions.waiting--;
     agent->executions.running++;
-    agent_log(step, VENV_LOG_INFO, "running command %s for the manager", name);
+    venv_agent_log(step, VENV_LOG_INFO, "running command %s for the manager", name);
 }
 
 static void start_waiting(agent_step *step)
@@ -177,7 +177,7 @@ static void start_waiting(agent_step *step)
     }
 }
 
-bool agent_execute_ran(agent_step *step, uint64_t token, const venv_run_outcome *run)
+bool venv_agent_execute_ran(agent_step *step, uint64_t token, const venv_run_outcome *run)
 {
     venv_agent *agent = step->agent;
     agent_executions *executions = &agent->executions;
@@ -197,7 +197,7 @@ bool agent_execute_ran(agent_step *step, uint64_t token, const venv_run_outcome 
     executions->done_size += e->size;
     /* Who asked on a connection that is gone asks again, with the id. */
     if (e->connection == agent->connection)
-        agent_send(step, VENV_MSG_EXECRET, e->request, venv_value_ref(&e->answer));
+        venv_agent_send(step, VENV_MSG_EXECRET, e->request, venv_value_ref(&e->answer));
     if (venv_id_is_none(e->id)) {
         executions->done--;
         executions->done_size -= e->size;
@@ -219,7 +219,7 @@ static bool asked_before(agent_step *step, uint64_t request, venv_id id, const v
         e->request = request;
         e->connection = step->agent->connection;
         if (e->state == EXECUTION_DONE)
-            agent_send(step, VENV_MSG_EXECRET, request, venv_value_ref(&e->answer));
+            venv_agent_send(step, VENV_MSG_EXECRET, request, venv_value_ref(&e->answer));
         return true;
     }
     for (size_t i = 0; i < executions->id_count; i++)
@@ -260,7 +260,7 @@ static agent_execution *execution_new(agent_step *step, const venv_value *comman
 {
     agent_execution *e = calloc(1, sizeof(*e));
     if (!e) {
-        agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, VENV_ENOMEM);
         return NULL;
     }
     e->answer = e->args = e->command = venv_value_null();
@@ -272,7 +272,7 @@ static agent_execution *execution_new(agent_step *step, const venv_value *comman
     venv_list_fini(&empty);
     if (rc) {
         execution_free(e);
-        agent_fail(step, rc);
+        venv_agent_fail(step, rc);
         return NULL;
     }
     return e;
@@ -287,10 +287,10 @@ static void ask_list(agent_step *step, uint64_t request)
         refuse(step, request, &none, NULL, VENV_ELIMIT, "too many lists of commands are being made; ask again later");
         return;
     }
-    venv_agent_action *action = agent_act(step, VENV_AGENT_ACT_COMMANDS);
+    venv_agent_action *action = venv_agent_act(step, VENV_AGENT_ACT_COMMANDS);
     if (!action)
         return;
-    action->token = agent_token(step);
+    action->token = venv_agent_token(step);
     executions->list_tokens[executions->list_count] = action->token;
     executions->list_requests[executions->list_count++] = request;
 }
@@ -310,15 +310,15 @@ static void send_list(agent_step *step, uint64_t request, const venv_value *comm
             break;
         venv_list_add(&list, venv_value_ref(row));
     }
-    agent_fail(step, venv_list_take(&list, &rows, step->err));
+    venv_agent_fail(step, venv_list_take(&list, &rows, step->err));
     venv_map_init(&body);
     venv_map_put(&body, "commands", rows);
     if (i < venv_value_count(commands))
         venv_map_put(&body, "truncated", venv_value_bool(true));
-    agent_send_map(step, VENV_MSG_EXECLIST, request, &body);
+    venv_agent_send_map(step, VENV_MSG_EXECLIST, request, &body);
 }
 
-void agent_execute_listed(agent_step *step, const venv_agent_event *event)
+void venv_agent_execute_listed(agent_step *step, const venv_agent_event *event)
 {
     agent_executions *executions = &step->agent->executions;
     for (size_t i = 0; i < executions->list_count; i++) {
@@ -341,7 +341,7 @@ void agent_execute_listed(agent_step *step, const venv_agent_event *event)
     }
 }
 
-void agent_execute(agent_step *step, uint64_t request, const venv_value *body)
+void venv_agent_execute(agent_step *step, uint64_t request, const venv_value *body)
 {
     venv_agent *agent = step->agent;
     agent_executions *executions = &agent->executions;

@@ -19,7 +19,7 @@ static void put_amounts(agent_step *step, venv_map_builder *map, const char *key
     venv_map_init(&inner);
     venv_map_put(&inner, "vcpus", venv_value_int(have.vcpus));
     venv_map_put(&inner, "memory", venv_value_int(have.memory));
-    agent_fail(step, venv_map_take(&inner, &value, step->err));
+    venv_agent_fail(step, venv_map_take(&inner, &value, step->err));
     venv_map_put(map, key, value);
 }
 
@@ -30,10 +30,10 @@ static venv_value instance_to_value(agent_step *step, const agent_machine *machi
     venv_map_init(&map);
     venv_map_put_z(&map, "instance", machine->instance);
     venv_map_put_z(&map, "environment", machine->environment);
-    venv_map_put_z(&map, "state", agent_machine_shown(machine));
+    venv_map_put_z(&map, "state", venv_agent_machine_shown(machine));
     venv_map_put(&map, "vcpus", venv_value_int(machine->seen.vcpus));
     venv_map_put(&map, "memory", venv_value_int(machine->seen.memory));
-    agent_fail(step, venv_map_take(&map, &value, step->err));
+    venv_agent_fail(step, venv_map_take(&map, &value, step->err));
     return value;
 }
 
@@ -54,17 +54,17 @@ static venv_value instances(agent_step *step, amounts *used, size_t *ret_count)
     void *item = NULL;
     while (venv_table_next(machines->table, &cursor, NULL, &item)) {
         const agent_machine *machine = item;
-        if (!agent_machine_is_told(machine))
+        if (!venv_agent_machine_is_told(machine))
             continue;
         if (count++ < AGENT_LISTED_MAX)
             venv_list_add(&list, instance_to_value(step, machine));
-        if (agent_machine_is_down(machine))
+        if (venv_agent_machine_is_down(machine))
             continue;
         used->vcpus += machine->seen.vcpus < 0 ? 0 : machine->seen.vcpus % 65536;
         used->memory += machine->seen.memory < 0 ? 0 : machine->seen.memory % (INT64_MAX / 8192);
     }
     venv_value value = venv_value_null();
-    agent_fail(step, venv_list_take(&list, &value, step->err));
+    venv_agent_fail(step, venv_list_take(&list, &value, step->err));
     *ret_count = count;
     return value;
 }
@@ -88,11 +88,11 @@ static venv_value hypervisor_to_value(agent_step *step)
     amounts left = { all.vcpus > used.vcpus ? all.vcpus - used.vcpus : 0,
                      all.memory > used.memory ? all.memory - used.memory : 0 };
     put_amounts(step, &map, "free", left);
-    agent_fail(step, venv_map_take(&map, &value, step->err));
+    venv_agent_fail(step, venv_map_take(&map, &value, step->err));
     return value;
 }
 
-venv_rc agent_hypervisor_value(agent_step *step, venv_value *ret_value, char *reason, size_t size)
+venv_rc venv_agent_hypervisor_value(agent_step *step, venv_value *ret_value, char *reason, size_t size)
 {
     const agent_machines *machines = &step->agent->machines;
     if (!machines->table) {

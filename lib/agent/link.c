@@ -13,13 +13,13 @@
 /* The shell answers every CONNECT; if it did not for this long, the attempt is dropped. */
 static const int64_t dial_timeout_ns = 90 * VENV_NS_PER_S;
 
-void agent_link_start(venv_agent *agent, venv_now now)
+void venv_agent_link_start(venv_agent *agent, venv_now now)
 {
     agent->link.state = LINK_WAITING;
     agent->link.dial_at = now.mono;
 }
 
-bool agent_link_is_up(const venv_agent *agent)
+bool venv_agent_link_is_up(const venv_agent *agent)
 {
     return agent->link.state == LINK_OPEN && agent->link.session.state == VENV_SESSION_UP;
 }
@@ -43,12 +43,12 @@ static void dial(agent_step *step)
     venv_agent *agent = step->agent;
     const char *address = agent->config->managers[agent->link.manager];
     char *name = NULL;
-    if (!agent_text_dup(step, address, strlen(address), &name))
+    if (!venv_agent_text_dup(step, address, strlen(address), &name))
         return;
     agent->link.state = LINK_DIALING;
     agent->link.dial_at.ns = step->now.mono.ns + dial_timeout_ns;
     agent->link.welcomed = false;
-    venv_agent_action *action = agent_act(step, VENV_AGENT_ACT_CONNECT);
+    venv_agent_action *action = venv_agent_act(step, VENV_AGENT_ACT_CONNECT);
     if (action)
         action->name = name;
     else
@@ -65,7 +65,7 @@ static void put_versions(venv_map_builder *map)
         venv_map_put(map, "versions", versions);
 }
 
-void agent_link_connected(agent_step *step)
+void venv_agent_link_connected(agent_step *step)
 {
     venv_agent *agent = step->agent;
     if (agent->link.state != LINK_DIALING)
@@ -75,7 +75,7 @@ void agent_link_connected(agent_step *step)
                                      .timeout = agent->config->timeout };
     agent->link.state = LINK_OPEN;
     agent->connection++;
-    agent_push_reset(agent);
+    venv_agent_push_reset(agent);
     venv_session_init(&agent->link.session, VENV_ROLE_AGENT, VENV_ROLE_MANAGER, &options, step->now);
     char program[64] = "venv-agent ";
     strncat(program, venv_version(), sizeof(program) - strlen(program) - 1);
@@ -83,17 +83,17 @@ void agent_link_connected(agent_step *step)
     venv_map_init(&hello);
     put_versions(&hello);
     venv_map_put_z(&hello, "name", agent->config->name);
-    agent_put_groups(step, &hello);
+    venv_agent_put_groups(step, &hello);
     venv_map_put_id(&hello, "boot", agent->boot);
     if (!venv_id_is_none(agent->config->machine))
         venv_map_put_id(&hello, "machine", agent->config->machine);
     venv_map_put(&hello, "wall", venv_value_from_wall(step->now.wall));
     venv_map_put_z(&hello, "program", program);
-    if (!agent_push_hello(step, &hello)) {
+    if (!venv_agent_push_hello(step, &hello)) {
         venv_map_fini(&hello);
         return;
     }
-    agent_send_map(step, VENV_MSG_HELLO, 0, &hello);
+    venv_agent_send_map(step, VENV_MSG_HELLO, 0, &hello);
 }
 
 /* The first trouble of its kind is news, the thousandth is not. */
@@ -103,12 +103,12 @@ static void log_trouble(agent_step *step, const char *what, const char *reason)
     char safe[256];
     venv_text_safe((venv_str){ reason ? reason : "", reason ? strlen(reason) : 0 }, safe, sizeof(safe));
     uint64_t hash = venv_hash_bytes(safe, strlen(safe), agent->link.manager + 1);
-    agent_log(step, hash == agent->link.trouble ? VENV_LOG_DEBUG : VENV_LOG_WARNING, "%s %s: %s", what,
+    venv_agent_log(step, hash == agent->link.trouble ? VENV_LOG_DEBUG : VENV_LOG_WARNING, "%s %s: %s", what,
               agent->config->managers[agent->link.manager], safe[0] ? safe : "closed");
     agent->link.trouble = hash;
 }
 
-void agent_link_disconnected(agent_step *step, const char *reason)
+void venv_agent_link_disconnected(agent_step *step, const char *reason)
 {
     venv_agent *agent = step->agent;
     agent_link *link = &agent->link;
@@ -129,24 +129,24 @@ void agent_link_disconnected(agent_step *step, const char *reason)
     link->has_after = false;
     link->state = LINK_WAITING;
     link->dial_at.ns = step->now.mono.ns + wait;
-    agent_sampling_forget_waiters(agent);
+    venv_agent_sampling_forget_waiters(agent);
     venv_value_unref(&agent->machines.told);
 }
 
-void agent_link_drop(agent_step *step, const char *reason, const venv_span *after)
+void venv_agent_link_drop(agent_step *step, const char *reason, const venv_span *after)
 {
     agent_link *link = &step->agent->link;
     if (link->state != LINK_OPEN && link->state != LINK_DIALING)
         return;
     char *text = NULL;
-    if (!agent_text_dup(step, reason, strlen(reason), &text))
+    if (!venv_agent_text_dup(step, reason, strlen(reason), &text))
         return;
     if (after) {
         link->after = *after;
         link->has_after = true;
     }
     link->state = LINK_CLOSING;
-    venv_agent_action *action = agent_act(step, VENV_AGENT_ACT_CLOSE);
+    venv_agent_action *action = venv_agent_act(step, VENV_AGENT_ACT_CLOSE);
     if (action)
         action->text = text;
     else
@@ -158,11 +158,11 @@ static void welcomed(agent_step *step, const venv_value *body)
     venv_agent *agent = step->agent;
     char name[VENV_NAME_MAX * 2];
     venv_text_safe(venv_value_get_text(body, "name"), name, sizeof(name));
-    agent_log(step, VENV_LOG_INFO, "connected to manager %s at %s", name, agent->config->managers[agent->link.manager]);
+    venv_agent_log(step, VENV_LOG_INFO, "connected to manager %s at %s", name, agent->config->managers[agent->link.manager]);
     agent->link.failures = 0;
     agent->link.trouble = 0;
     agent->link.welcomed = true;
-    agent_machines_tell(step);
+    venv_agent_machines_tell(step);
 }
 
 /* A message that the session did not deal with. */
@@ -173,21 +173,21 @@ static void dispatch(agent_step *step, int16_t type, uint64_t request, const ven
         welcomed(step, body);
         break;
     case VENV_MSG_GETPROP:
-        agent_sampling_get(step, request, body);
+        venv_agent_sampling_get(step, request, body);
         break;
     case VENV_MSG_FETCHPROP:
-        agent_sampling_fetch(step, request, body);
+        venv_agent_sampling_fetch(step, request, body);
         break;
     case VENV_MSG_EXECUTE:
-        agent_execute(step, request, body);
+        venv_agent_execute(step, request, body);
         break;
     case VENV_MSG_CONTROL:
-        agent_control(step, request, body);
+        venv_agent_control(step, request, body);
         break;
     case VENV_MSG_MACHINE_START:
     case VENV_MSG_MACHINE_STOP:
     case VENV_MSG_MACHINE_DESTROY:
-        agent_machines_frame(step, type, request, body);
+        venv_agent_machines_frame(step, type, request, body);
         break;
     default: /* NOOP and UNKNOWNTYPE that answer something */
         break;
@@ -197,7 +197,7 @@ static void dispatch(agent_step *step, int16_t type, uint64_t request, const ven
 static void answer(agent_step *step, venv_session_reply *reply)
 {
     if (reply->wanted)
-        agent_send(step, reply->type, reply->request, reply->body);
+        venv_agent_send(step, reply->type, reply->request, reply->body);
 }
 
 /* The session ends: by the peer's fault, by its refusal, or because it is dead. */
@@ -207,10 +207,10 @@ static void give_up(agent_step *step, const venv_error *why, const venv_value *b
     const venv_value *asked = body ? venv_value_get(body, "retry_after") : NULL;
     bool has_after = asked && venv_value_to_span(asked, &after) && after.ns >= 0 && after.ns <= 3600 * VENV_NS_PER_S;
     log_trouble(step, "closing the connection to manager", why->text);
-    agent_link_drop(step, why->text, has_after ? &after : NULL);
+    venv_agent_link_drop(step, why->text, has_after ? &after : NULL);
 }
 
-void agent_link_frame(agent_step *step, const venv_agent_event *event)
+void venv_agent_link_frame(agent_step *step, const venv_agent_event *event)
 {
     venv_agent *agent = step->agent;
     if (agent->link.state != LINK_OPEN)
@@ -229,14 +229,14 @@ void agent_link_frame(agent_step *step, const venv_agent_event *event)
         break;
     case VENV_SESSION_CLOSE:
         if (why.rc == VENV_ENOMEM)
-            agent_fail(step, VENV_ENOMEM);
+            venv_agent_fail(step, VENV_ENOMEM);
         else
             give_up(step, &why, event->type == VENV_MSG_REFUSED ? body : NULL);
         break;
     }
 }
 
-void agent_link_tick(agent_step *step)
+void venv_agent_link_tick(agent_step *step)
 {
     agent_link *link = &step->agent->link;
     if (step->agent->exiting)
@@ -244,7 +244,7 @@ void agent_link_tick(agent_step *step)
     if (link->state == LINK_WAITING && link->dial_at.ns <= step->now.mono.ns)
         dial(step);
     else if (link->state == LINK_DIALING && link->dial_at.ns <= step->now.mono.ns)
-        agent_link_drop(step, "no answer", NULL);
+        venv_agent_link_drop(step, "no answer", NULL);
     if (link->state != LINK_OPEN)
         return;
     venv_session_reply reply;
@@ -252,12 +252,12 @@ void agent_link_tick(agent_step *step)
     if (venv_session_tick(&link->session, step->now, &reply, &why) != VENV_SESSION_CLOSE)
         answer(step, &reply);
     else if (why.rc == VENV_ENOMEM)
-        agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, VENV_ENOMEM);
     else
         give_up(step, &why, NULL);
 }
 
-venv_instant agent_link_deadline(const venv_agent *agent)
+venv_instant venv_agent_link_deadline(const venv_agent *agent)
 {
     if (agent->exiting)
         return VENV_INSTANT_NEVER;

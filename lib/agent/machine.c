@@ -61,12 +61,12 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
     },
 };
 
-agent_machine_rule agent_machine_rule_of(agent_machine_state state, agent_machine_event event)
+agent_machine_rule venv_agent_machine_rule_of(agent_machine_state state, agent_machine_event event)
 {
     return rules[state][event];
 }
 
-const char *agent_machine_state_name(agent_machine_state state)
+const char *venv_agent_machine_state_name(agent_machine_state state)
 {
     static const char *const names[MACHINE_STATE__COUNT] = {
         [MACHINE_IDLE] = "idle",       [MACHINE_STARTING] = "starting",     [MACHINE_ASKING] = "asking",
@@ -80,16 +80,16 @@ static bool seen_is(const agent_machine *machine, const char *state)
     return strcmp(machine->seen.state, state) == 0;
 }
 
-bool agent_machine_is_down(const agent_machine *machine)
+bool venv_agent_machine_is_down(const agent_machine *machine)
 {
     return !machine->seen.listed || seen_is(machine, "stopped") || seen_is(machine, "failed");
 }
 
-const char *agent_machine_shown(const agent_machine *machine)
+const char *venv_agent_machine_shown(const agent_machine *machine)
 {
     switch (machine->state) {
     case MACHINE_STARTING:
-        return agent_machine_is_down(machine) ? "starting" : machine->seen.state;
+        return venv_agent_machine_is_down(machine) ? "starting" : machine->seen.state;
     case MACHINE_ASKING:
     case MACHINE_WAITING:
     case MACHINE_DESTROYING:
@@ -101,17 +101,17 @@ const char *agent_machine_shown(const agent_machine *machine)
     return machine->seen.listed ? machine->seen.state : "stopped";
 }
 
-bool agent_machine_is_told(const agent_machine *machine)
+bool venv_agent_machine_is_told(const agent_machine *machine)
 {
     return machine->seen.listed || machine->state != MACHINE_IDLE;
 }
 
-bool agent_machine_is_memory(const agent_machine *machine)
+bool venv_agent_machine_is_memory(const agent_machine *machine)
 {
-    return !agent_machine_is_told(machine) && !machine->later;
+    return !venv_agent_machine_is_told(machine) && !machine->later;
 }
 
-void agent_machine_free(agent_machine *machine)
+void venv_agent_machine_free(agent_machine *machine)
 {
     if (!machine)
         return;

@@ -65,8 +65,8 @@ typedef struct agent_machine_rule {
 } agent_machine_rule;
 
 /* The table. */
-agent_machine_rule agent_machine_rule_of(agent_machine_state state, agent_machine_event event);
-const char *agent_machine_state_name(agent_machine_state state);
+agent_machine_rule venv_agent_machine_rule_of(agent_machine_state state, agent_machine_event event);
+const char *venv_agent_machine_state_name(agent_machine_state state);
 
 /* An action of the manager that waits for its answer. */
 typedef struct agent_asker {
@@ -101,14 +101,14 @@ typedef struct agent_machine {
 } agent_machine;
 
 /* How the machine is called in messages: "starting" and "stopping" while something is being done, else as it was seen. */
-const char *agent_machine_shown(const agent_machine *machine);
+const char *venv_agent_machine_shown(const agent_machine *machine);
 /* Is it told to the manager at all? */
-bool agent_machine_is_told(const agent_machine *machine);
+bool venv_agent_machine_is_told(const agent_machine *machine);
 /* Nothing is known of it but its epoch. */
-bool agent_machine_is_memory(const agent_machine *machine);
+bool venv_agent_machine_is_memory(const agent_machine *machine);
 /* The hypervisor says that it is not running, or not there. */
-bool agent_machine_is_down(const agent_machine *machine);
+bool venv_agent_machine_is_down(const agent_machine *machine);
 
-void agent_machine_free(agent_machine *machine);
+void venv_agent_machine_free(agent_machine *machine);
 
 #endif

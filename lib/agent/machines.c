@@ -32,7 +32,7 @@ typedef struct agent_ask {
     const venv_value *body;
 } agent_ask;
 
-venv_rc agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv_error *err)
+venv_rc venv_agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv_error *err)
 {
     agent->machines.next = VENV_INSTANT_NEVER;
     agent->machines.told = agent->machines.node = agent->machines.foreign = venv_value_null();
@@ -46,13 +46,13 @@ venv_rc agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv
     return venv_table_new(seed, AGENT_MACHINES_MAX, &agent->machines.table, err);
 }
 
-void agent_machines_fini(venv_agent *agent)
+void venv_agent_machines_fini(venv_agent *agent)
 {
     agent_machines *machines = &agent->machines;
     size_t cursor = 0;
     void *machine = NULL;
     while (machines->table && venv_table_next(machines->table, &cursor, NULL, &machine))
-        agent_machine_free(machine);
+        venv_agent_machine_free(machine);
     venv_table_free(machines->table);
     free(machines->done);
     venv_value_unref(&machines->told);
@@ -74,10 +74,10 @@ static void make_room(agent_machines *machines)
         return;
     while (venv_table_next(machines->table, &cursor, NULL, &item)) {
         agent_machine *machine = item;
-        if (!agent_machine_is_memory(machine))
+        if (!venv_agent_machine_is_memory(machine))
             continue;
         venv_table_remove(machines->table, machine->id.bytes, sizeof(machine->id.bytes));
-        agent_machine_free(machine);
+        venv_agent_machine_free(machine);
         return;
     }
 }
@@ -95,7 +95,7 @@ static agent_machine *find_or_add(agent_step *step, venv_id id)
     if (rc) {
         free(machine);
         if (rc == VENV_ENOMEM)
-            agent_fail(step, rc);
+            venv_agent_fail(step, rc);
         return NULL;
     }
     machine->id = id;
@@ -115,7 +115,7 @@ static void send_result(agent_step *step, uint64_t request, const agent_done *do
     if (done->error[0])
         venv_map_put_text(&body, "error", done->error, strlen(done->error));
     venv_map_put_z(&body, "state", done->state);
-    agent_send_map(step, VENV_MSG_MACHINE_RESULT, request, &body);
+    venv_agent_send_map(step, VENV_MSG_MACHINE_RESULT, request, &body);
 }
 
 static agent_done result_of(const agent_ask *ask, venv_rc rc, const char *error, const char *state)
@@ -131,8 +131,8 @@ static agent_done result_of(const agent_ask *ask, venv_rc rc, const char *error,
 static void refuse(agent_step *step, const agent_ask *ask, venv_rc rc, const char *error)
 {
     const agent_machine *machine = find(step->agent, ask->machine);
-    agent_done done = result_of(ask, rc, error, machine ? agent_machine_shown(machine) : "unknown");
-    agent_log(step, VENV_LOG_WARNING, "refusing a machine action of the manager: %s", done.error);
+    agent_done done = result_of(ask, rc, error, machine ? venv_agent_machine_shown(machine) : "unknown");
+    venv_agent_log(step, VENV_LOG_WARNING, "refusing a machine action of the manager: %s", done.error);
     send_result(step, ask->request, &done);
 }
 
@@ -153,7 +153,7 @@ static void answer_askers(agent_step *step, agent_machine *machine, venv_rc rc, 
     for (size_t i = 0; i < machine->asker_count; i++) {
         const agent_asker *asker = &machine->askers[i];
         agent_ask ask = { .action = asker->action, .machine = machine->id };
-        agent_done done = result_of(&ask, rc, error, rc == VENV_EUNKNOWN ? "unknown" : agent_machine_shown(machine));
+        agent_done done = result_of(&ask, rc, error, rc == VENV_EUNKNOWN ? "unknown" : venv_agent_machine_shown(machine));
         remember(&step->agent->machines, &done);
         if (asker->connection == step->agent->connection)
             send_result(step, asker->request, &done);
@@ -175,8 +175,8 @@ static bool join(agent_machine *machine, const agent_ask *ask, uint64_t connecti
 static void call(agent_step *step, agent_machine *machine, venv_machine_verb verb, char *xml)
 {
     char *name = NULL;
-    bool named = agent_text_dup(step, machine->instance, strlen(machine->instance), &name);
-    venv_agent_action *action = named ? agent_act(step, VENV_AGENT_ACT_MACHINE) : NULL;
+    bool named = venv_agent_text_dup(step, machine->instance, strlen(machine->instance), &name);
+    venv_agent_action *action = named ? venv_agent_act(step, VENV_AGENT_ACT_MACHINE) : NULL;
     if (!action) {
         free(name);
         free(xml);
@@ -186,7 +186,7 @@ static void call(agent_step *step, agent_machine *machine, venv_machine_verb ver
     action->machine = machine->id;
     action->xml = xml;
     action->name = name;
-    action->token = machine->token = agent_token(step);
+    action->token = machine->token = venv_agent_token(step);
 }
 
 static void list_soon(agent_step *step)
@@ -207,10 +207,10 @@ static void ask_guest(agent_step *step, agent_machine *machine)
 /* Go where the table says. `xml` is for a start, and taken over. */
 static agent_machine_effect advance(agent_step *step, agent_machine *machine, agent_machine_event event, char *xml)
 {
-    agent_machine_rule rule = agent_machine_rule_of(machine->state, event);
+    agent_machine_rule rule = venv_agent_machine_rule_of(machine->state, event);
     if (rule.next != machine->state)
-        agent_log(step, VENV_LOG_DEBUG, "machine %s: %s, then %s", machine->instance,
-                  agent_machine_state_name(machine->state), agent_machine_state_name(rule.next));
+        venv_agent_log(step, VENV_LOG_DEBUG, "machine %s: %s, then %s", machine->instance,
+                  venv_agent_machine_state_name(machine->state), venv_agent_machine_state_name(rule.next));
     machine->state = rule.next;
     switch (rule.effect) {
     case MACHINE_CALL_START:
@@ -326,7 +326,7 @@ static void start(agent_step *step, const agent_ask *ask)
     }
     venv_rc rc = make_xml(step, ask, &mark, &xml, &why);
     if (rc == VENV_ENOMEM) {
-        agent_fail(step, rc);
+        venv_agent_fail(step, rc);
         return;
     }
     if (rc) {
@@ -340,7 +340,7 @@ static void start(agent_step *step, const agent_ask *ask)
             refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
         return;
     }
-    agent_machine_effect effect = agent_machine_rule_of(machine->state, MACHINE_EVENT_START).effect;
+    agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, MACHINE_EVENT_START).effect;
     if (effect == MACHINE_REFUSE || (effect == MACHINE_JOIN && machine->epoch != ask->epoch) ||
         !join(machine, ask, step->agent->connection)) {
         free(xml);
@@ -352,7 +352,7 @@ static void start(agent_step *step, const agent_ask *ask)
     machine->epoch = ask->epoch;
     machine->ended = false;
     advance(step, machine, MACHINE_EVENT_START, xml);
-    agent_machines_tell(step);
+    venv_agent_machines_tell(step);
 }
 
 /* Put off what came during a start. A later destroy replaces a stop: that one is answered with it. */
@@ -380,7 +380,7 @@ static void stop(agent_step *step, agent_ask *ask)
         ask->event = MACHINE_EVENT_DESTROY;
     machine->epoch = ask->epoch;
     machine->ended = true;
-    agent_machine_effect effect = agent_machine_rule_of(machine->state, ask->event).effect;
+    agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, ask->event).effect;
     bool taken = effect == MACHINE_LATER ? put_off(machine, ask, connection) : join(machine, ask, connection);
     if (!taken) {
         refuse(step, ask, VENV_ECONFLICT, "it is being stopped already, and too many wait for that");
@@ -390,10 +390,10 @@ static void stop(agent_step *step, agent_ask *ask)
     if (effect != MACHINE_LATER && ask->event == MACHINE_EVENT_STOP && grace_end < machine->grace_end.ns)
         machine->grace_end.ns = grace_end;
     advance(step, machine, ask->event, NULL);
-    agent_machines_tell(step);
+    venv_agent_machines_tell(step);
 }
 
-void agent_machines_frame(agent_step *step, int16_t type, uint64_t request, const venv_value *body)
+void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request, const venv_value *body)
 {
     venv_agent *agent = step->agent;
     agent_ask ask = { .request = request };
@@ -453,7 +453,7 @@ static void do_later(agent_step *step, agent_machine *machine)
     advance(step, machine, machine->later_destroy ? MACHINE_EVENT_DESTROY : MACHINE_EVENT_STOP, NULL);
 }
 
-void agent_machines_done(agent_step *step, const venv_agent_event *event)
+void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
 {
     agent_machines *machines = &step->agent->machines;
     agent_machine *machine = NULL;
@@ -475,7 +475,7 @@ void agent_machines_done(agent_step *step, const venv_agent_event *event)
     if (rc == VENV_OK)
         note_success(machine, was);
     if (rc != VENV_OK && !ask_failed)
-        agent_log(step, VENV_LOG_WARNING, "machine %s: %s: %s", machine->instance, agent_machine_state_name(was),
+        venv_agent_log(step, VENV_LOG_WARNING, "machine %s: %s: %s", machine->instance, venv_agent_machine_state_name(was),
                   event->text && event->text[0] ? event->text : venv_rc_name(rc));
     if (was == MACHINE_STARTING && rc == VENV_EIO) {
         machine->seen.listed = true; /* until the next list: it did not start */
@@ -490,7 +490,7 @@ void agent_machines_done(agent_step *step, const venv_agent_event *event)
         advance(step, machine, MACHINE_EVENT_GONE, NULL);
     do_later(step, machine);
     list_soon(step);
-    agent_machines_tell(step);
+    venv_agent_machines_tell(step);
 }
 
 /* --- the list ------------------------------------------------------------------------------------- */
@@ -529,7 +529,7 @@ static void note_seen(agent_step *step, const venv_value *item)
     free(seen->console);
     seen->console = NULL;
     if (console.size > 0)
-        agent_text_dup(step, console.data, console.size, &seen->console);
+        venv_agent_text_dup(step, console.data, console.size, &seen->console);
 }
 
 static void keep(venv_value *kept, const venv_value *value)
@@ -555,7 +555,7 @@ static void take_list(agent_step *step, const venv_value *list)
     cursor = 0;
     while (venv_table_next(machines->table, &cursor, NULL, &item) && step->rc == VENV_OK) {
         agent_machine *machine = item;
-        if (agent_machine_is_down(machine))
+        if (venv_agent_machine_is_down(machine))
             advance(step, machine, MACHINE_EVENT_GONE, NULL);
     }
 }
@@ -564,15 +564,15 @@ static void set_reachable(agent_step *step, bool reachable, const char *reason)
 {
     agent_machines *machines = &step->agent->machines;
     if (reachable && (!machines->reachable || !machines->answered))
-        agent_log(step, VENV_LOG_INFO, "the hypervisor answers");
+        venv_agent_log(step, VENV_LOG_INFO, "the hypervisor answers");
     if (!reachable && (machines->reachable || !machines->answered))
-        agent_log(step, VENV_LOG_WARNING, "the hypervisor cannot be asked: %s", reason);
+        venv_agent_log(step, VENV_LOG_WARNING, "the hypervisor cannot be asked: %s", reason);
     machines->answered = true;
     machines->reachable = reachable;
     venv_text_safe((venv_str){ reason, strlen(reason) }, machines->reason, sizeof(machines->reason));
 }
 
-void agent_machines_listed(agent_step *step, const venv_agent_event *event)
+void venv_agent_machines_listed(agent_step *step, const venv_agent_event *event)
 {
     agent_machines *machines = &step->agent->machines;
     if (!machines->table)
@@ -586,8 +586,8 @@ void agent_machines_listed(agent_step *step, const venv_agent_event *event)
     } else {
         set_reachable(step, false, event->text && event->text[0] ? event->text : venv_rc_name(event->rc));
     }
-    agent_sampling_hypervisor(step);
-    agent_machines_tell(step);
+    venv_agent_sampling_hypervisor(step);
+    venv_agent_machines_tell(step);
 }
 
 /* `brief`: without what is long and can be done without. */
@@ -599,7 +599,7 @@ static venv_value machine_to_value(agent_step *step, const agent_machine *machin
     venv_map_put_z(&map, "instance", machine->instance);
     venv_map_put_z(&map, "environment", machine->environment);
     venv_map_put(&map, "epoch", venv_value_int((int64_t)(machine->epoch & INT64_MAX)));
-    venv_map_put_z(&map, "state", agent_machine_shown(machine));
+    venv_map_put_z(&map, "state", venv_agent_machine_shown(machine));
     if (machine->seen.listed && machine->seen.vcpus > 0)
         venv_map_put(&map, "vcpus", venv_value_int(machine->seen.vcpus));
     if (machine->seen.listed && machine->seen.memory > 0)
@@ -609,7 +609,7 @@ static venv_value machine_to_value(agent_step *step, const agent_machine *machin
     if (machine->seen.console && !brief)
         venv_map_put_z(&map, "console", machine->seen.console);
     venv_value value = venv_value_null();
-    agent_fail(step, venv_map_take(&map, &value, step->err));
+    venv_agent_fail(step, venv_map_take(&map, &value, step->err));
     return value;
 }
 
@@ -631,23 +631,23 @@ static venv_value machines_to_value(agent_step *step)
     void *item = NULL;
     while (venv_table_next(machines->table, &cursor, NULL, &item)) {
         const agent_machine *machine = item;
-        if (!agent_machine_is_told(machine))
+        if (!venv_agent_machine_is_told(machine))
             continue;
         venv_list_add(&list, machine_to_value(step, machine, size > AGENT_TOLD_SIZE_MAX));
         size += strlen(machine->seen.reason) + (machine->seen.console ? strlen(machine->seen.console) : 0);
     }
     venv_value rows = venv_value_null(), body = venv_value_null();
-    agent_fail(step, venv_list_take(&list, &rows, step->err));
+    venv_agent_fail(step, venv_list_take(&list, &rows, step->err));
     venv_map_put(&map, "machines", rows);
-    agent_fail(step, venv_map_take(&map, &body, step->err));
+    venv_agent_fail(step, venv_map_take(&map, &body, step->err));
     return body;
 }
 
 /* Tell the manager what there is, if it does not know. */
-void agent_machines_tell(agent_step *step)
+void venv_agent_machines_tell(agent_step *step)
 {
     agent_machines *machines = &step->agent->machines;
-    if (!machines->table || !agent_link_is_up(step->agent) || step->rc)
+    if (!machines->table || !venv_agent_link_is_up(step->agent) || step->rc)
         return;
     venv_value body = machines_to_value(step);
     if (step->rc || venv_value_equal(&body, &machines->told)) {
@@ -656,12 +656,12 @@ void agent_machines_tell(agent_step *step)
     }
     venv_value_unref(&machines->told);
     machines->told = venv_value_ref(&body);
-    agent_send(step, VENV_MSG_MACHINES, 0, body);
+    venv_agent_send(step, VENV_MSG_MACHINES, 0, body);
 }
 
 /* --- time ----------------------------------------------------------------------------------------- */
 
-void agent_machines_tick(agent_step *step)
+void venv_agent_machines_tick(agent_step *step)
 {
     agent_machines *machines = &step->agent->machines;
     int64_t now = step->now.mono.ns;
@@ -674,7 +674,7 @@ void agent_machines_tick(agent_step *step)
         if (machine->state != MACHINE_WAITING && machine->state != MACHINE_ASKING)
             continue;
         if (machine->grace_end.ns <= now) {
-            agent_log(step, VENV_LOG_INFO, "machine %s did not shut down in its grace time and is powered off", machine->instance);
+            venv_agent_log(step, VENV_LOG_INFO, "machine %s did not shut down in its grace time and is powered off", machine->instance);
             advance(step, machine, MACHINE_EVENT_GRACE, NULL);
         } else if (machine->state == MACHINE_WAITING && machine->ask_next.ns <= now) {
             advance(step, machine, MACHINE_EVENT_AGAIN, NULL);
@@ -685,20 +685,20 @@ void agent_machines_tick(agent_step *step)
         machines->asked = false;
         machines->next.ns = now + step->agent->config->machines_every.ns;
         set_reachable(step, false, "the hypervisor does not answer");
-        agent_sampling_hypervisor(step);
-        agent_machines_tell(step);
+        venv_agent_sampling_hypervisor(step);
+        venv_agent_machines_tell(step);
     }
     if (machines->asked || machines->next.ns > now)
         return;
-    venv_agent_action *action = agent_act(step, VENV_AGENT_ACT_MACHINES);
+    venv_agent_action *action = venv_agent_act(step, VENV_AGENT_ACT_MACHINES);
     if (action)
-        action->token = agent_token(step);
+        action->token = venv_agent_token(step);
     machines->asked = true;
     machines->asked_at = step->now.mono;
     machines->next = VENV_INSTANT_NEVER;
 }
 
-venv_instant agent_machines_deadline(const venv_agent *agent)
+venv_instant venv_agent_machines_deadline(const venv_agent *agent)
 {
     const agent_machines *machines = &agent->machines;
     size_t cursor = 0;

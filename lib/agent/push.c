@@ -17,10 +17,10 @@ enum {
 
 static void set_rc(agent_step *step, venv_rc rc)
 {
-    agent_fail(step, rc == VENV_OK ? VENV_OK : VENV_ENOMEM);
+    venv_agent_fail(step, rc == VENV_OK ? VENV_OK : VENV_ENOMEM);
 }
 
-venv_value agent_property_list(agent_step *step)
+venv_value venv_agent_property_list(agent_step *step)
 {
     const venv_property_set *set = step->agent->properties;
     venv_list_builder list;
@@ -70,16 +70,16 @@ static size_t put_rows(agent_step *step, venv_list_builder *list, uint32_t *curs
     return used;
 }
 
-void agent_push_reset(venv_agent *agent)
+void venv_agent_push_reset(venv_agent *agent)
 {
     agent->push.last = agent->push.mark = agent->push.before = agent->push.after = 0;
     agent->push.next = (venv_instant){ 0 };
 }
 
-bool agent_push_hello(agent_step *step, venv_map_builder *hello)
+bool venv_agent_push_hello(agent_step *step, venv_map_builder *hello)
 {
     venv_property_set *set = step->agent->properties;
-    venv_map_put(hello, "properties", agent_property_list(step));
+    venv_map_put(hello, "properties", venv_agent_property_list(step));
     /* A new session knows nothing: all that does not fit here has changed for it. */
     for (uint32_t slot = 0; slot < venv_property_set_count(set); slot++)
         if (venv_property_set_sample(set, slot)->quality != VENV_QUALITY_ABSENT)
@@ -110,11 +110,11 @@ static void confirmed(venv_agent *agent)
 static bool may_push(venv_agent *agent, venv_now now)
 {
     confirmed(agent);
-    return agent_link_is_up(agent) && agent->push.next.ns <= now.mono.ns &&
+    return venv_agent_link_is_up(agent) && agent->push.next.ns <= now.mono.ns &&
            agent->push.before + agent->push.after < AGENT_PUSH_UNCONFIRMED_MAX;
 }
 
-void agent_push_tick(agent_step *step)
+void venv_agent_push_tick(agent_step *step)
 {
     venv_agent *agent = step->agent;
     if (!may_push(agent, step->now))
@@ -137,13 +137,13 @@ void agent_push_tick(agent_step *step)
     agent->push.dropped = 0;
     agent->push.after += used;
     agent->push.next.ns = step->now.mono.ns + agent->config->push_every.ns;
-    agent_send_map(step, VENV_MSG_PUSH, 0, &body);
+    venv_agent_send_map(step, VENV_MSG_PUSH, 0, &body);
     agent->push.last = agent->link.session.sent;
 }
 
-venv_instant agent_push_deadline(const venv_agent *agent)
+venv_instant venv_agent_push_deadline(const venv_agent *agent)
 {
-    if (!agent_link_is_up(agent) || !venv_property_set_has_changed(agent->properties) ||
+    if (!venv_agent_link_is_up(agent) || !venv_property_set_has_changed(agent->properties) ||
         agent->push.before + agent->push.after >= AGENT_PUSH_UNCONFIRMED_MAX)
         return VENV_INSTANT_NEVER;
     return agent->push.next;

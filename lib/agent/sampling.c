@@ -39,13 +39,13 @@ static void sample_hypervisor(agent_step *step, uint32_t slot)
     char reason[VENV_PROPERTY_REASON_MAX] = "";
     if (machines->table && !machines->answered)
         return;
-    venv_rc rc = agent_hypervisor_value(step, &value, reason, sizeof(reason));
+    venv_rc rc = venv_agent_hypervisor_value(step, &value, reason, sizeof(reason));
     if (step->rc == VENV_OK)
         finish(step, slot, rc, &value, reason);
     venv_value_unref(&value);
 }
 
-void agent_sampling_hypervisor(agent_step *step)
+void venv_agent_sampling_hypervisor(agent_step *step)
 {
     venv_agent *agent = step->agent;
     for (uint32_t slot = 0; slot < venv_property_set_count(agent->properties); slot++) {
@@ -66,16 +66,16 @@ static void start(agent_step *step, uint32_t slot)
         return;
     }
     char *name = NULL;
-    if (!agent_text_dup(step, property->name.data, property->name.size, &name))
+    if (!venv_agent_text_dup(step, property->name.data, property->name.size, &name))
         return;
-    venv_agent_action *action = agent_act(step, command ? VENV_AGENT_ACT_RUN : VENV_AGENT_ACT_SAMPLE);
+    venv_agent_action *action = venv_agent_act(step, command ? VENV_AGENT_ACT_RUN : VENV_AGENT_ACT_SAMPLE);
     if (!action) {
         free(name);
         return;
     }
     action->name = name;
     action->value = venv_value_ref(&property->args);
-    action->token = agent->sampling.tokens[slot] = agent_token(step);
+    action->token = agent->sampling.tokens[slot] = venv_agent_token(step);
     action->timeout = property->timeout;
     action->out_max = VENV_PROPERTY_VALUE_MAX + 1;
     action->err_max = ERR_KEPT;
@@ -114,7 +114,7 @@ static void start_waiting(agent_step *step)
     }
 }
 
-void agent_sampling_tick(agent_step *step)
+void venv_agent_sampling_tick(agent_step *step)
 {
     venv_agent *agent = step->agent;
     uint32_t slot = 0;
@@ -126,19 +126,19 @@ void agent_sampling_tick(agent_step *step)
     start_waiting(step);
 }
 
-venv_instant agent_sampling_deadline(const venv_agent *agent)
+venv_instant venv_agent_sampling_deadline(const venv_agent *agent)
 {
     return agent->exiting ? VENV_INSTANT_NEVER : venv_property_set_deadline(agent->properties);
 }
 
-void agent_property_refuse(agent_step *step, uint64_t request, venv_str label, venv_rc rc, const char *error)
+void venv_agent_property_refuse(agent_step *step, uint64_t request, venv_str label, venv_rc rc, const char *error)
 {
     venv_map_builder body;
     venv_map_init(&body);
     venv_map_put_text(&body, "label", label.data, label.size);
     venv_map_put_z(&body, "error", error);
     venv_map_put_z(&body, "rc", venv_rc_name(rc));
-    agent_send_map(step, VENV_MSG_PROPERR, request, &body);
+    venv_agent_send_map(step, VENV_MSG_PROPERR, request, &body);
 }
 
 static void answer_value(agent_step *step, uint64_t request, uint32_t slot)
@@ -148,9 +148,9 @@ static void answer_value(agent_step *step, uint64_t request, uint32_t slot)
     venv_rc rc = venv_sample_to_propval(venv_property_set_peek(agent->properties, slot),
                                         venv_property_set_sample(agent->properties, slot), &body, step->err);
     if (rc)
-        agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, VENV_ENOMEM);
     else
-        agent_send(step, VENV_MSG_PROPVAL, request, body);
+        venv_agent_send(step, VENV_MSG_PROPVAL, request, body);
 }
 
 /* An attempt is over: whoever waits for it is answered. */
@@ -166,13 +166,13 @@ static void answer_waiters(agent_step *step, uint32_t slot, venv_rc rc)
         else if (rc == VENV_OK && venv_property_set_sample(agent->properties, slot)->quality == VENV_QUALITY_OK)
             answer_value(step, waiter.request, slot);
         else
-            agent_property_refuse(step, waiter.request, venv_property_set_peek(agent->properties, slot)->label,
+            venv_agent_property_refuse(step, waiter.request, venv_property_set_peek(agent->properties, slot)->label,
                                   rc ? rc : VENV_EINVAL, venv_property_set_sample(agent->properties, slot)->reason);
     }
     sampling->waiter_count = kept;
 }
 
-void agent_sampling_forget_waiters(venv_agent *agent)
+void venv_agent_sampling_forget_waiters(venv_agent *agent)
 {
     agent->sampling.waiter_count = 0;
 }
@@ -186,7 +186,7 @@ static void finish(agent_step *step, uint32_t slot, venv_rc rc, const venv_value
     agent->sampling.tokens[slot] = 0;
     if (rc == VENV_OK) {
         if (venv_property_set_good(agent->properties, slot, step->now, value, step->err)) {
-            agent_fail(step, VENV_ENOMEM);
+            venv_agent_fail(step, VENV_ENOMEM);
             return;
         }
     } else {
@@ -197,7 +197,7 @@ static void finish(agent_step *step, uint32_t slot, venv_rc rc, const venv_value
     if (unsent)
         agent->push.dropped++;
     if (sample->quality != before && (sample->quality == VENV_QUALITY_OK ? before != VENV_QUALITY_ABSENT : true))
-        agent_log(step, sample->quality == VENV_QUALITY_OK ? VENV_LOG_INFO : VENV_LOG_WARNING, "property %.*s: %s%s%s",
+        venv_agent_log(step, sample->quality == VENV_QUALITY_OK ? VENV_LOG_INFO : VENV_LOG_WARNING, "property %.*s: %s%s%s",
                   (int)property->label.size, property->label.data, venv_quality_name(sample->quality),
                   sample->reason[0] ? ": " : "", sample->reason);
     answer_waiters(step, slot, rc);
@@ -213,7 +213,7 @@ static bool slot_of(const venv_agent *agent, uint64_t token, uint32_t *ret_slot)
     return false;
 }
 
-bool agent_sampling_sampled(agent_step *step, const venv_agent_event *event)
+bool venv_agent_sampling_sampled(agent_step *step, const venv_agent_event *event)
 {
     uint32_t slot = 0;
     if (!slot_of(step->agent, event->token, &slot))
@@ -267,7 +267,7 @@ static venv_rc run_verdict(const venv_property *property, const venv_run_outcome
     return VENV_OK;
 }
 
-bool agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome *run)
+bool venv_agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome *run)
 {
     venv_agent *agent = step->agent;
     uint32_t slot = 0;
@@ -286,7 +286,7 @@ bool agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome
     venv_error why = { 0 };
     rc = venv_property_parse(property->type, run->out, &value, &why);
     if (rc == VENV_ENOMEM)
-        agent_fail(step, rc);
+        venv_agent_fail(step, rc);
     else
         finish(step, slot, rc, &value, why.text);
     venv_value_unref(&value);
@@ -300,11 +300,11 @@ static bool requested_slot(agent_step *step, uint64_t request, venv_str label, u
         return true;
     if (label.size > VENV_LABEL_MAX)
         label.size = VENV_LABEL_MAX;
-    agent_property_refuse(step, request, label, VENV_ENOENT, "this agent has no such property");
+    venv_agent_property_refuse(step, request, label, VENV_ENOENT, "this agent has no such property");
     return false;
 }
 
-void agent_sampling_get(agent_step *step, uint64_t request, const venv_value *body)
+void venv_agent_sampling_get(agent_step *step, uint64_t request, const venv_value *body)
 {
     venv_str label = venv_value_get_text(body, "label");
     uint32_t slot = 0;
@@ -315,11 +315,11 @@ void agent_sampling_get(agent_step *step, uint64_t request, const venv_value *bo
     }
     venv_map_builder map;
     venv_map_init(&map);
-    venv_map_put(&map, "properties", agent_property_list(step));
-    agent_send_map(step, VENV_MSG_PROPLIST, request, &map);
+    venv_map_put(&map, "properties", venv_agent_property_list(step));
+    venv_agent_send_map(step, VENV_MSG_PROPLIST, request, &map);
 }
 
-void agent_sampling_fetch(agent_step *step, uint64_t request, const venv_value *body)
+void venv_agent_sampling_fetch(agent_step *step, uint64_t request, const venv_value *body)
 {
     agent_sampling *sampling = &step->agent->sampling;
     venv_str label = venv_value_get_text(body, "label");
@@ -327,7 +327,7 @@ void agent_sampling_fetch(agent_step *step, uint64_t request, const venv_value *
     if (!requested_slot(step, request, label, &slot))
         return;
     if (sampling->waiter_count == AGENT_WAITERS_MAX) {
-        agent_property_refuse(step, request, label, VENV_ELIMIT, "too many properties are being fetched; ask again later");
+        venv_agent_property_refuse(step, request, label, VENV_ELIMIT, "too many properties are being fetched; ask again later");
         return;
     }
     sampling->waiters[sampling->waiter_count++] = (agent_waiter){ .slot = slot, .request = request };

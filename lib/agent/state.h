@@ -148,64 +148,64 @@ typedef struct agent_step {
 } agent_step;
 
 /* actions.c. All of them stick their failure to step->rc, and take the values that they are given. */
-venv_agent_action *agent_act(agent_step *step, venv_agent_action_kind kind); /* NULL once the step has failed */
-void agent_log(agent_step *step, int level, const char *format, ...) VENV_PRINTF(3, 4);
-void agent_fail(agent_step *step, venv_rc rc);
-bool agent_text_dup(agent_step *step, const char *text, size_t size, char **ret_text);
-uint64_t agent_token(agent_step *step);
+venv_agent_action *venv_agent_act(agent_step *step, venv_agent_action_kind kind); /* NULL once the step has failed */
+void venv_agent_log(agent_step *step, int level, const char *format, ...) VENV_PRINTF(3, 4);
+void venv_agent_fail(agent_step *step, venv_rc rc);
+bool venv_agent_text_dup(agent_step *step, const char *text, size_t size, char **ret_text);
+uint64_t venv_agent_token(agent_step *step);
 /* Finish a map and send it; nothing is sent while there is no session. */
-void agent_send(agent_step *step, int16_t type, uint64_t request, venv_value body);
-void agent_send_map(agent_step *step, int16_t type, uint64_t request, venv_map_builder *body);
+void venv_agent_send(agent_step *step, int16_t type, uint64_t request, venv_value body);
+void venv_agent_send_map(agent_step *step, int16_t type, uint64_t request, venv_map_builder *body);
 
 /* link.c */
-void agent_link_start(venv_agent *agent, venv_now now);
-void agent_link_connected(agent_step *step);
-void agent_link_disconnected(agent_step *step, const char *reason);
-void agent_link_frame(agent_step *step, const venv_agent_event *event);
-void agent_link_tick(agent_step *step);
-void agent_link_drop(agent_step *step, const char *reason, const venv_span *after);
-bool agent_link_is_up(const venv_agent *agent);
-venv_instant agent_link_deadline(const venv_agent *agent);
+void venv_agent_link_start(venv_agent *agent, venv_now now);
+void venv_agent_link_connected(agent_step *step);
+void venv_agent_link_disconnected(agent_step *step, const char *reason);
+void venv_agent_link_frame(agent_step *step, const venv_agent_event *event);
+void venv_agent_link_tick(agent_step *step);
+void venv_agent_link_drop(agent_step *step, const char *reason, const venv_span *after);
+bool venv_agent_link_is_up(const venv_agent *agent);
+venv_instant venv_agent_link_deadline(const venv_agent *agent);
 
 /* push.c */
-bool agent_push_hello(agent_step *step, venv_map_builder *hello);
-void agent_push_tick(agent_step *step);
-void agent_push_reset(venv_agent *agent);
-venv_instant agent_push_deadline(const venv_agent *agent);
-venv_value agent_property_list(agent_step *step);
+bool venv_agent_push_hello(agent_step *step, venv_map_builder *hello);
+void venv_agent_push_tick(agent_step *step);
+void venv_agent_push_reset(venv_agent *agent);
+venv_instant venv_agent_push_deadline(const venv_agent *agent);
+venv_value venv_agent_property_list(agent_step *step);
 
 /* sampling.c */
-void agent_sampling_tick(agent_step *step);
-bool agent_sampling_sampled(agent_step *step, const venv_agent_event *event);
-bool agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
-void agent_sampling_get(agent_step *step, uint64_t request, const venv_value *body);
-void agent_sampling_fetch(agent_step *step, uint64_t request, const venv_value *body);
-void agent_sampling_hypervisor(agent_step *step); /* the driver has answered: take over what it said */
-void agent_sampling_forget_waiters(venv_agent *agent);
-venv_instant agent_sampling_deadline(const venv_agent *agent);
-void agent_property_refuse(agent_step *step, uint64_t request, venv_str label, venv_rc rc, const char *error);
+void venv_agent_sampling_tick(agent_step *step);
+bool venv_agent_sampling_sampled(agent_step *step, const venv_agent_event *event);
+bool venv_agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
+void venv_agent_sampling_get(agent_step *step, uint64_t request, const venv_value *body);
+void venv_agent_sampling_fetch(agent_step *step, uint64_t request, const venv_value *body);
+void venv_agent_sampling_hypervisor(agent_step *step); /* the driver has answered: take over what it said */
+void venv_agent_sampling_forget_waiters(venv_agent *agent);
+venv_instant venv_agent_sampling_deadline(const venv_agent *agent);
+void venv_agent_property_refuse(agent_step *step, uint64_t request, venv_str label, venv_rc rc, const char *error);
 
 /* execute.c */
-void agent_execute(agent_step *step, uint64_t request, const venv_value *body);
-bool agent_execute_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
-void agent_execute_listed(agent_step *step, const venv_agent_event *event);
-void agent_execute_fini(venv_agent *agent);
+void venv_agent_execute(agent_step *step, uint64_t request, const venv_value *body);
+bool venv_agent_execute_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
+void venv_agent_execute_listed(agent_step *step, const venv_agent_event *event);
+void venv_agent_execute_fini(venv_agent *agent);
 
 /* control.c */
-void agent_control(agent_step *step, uint64_t request, const venv_value *body);
-void agent_put_groups(agent_step *step, venv_map_builder *map);
+void venv_agent_control(agent_step *step, uint64_t request, const venv_value *body);
+void venv_agent_put_groups(agent_step *step, venv_map_builder *map);
 
 /* machines.c */
-venv_rc agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv_error *err);
-void agent_machines_fini(venv_agent *agent);
-void agent_machines_frame(agent_step *step, int16_t type, uint64_t request, const venv_value *body);
-void agent_machines_done(agent_step *step, const venv_agent_event *event);
-void agent_machines_listed(agent_step *step, const venv_agent_event *event);
-void agent_machines_tick(agent_step *step);
-void agent_machines_tell(agent_step *step); /* MACHINES, now: after WELCOME */
-venv_instant agent_machines_deadline(const venv_agent *agent);
+venv_rc venv_agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv_error *err);
+void venv_agent_machines_fini(venv_agent *agent);
+void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request, const venv_value *body);
+void venv_agent_machines_done(agent_step *step, const venv_agent_event *event);
+void venv_agent_machines_listed(agent_step *step, const venv_agent_event *event);
+void venv_agent_machines_tick(agent_step *step);
+void venv_agent_machines_tell(agent_step *step); /* MACHINES, now: after WELCOME */
+venv_instant venv_agent_machines_deadline(const venv_agent *agent);
 
 /* hypervisor.c: the built-in property of that name, from what machines.c knows; or why there is none. */
-venv_rc agent_hypervisor_value(agent_step *step, venv_value *ret_value, char *reason, size_t size);
+venv_rc venv_agent_hypervisor_value(agent_step *step, venv_value *ret_value, char *reason, size_t size);
 
 #endif

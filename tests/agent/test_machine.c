@@ -17,7 +17,7 @@ static void test_every_cell(void **state)
     (void)state;
     for (int s = 0; s < MACHINE_STATE__COUNT; s++)
         for (int e = 0; e < MACHINE_EVENT__COUNT; e++) {
-            agent_machine_rule rule = agent_machine_rule_of((agent_machine_state)s, (agent_machine_event)e);
+            agent_machine_rule rule = venv_agent_machine_rule_of((agent_machine_state)s, (agent_machine_event)e);
             assert_true(rule.next < MACHINE_STATE__COUNT);
             /* a call of the driver is what makes a state that waits for one */
             if (rule.effect == MACHINE_CALL_START)
@@ -41,22 +41,22 @@ static void test_shown(void **state)
 {
     (void)state;
     agent_machine machine = { .seen = { .listed = true, .state = "running" } };
-    assert_string_equal(agent_machine_shown(&machine), "running");
-    assert_false(agent_machine_is_down(&machine));
+    assert_string_equal(venv_agent_machine_shown(&machine), "running");
+    assert_false(venv_agent_machine_is_down(&machine));
     machine.state = MACHINE_WAITING;
-    assert_string_equal(agent_machine_shown(&machine), "stopping");
+    assert_string_equal(venv_agent_machine_shown(&machine), "stopping");
     machine.state = MACHINE_STARTING;
-    assert_string_equal(agent_machine_shown(&machine), "running");
+    assert_string_equal(venv_agent_machine_shown(&machine), "running");
     machine.seen.listed = false;
-    assert_string_equal(agent_machine_shown(&machine), "starting");
-    assert_true(agent_machine_is_told(&machine));
+    assert_string_equal(venv_agent_machine_shown(&machine), "starting");
+    assert_true(venv_agent_machine_is_told(&machine));
     machine.state = MACHINE_IDLE;
-    assert_false(agent_machine_is_told(&machine));
-    assert_true(agent_machine_is_memory(&machine));
+    assert_false(venv_agent_machine_is_told(&machine));
+    assert_true(venv_agent_machine_is_memory(&machine));
     machine.seen.listed = true;
     strcpy(machine.seen.state, "failed");
-    assert_true(agent_machine_is_down(&machine));
-    assert_true(agent_machine_is_told(&machine));
+    assert_true(venv_agent_machine_is_down(&machine));
+    assert_true(venv_agent_machine_is_told(&machine));
 }
 
 int main(void)

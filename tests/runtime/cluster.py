@@ -147,8 +147,6 @@ class Cluster:
         result = self.venvctl(*arguments, "--json")
         if result.returncode != 0:
             return None
-        if arguments[0] == "events":  # one object a line
-            return [json.loads(line) for line in result.stdout.splitlines()]
         answer = json.loads(result.stdout)
         return answer.get("items", answer) if isinstance(answer, dict) else answer
 
