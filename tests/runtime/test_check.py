@@ -157,10 +157,12 @@ class Manager(Both, Check):
         self.refuse(self.trigger("'now.getHours(\"../passwd\") == 18'"), "../passwd")
 
     def test_schedules(self):
-        at = MANAGER + "triggers:\n  t:\n    at: '{}'\n    zone: {}\n    do: [{{log: {{text: x}}}}]\n"
-        self.accept(at.format("30 18 * * mon-fri", "Europe/Rome"))
-        self.refuse(at.format("30 25 * * *", "UTC"), "hour", "0 to 23", place=":8:13")
-        self.refuse(at.format("30 18 * * *", "Europe/Atlantis"), "Europe/Atlantis", place=":9:11")
+        def at(times, zone):
+            return MANAGER + f"triggers:\n  t:\n    at: '{times}'\n    zone: {zone}\n    do: [{{log: {{text: x}}}}]\n"
+
+        self.accept(at("30 18 * * mon-fri", "Europe/Rome"))
+        self.refuse(at("30 25 * * *", "UTC"), "hour", "0 to 23", place=":8:13")
+        self.refuse(at("30 18 * * *", "Europe/Atlantis"), "Europe/Atlantis", place=":9:11")
 
     def test_environments(self):
         self.refuse(MANAGER + "environments:\n  e: {hypervisor: magic, vcpus: 1, memory: 64MiB}\n", "magic")
