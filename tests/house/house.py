@@ -27,7 +27,7 @@ OWNER = {
     "common": "base", "text": "base", "value": "value", "codec": "codec", "config": "codec", "expr": "expr",
     "group": "group", "property": "property", "message": "message", "trigger": "trigger",
     "environment": "environment", "machine": "virt", "identity": "identity", "daemon": "runtime",
-    "client": "client", "storage": "storage", "image": "image",
+    "client": "client", "storage": "storage", "image": "sync",
 }
 
 # Foreign headers, and the one folder that may see them.
@@ -48,7 +48,7 @@ PURE_SYMBOLS = re.compile(
     |u?abs|llabs|l?div|ll?round|round|floor|ceil|trunc|fabs|fmod|modf|pow|exp\w*|log\w*|sqrt|rint|nearbyint|ldexp|frexp
     |__strn(cpy|cat)_chk|localeconv|isnan|isinf|signbit|__isnan|__isinf|__signbit|__fpclassify|__finite|copysign|nextafter|fma
     |newlocale|uselocale|freelocale|strtod_l|strtod
-    |yaml_\w+|yajl_\w+|_?setjmp|__longjmp_chk|longjmp|localeconv|pcre2_\w+
+    |yaml_\w+|yajl_\w+|ZSTD_\w+|_?setjmp|__longjmp_chk|longjmp|localeconv|pcre2_\w+
     |xml(New|Add|Set|Free|Doc|Buf|Node|Get|Has|Str|Char|Unlink|Encode|First|Next|Prev|Last|Child|Parse(Char)?|BufferCreate|Search|CopyNode|IsBlank|Check|Ctxt)\w*
     |xmlReadMemory|xmlFree\w*|xmlMalloc\w*|xmlCtxtReadMemory|xmlStructuredErrorFunc|xmlSetStructuredErrorFunc|xmlResetError
     |_GLOBAL_OFFSET_TABLE_|__udivti3|__divmodti4|__umodti3|__divti3|__modti3|__popcountdi2|__muloti4|__udivmodti4
