@@ -82,7 +82,7 @@ typedef struct reading {
 
 static venv_rc blame(const reading *r, const char *path, venv_rc rc, const char *expected)
 {
-    venv_error_set(r->err, rc, "%s: %s %s", r->where, path, expected);
+    venv_error_set(r->err, rc, "%s: %s%s%s", r->where, path, path[0] ? " " : "", expected);
     return venv_mark_blame(venv_mark_find(r->mark, r->value, path), r->err);
 }
 

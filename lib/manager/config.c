@@ -228,6 +228,26 @@ static const venv_mark *mark_of_trigger(void *user, size_t index)
     return list->items[index].mark;
 }
 
+/* A list of actions that names an environment which is not there would fail when it is needed: say it now. */
+static venv_rc check_actions(const venv_manager_config *c, const definition *d, const char *key, venv_error *err)
+{
+    const venv_value *actions = venv_value_get(d->value, key);
+    const venv_mark *list = venv_mark_get(d->mark, d->value, key);
+    for (size_t i = 0; actions && venv_value_kind(actions) == VENV_LIST && i < venv_value_count(actions); i++) {
+        const venv_value *action = venv_value_at(actions, i), *verb, *arguments;
+        if (venv_value_kind(action) != VENV_MAP || !venv_value_entry(action, 0, &verb, &arguments) ||
+            venv_value_kind(arguments) != VENV_MAP)
+            continue;
+        const venv_value *name = venv_value_get(arguments, "environment");
+        venv_str text = venv_value_get_text(arguments, "environment");
+        if (text.size == 0 || memmem(text.data, text.size, "${", 2) || venv_value_find(&c->environments, name))
+            continue; /* what ${…} yields is known only later */
+        venv_error_set(err, VENV_EINVAL, "there is no environment '%.*s' in the section environments", (int)text.size, text.data);
+        return venv_mark_blame(venv_mark_get(venv_mark_at(venv_mark_at(list, i), 0), arguments, "environment"), err);
+    }
+    return VENV_OK;
+}
+
 static venv_rc read_triggers(venv_manager_config *c, const document *documents, size_t count, venv_error *err)
 {
     const venv_trigger_options options = { c->tick, c->zone, c->zone_user };
@@ -252,6 +272,11 @@ static venv_rc read_triggers(venv_manager_config *c, const document *documents, 
     }
     if (rc == VENV_OK)
         rc = venv_triggers_load(&c->triggers, mark_of_trigger, &list, &options, &checked, err);
+    for (size_t i = 0; rc == VENV_OK && i < list.count; i++) {
+        rc = check_actions(c, &list.items[i], "do", err);
+        if (rc == VENV_OK)
+            rc = check_actions(c, &list.items[i], "recover", err);
+    }
     venv_triggers_free(checked);
     free(list.items);
     return rc;

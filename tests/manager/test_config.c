@@ -68,6 +68,11 @@ static const struct {
       "twice", "more.yaml", 2 },
     { MAIN "triggers:\n  b: {when: 'true', do: [{log: {text: x}}]}\n", "triggers:\n  aa: {when: 'true', do: [{log: {}}]}\n",
       "aa", "more.yaml", 2 },
+    { MAIN "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 1GiB}\ntriggers:\n  t:\n    when: 'true'\n    do:\n"
+      "      - start: {environment: class2, count: 1}\n      - start: {environment: '${\"a\"}'}\n      - start: {environment: clas2}\n",
+      NULL, "no environment 'clas2'", "manager.yaml", 12 },
+    { MAIN "triggers:\n  t: {when: 'true', do: [{log: {text: x}}], recover: [{stop: {environment: a}}]}\n", NULL,
+      "no environment 'a'", "manager.yaml", 5 },
     { "a: &x [1]\nb: *x\n", NULL, "", "manager.yaml", 1 },
 };
 

@@ -173,16 +173,16 @@ class Start(Case):
         path = c.dir / "manager.yaml"
         good = path.read_text()
         path.write_text(good.replace("manager-mgr.crt", "user-admin.crt").replace("manager-mgr.key", "user-admin.key"))
-        self.expect("manager", 1, "manager")
+        self.expect("manager", 2, "manager")
         path.write_text(good.replace("manager-mgr.key", "absent.key"))
-        self.expect("manager", 1, "absent.key")
+        self.expect("manager", 2, "absent.key")
         path.write_text(good.replace("manager-mgr.key", "user-admin.key"))
-        self.expect("manager", 1, "user-admin.key")
+        self.expect("manager", 2, "user-admin.key")
         path.write_text(good.replace("name: mgr", "name: other"))
-        self.expect("manager", 1, "other")
+        self.expect("manager", 2, "other")
         path.write_text(good)
         (c.pki / "manager-mgr.key").chmod(0o644)
-        self.expect("manager", 1, "manager-mgr.key")
+        self.expect("manager", 2, "manager-mgr.key")
 
     def test_an_agent_under_another_name(self):
         c = self.cluster

@@ -133,7 +133,7 @@ static void test_mistakes(void **state)
     expect_code(&run, EXIT_FAILED);
     run_free(&run);
     run = cert("cert issue agent ../x --dir %s", directory);
-    expect_code(&run, EXIT_FAILED);
+    expect_code(&run, EXIT_USAGE);
     run_free(&run);
 }
 

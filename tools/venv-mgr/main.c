@@ -43,7 +43,8 @@ static int run(const venv_daemon_options *options, bool check)
     if (check)
         printf("%s: correct\n", options->config);
     else if (venv_daemon_run(daemon, &err) != VENV_OK)
-        status = fail(&err, EXIT_FAILED);
+        /* A key or certificate that is missing or not the one is a fault of the configuration: trying again does not help. */
+        status = fail(&err, err.rc == VENV_EINVAL || err.rc == VENV_ENOENT ? EXIT_USAGE : EXIT_FAILED);
     venv_daemon_free(daemon);
     return status;
 }

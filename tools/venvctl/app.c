@@ -75,7 +75,8 @@ int app_fail(venvctl *app, const venv_error *err)
 static int configuration_fault(venvctl *app, const venv_error *err)
 {
     int code = app_fail(app, err);
-    return err->rc == VENV_EINVAL || err->rc == VENV_EKIND || err->rc == VENV_ERANGE ? EXIT_USAGE : code;
+    bool malformed = err->rc == VENV_EINVAL || err->rc == VENV_EKIND || err->rc == VENV_ERANGE || err->rc == VENV_ELIMIT;
+    return malformed ? EXIT_USAGE : code;
 }
 
 static int configure(venvctl *app, venv_client_config *config)

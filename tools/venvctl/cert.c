@@ -209,6 +209,9 @@ int run_cert_issue(venvctl *app)
             role = roles[i];
     if (role == VENV_ROLE_NONE)
         return app_usage(app, "there is no role \"%s\"; it is manager, agent or user", word);
+    if (!venv_name_is_valid((venv_str){ name, strlen(name) }))
+        return app_usage(app, "\"%s\" cannot name a peer; use lower-case letters, digits, '.', '_' and '-', at most %d", name,
+                         VENV_NAME_MAX);
     int code = read_options(app, &options);
     char names[HOSTS_SIZE_MAX];
     const char *hosts[VENV_CERT_HOST_COUNT_MAX];
