@@ -89,6 +89,7 @@ VENV_API VENV_MUST_USE venv_rc venv_daemon_load(venv_daemon_kind kind, const ven
  * @retval VENV_OK       Ended as asked.
  * @retval VENV_EINVAL   A key or certificate is malformed or is not for this role, or does not fit the configured name.
  * @retval VENV_ENOENT   A key or certificate is missing.
+ * @retval VENV_EDENIED  A key or certificate may not be read, or is that of another role.
  * @retval VENV_ECONFLICT  The address is in use, another manager holds the state, or it was run before.
  * @retval VENV_EIO      The state cannot be read or written, or the system refused something; the text says what to do.
  * @retval VENV_ENOSPACE The disk of the state is full.

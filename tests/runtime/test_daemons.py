@@ -189,7 +189,7 @@ class Start(Case):
         c.issue("agent", "node1")
         path = c.agent_config("node1")
         path.write_text(path.read_text().replace("name: node1", "name: node2"))
-        self.expect("node1", 1, "node1", "node2")
+        self.expect("node1", 2, "node1", "node2")
 
     def test_a_disk_that_takes_no_more(self):
         """Past a limit on the size of files every write fails: the manager ends, and has confirmed nothing that is lost."""

@@ -33,6 +33,12 @@ static int fail(const venv_error *err, int status)
     return status;
 }
 
+/* Of the configuration: a key or certificate that is missing, may not be read, or is not the one. Trying again does not help. */
+static bool is_fault(venv_rc rc)
+{
+    return rc == VENV_EINVAL || rc == VENV_ENOENT || rc == VENV_EDENIED;
+}
+
 static int run(const venv_daemon_options *options, bool check)
 {
     venv_daemon *daemon = NULL;
@@ -43,8 +49,7 @@ static int run(const venv_daemon_options *options, bool check)
     if (check)
         printf("%s: correct\n", options->config);
     else if (venv_daemon_run(daemon, &err) != VENV_OK)
-        /* A key or certificate that is missing or not the one is a fault of the configuration: trying again does not help. */
-        status = fail(&err, err.rc == VENV_EINVAL || err.rc == VENV_ENOENT ? EXIT_USAGE : EXIT_FAILED);
+        status = fail(&err, is_fault(err.rc) ? EXIT_USAGE : EXIT_FAILED);
     venv_daemon_free(daemon);
     return status;
 }
