@@ -20,7 +20,7 @@
  *      `now` (timestamp); `agents` (list of agents); `agent` (the one in whose context it is evaluated,
  *      or null); `group`, `property`, `reason` (strings, empty without context); `queue(NAME)` (map with at least
  *      `pending` and `running`); `instances(ENVIRONMENT)` (list of maps); the variable of `for`.
- *      An agent is a map: `name`, `state`, `groups`, `p` (its properties), `heard` (timestamp).
+ *      An agent is a map: `name`, `state`, `groups`, `p` (its properties), `heard` and `updated` (timestamps).
  *
  * @par Three values
  *      What could not be looked at is unknown.  A unit whose `when` is unknown does not fire, one whose
@@ -75,10 +75,11 @@ typedef enum venv_order_verb {
     VENV_ORDER_FETCH,     /**< {target, label} */
     VENV_ORDER_EXEC,      /**< {target, command, args, timeout?} */
     VENV_ORDER_LOG,       /**< {text, level} */
+    VENV_ORDER_CONTROL,   /**< {target, verb, groups?} */
     VENV_ORDER_VERB__COUNT
 } venv_order_verb;
 
-/** `"start"`, `"stop"`, `"get"`, `"fetch"`, `"exec"`, `"log"`. */
+/** `"start"`, `"stop"`, `"get"`, `"fetch"`, `"exec"`, `"log"`, `"control"`. */
 VENV_API const char *venv_order_verb_name(venv_order_verb verb);
 
 /** One action to be done, its arguments evaluated. */

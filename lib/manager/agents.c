@@ -212,6 +212,7 @@ static void set_definitions(venv_manager *m, agent *a, const venv_value *list)
 static void set_sample(venv_manager *m, agent *a, kept_property *p, const venv_value *value, venv_quality quality,
                        bool has_time, venv_wall time, venv_str reason)
 {
+    a->updated = m->now.wall;
     bool changed = p->quality != quality || venv_value_compare(&p->value, value) != 0;
     if (quality == VENV_QUALITY_OK || venv_value_kind(value) != VENV_NULL) {
         venv_value copy = venv_value_null();

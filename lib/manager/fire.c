@@ -34,13 +34,16 @@ static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_er
     const venv_value *asked = venv_value_get(&order->arguments, "timeout");
     if (asked && venv_value_to_span(asked, &timeout))
         timeout.ns += 10 * VENV_NS_PER_S; /* the agent ends the command itself, and tells */
-    int16_t type = order->verb == VENV_ORDER_EXEC ? VENV_MSG_EXEC : VENV_MSG_FETCH;
+    int16_t type = order->verb == VENV_ORDER_EXEC      ? VENV_MSG_EXEC
+                   : order->verb == VENV_ORDER_CONTROL ? VENV_MSG_STEER
+                                                       : VENV_MSG_FETCH;
     gather *g = venv_mgr_gather_new(m, NULL, 0, type, d->id, timeout);
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open");
     venv_mgr_deed_run(m, d, (venv_span){ 0 });
-    venv_rc rc = order->verb == VENV_ORDER_EXEC
-                     ? venv_mgr_verb_exec(m, g, target, &order->arguments, d->id, err)
+    venv_rc rc = order->verb == VENV_ORDER_EXEC ? venv_mgr_verb_exec(m, g, target, &order->arguments, d->id, err)
+                 : order->verb == VENV_ORDER_CONTROL
+                     ? venv_mgr_verb_steer(m, g, target, &order->arguments, err)
                      : venv_mgr_verb_fetch(m, g, target, label, order->verb == VENV_ORDER_GET, err);
     if (rc != VENV_OK)
         venv_mgr_deed_end(m, d, rc, err->text);
@@ -61,6 +64,7 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
     case VENV_ORDER_GET:
     case VENV_ORDER_FETCH:
     case VENV_ORDER_EXEC:
+    case VENV_ORDER_CONTROL:
         return do_ask(m, order, d, err);
     case VENV_ORDER_LOG:
         text_argument(order, "text", text, sizeof text);

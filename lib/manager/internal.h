@@ -86,7 +86,9 @@ typedef struct agent {
     int64_t foreign_count;
     venv_instant unseen;    /* since when its machines cannot be seen; NEVER while they can */
     uint64_t dropped;       /* samples that it dropped */
+    venv_wall updated;      /* when a value came last; 0: none since the manager began */
     venv_value cached;      /* what expressions see; null when something changed */
+    venv_wall cached_heard, cached_updated; /* as in it */
     bool dirty;
 } agent;
 

@@ -34,11 +34,21 @@ static venv_value groups_value(venv_manager *m, const venv_member *member)
     return venv_mgr_take_list(m, &list);
 }
 
+/* Its two times change with every frame, most of which change nothing else. */
+static bool is_fresh(const agent *a, const venv_member *member)
+{
+    return venv_value_kind(&a->cached) != VENV_NULL && a->cached_updated.ns == a->updated.ns &&
+           (!member || a->cached_heard.ns == member->heard_wall.ns);
+}
+
 static const venv_value *agent_value(venv_manager *m, agent *a)
 {
-    if (venv_value_kind(&a->cached) != VENV_NULL)
-        return &a->cached;
     const venv_member *member = venv_groups_member(m->groups, a->name);
+    if (is_fresh(a, member))
+        return &a->cached;
+    venv_value_unref(&a->cached);
+    a->cached_updated = a->updated;
+    a->cached_heard = member ? member->heard_wall : (venv_wall){ 0 };
     venv_map_builder map, p;
     venv_map_init(&map);
     venv_map_init(&p);
@@ -52,6 +62,7 @@ static const venv_value *agent_value(venv_manager *m, agent *a)
         venv_map_put(&map, "groups", groups_value(m, member));
         venv_map_put(&map, "heard", venv_value_from_wall(member->heard_wall));
     }
+    venv_map_put(&map, "updated", a->updated.ns != 0 ? venv_value_from_wall(a->updated) : venv_expr_unknown());
     venv_value properties = venv_mgr_take_map(m, &p);
     if (!a->labels) { /* remembered from before a restart: what it had is not known */
         venv_value_unref(&properties);
@@ -93,11 +104,15 @@ static venv_expr_answer ask_agent(void *user, const char *name, const venv_expr_
 static venv_expr_answer ask_agents(void *user, venv_value *ret_list)
 {
     venv_manager *m = user;
-    if (m->agents_stale || venv_value_kind(&m->agents_cached) == VENV_NULL) {
+    bool fresh = !m->agents_stale && venv_value_kind(&m->agents_cached) != VENV_NULL;
+    size_t cursor = 0;
+    const venv_member *member;
+    while (fresh && (member = venv_groups_next_member(m->groups, &cursor)))
+        fresh = !member->data || is_fresh(member->data, member);
+    if (!fresh) {
         venv_list_builder list;
         venv_list_init(&list);
-        size_t cursor = 0;
-        const venv_member *member;
+        cursor = 0;
         while ((member = venv_groups_next_member(m->groups, &cursor)))
             if (member->data)
                 venv_list_add(&list, venv_value_ref(agent_value(m, member->data)));

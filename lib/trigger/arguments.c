@@ -10,6 +10,7 @@
 #include "base/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,9 @@ static const argument_row rows[] = {
     { VENV_ORDER_EXEC, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
     { VENV_ORDER_LOG, "text", ARGUMENT_TEXT, true, 0, 0, { NULL } },
     { VENV_ORDER_LOG, "level", ARGUMENT_TEXT, false, 0, 0, { "error", "warning", "info", "debug", NULL } },
+    { VENV_ORDER_CONTROL, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_CONTROL, "verb", ARGUMENT_TEXT, true, 0, 0, { "stop", "rcon", "rjoin", NULL } },
+    { VENV_ORDER_CONTROL, "groups", ARGUMENT_TEXTS, false, 0, 0, { NULL } },
 };
 
 static const char *const expectations[] = {
@@ -50,6 +54,16 @@ static const argument_row *find_row(venv_order_verb verb, const venv_value *key)
     return NULL;
 }
 
+/* "level: expected error, warning, info or debug" */
+static venv_rc wrong_word(const argument_row *row, venv_error *err)
+{
+    char list[96] = "";
+    size_t at = 0;
+    for (size_t i = 0; row->words[i] && at < sizeof list; i++)
+        at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i == 0 ? "" : row->words[i + 1] ? ", " : " or ", row->words[i]);
+    return venv_error_set(err, VENV_EINVAL, "%s: expected %s", row->key, list);
+}
+
 /* A value to the kind that the row wants. VENV_EKIND or VENV_ERANGE with a text that says what was expected. */
 static venv_rc convert(const argument_row *row, const venv_value *value, venv_value *ret_value,
                        venv_error *err)
@@ -66,7 +80,7 @@ static venv_rc convert(const argument_row *row, const venv_value *value, venv_va
             while (row->words[at] && !venv_value_is_text(value, row->words[at]))
                 at++;
             if (!row->words[at])
-                return venv_error_set(err, VENV_EINVAL, "%s: expected error, warning, info or debug", row->key);
+                return wrong_word(row, err);
         }
         return venv_value_dup(value, ret_value, err);
     case ARGUMENT_BOOL:

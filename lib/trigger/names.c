@@ -14,6 +14,7 @@ static const char *const states[VENV_TRIGGER_STATE__COUNT] = {
 static const char *const verbs[VENV_ORDER_VERB__COUNT] = {
     [VENV_ORDER_START] = "start", [VENV_ORDER_STOP] = "stop", [VENV_ORDER_GET] = "get",
     [VENV_ORDER_FETCH] = "fetch", [VENV_ORDER_EXEC] = "exec", [VENV_ORDER_LOG] = "log",
+    [VENV_ORDER_CONTROL] = "control",
 };
 
 static const char *const kinds[VENV_TRIGGER_REPORT_KIND__COUNT] = {

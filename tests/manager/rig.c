@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trigger/fake_zone.h"
+
 static void build(rig *r)
 {
     venv_manager_row *rows = calloc(r->row_count + 1, sizeof *rows);
@@ -29,7 +31,7 @@ rig *rig_new(const char *yaml)
     venv_manager_source source = { "manager.yaml", { yaml, strlen(yaml) } };
     char text[1024];
     assert_non_null(r);
-    if (venv_manager_config_new(&source, 1, NULL, NULL, &r->config, &err) != VENV_OK)
+    if (venv_manager_config_new(&source, 1, fake_zone, NULL, &r->config, &err) != VENV_OK)
         fail_msg("%s", venv_error_format(&err, text, sizeof text));
     r->now = (venv_now){ { 1000 * VENV_NS_PER_S }, { INT64_C(1700000000) * VENV_NS_PER_S } };
     build(r);

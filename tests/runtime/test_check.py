@@ -164,6 +164,16 @@ class Manager(Both, Check):
         self.refuse(at("30 25 * * *", "UTC"), "hour", "0 to 23", place=":8:13")
         self.refuse(at("30 18 * * *", "Europe/Atlantis"), "Europe/Atlantis", place=":9:11")
 
+    def test_the_examples(self):
+        examples = sorted((TOP / "examples/triggers").glob("*.yaml"))
+        self.assertGreaterEqual(len(examples), 3)
+        for example in examples:
+            shutil.copy(example, self.dir)
+            with self.subTest(example.name):
+                self.accept(MANAGER + "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
+                            f"include: [{example.name}]\n")
+        self.accept(MANAGER + f"include: [{', '.join(e.name for e in examples)}]\n")
+
     def test_environments(self):
         self.refuse(MANAGER + "environments:\n  e: {hypervisor: magic, vcpus: 1, memory: 64MiB}\n", "magic")
         self.refuse(MANAGER + "environments:\n  e: {hypervisor: test, vcpus: many, memory: 64MiB}\n", "vcpus")

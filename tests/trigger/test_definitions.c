@@ -31,6 +31,8 @@ static const struct {
     { "t:\n  when: 'true'\n  do: [{log: {}}]", "`text` is missing", 3, 0 },
     { "t:\n  when: 'true'\n  do: [{log: {text: x, colour: red}}]", "takes no argument", 3, 0 },
     { "t:\n  when: 'true'\n  do: [{log: {text: x, level: loud}}]", "expected error, warning, info or debug", 3, 0 },
+    { "t:\n  when: 'true'\n  do: [{control: {target: '@x', verb: go}}]", "verb: expected stop, rcon or rjoin", 3, 0 },
+    { "t:\n  when: 'true'\n  do: [{control: {verb: stop}}]", "`target` is missing", 3, 0 },
     { "t:\n  when: 'true'\n  do: [{start: {environment: a, count: -1}}]", "out of bounds", 3, 0 },
     { "t:\n  when: 'true'\n  do: [{start: {environment: a, count: '${1 +}'}}]", "", 3, 0 },
     { "t:\n  when: 'true'\n  do: [{stop: {}}]", "environment", 3, 0 },
