@@ -90,9 +90,20 @@ def includes(path):
             yield number, match.group(1) == "<", match.group(2)
 
 
+def check_picture():
+    """The table of folders in ARCHITECTURE.md: those that are there, in the order of the layers."""
+    there = [name for name in layers() if (TOP / "lib" / name / "CMakeLists.txt").exists()]
+    text = (TOP / "ARCHITECTURE.md").read_text()
+    table = text[text.index("| lib/ |"):text.index("Around them:")]
+    told = re.findall(r"^\| `(\w+)` \| (●?)", table, re.M)
+    broken = [] if [name for name, _ in told] == there else \
+        [f"ARCHITECTURE.md lists {[name for name, _ in told]}, the layers are {there}"]
+    return broken + [f"ARCHITECTURE.md: the mark of {name} is wrong" for name, mark in told if bool(mark) != (name in PURE)]
+
+
 def check_includes():
     order = {name: index for index, name in enumerate(layers())}
-    broken, arrows = [], 0
+    broken, arrows = check_picture(), 0
     for path in sources("lib"):
         folder = path.relative_to(TOP / "lib").parts[0]
         where = path.relative_to(TOP)
