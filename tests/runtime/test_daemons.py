@@ -113,6 +113,17 @@ class Life(Case):
         c.start("manager")
         c.wait("it fired", lambda: "it is so in Rome" in c.log("manager"))
 
+    def test_a_trigger_stops_the_agents_of_a_group(self):
+        c = self.cluster
+        when = 'agents.filter(a, a.state == "connected").size() == 2'
+        c.manager_config(f"triggers:\n  stop:\n    when: '{when}'\n    do: [{{control: {{target: '@node1-group', verb: stop}}}}]\n")
+        c.start("manager")
+        c.wait("the manager listens", lambda: "listening on" in c.log("manager"))
+        agents = [c.start_agent(name) for name in ("node1", "node2")]
+        self.assertEqual(agents[0].wait(PATIENCE), 0)
+        self.assertIsNone(agents[1].poll())
+        c.wait("the action is done", lambda: "done" in [row["state"] for row in c.rows("list", "actions") or [] if row["kind"] == "control"])
+
     def test_the_service_manager_is_told(self):
         c = self.cluster
         path = str(c.dir / "notify")
