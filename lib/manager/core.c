@@ -175,7 +175,7 @@ static void first_step(venv_manager *m)
         venv_mgr_no_memory(m);
     venv_mgr_effect_put(m, VENV_ROWS_META, key, venv_mgr_take_map(m, &map));
     venv_mgr_event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
-              "manager %s started for the %llu. time, with %zu instances and %zu agents known", m->config->name,
+              "manager %s started (start %llu of this state); it knows %zu instances and %zu agents", m->config->name,
               (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
 }
 
