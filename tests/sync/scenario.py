@@ -9,9 +9,11 @@ import os
 import pathlib
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 TOOL = sys.argv[1]
 ROOT = pathlib.Path(tempfile.mkdtemp(prefix="venv-sync-"))
@@ -220,6 +222,54 @@ def together(files):
     check(report("verify", repo)["broken"] == 0, "all is right")
 
 
+def over_urls(files):
+    """The same repository behind file: and, by nginx, behind http:."""
+    url = (ROOT / "by-url").as_uri()
+    run("make", files[0], url, "--name", "disk")
+    run("make", files[1], url, "--name", "disk")
+    check([row["version"] for row in report("list", url)] == [1, 2], "versions by URL")
+    run("get", url, "disk@1", ROOT / "url.raw")
+    got = report("get", url, "disk", ROOT / "url.raw")
+    check(same(ROOT / "url.raw", files[1]) and got["chunks_seeded"] > 10, "get by URL")
+    check(report("verify", url)["broken"] == 0, "verify by URL")
+    run("gc", url, status=2)
+    run("get", "gopher://example.org/x", "disk", ROOT / "url.raw", status=2)
+    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+    if not os.path.exists(nginx):
+        print("scenario: no nginx on this machine, http was left out")
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    web = ROOT / "web"
+    web.mkdir()
+    (web / "nginx.conf").write_text(f"""daemon off; pid {web}/pid; error_log {web}/error.log;
+events {{ }}
+http {{ access_log off; server {{ listen 127.0.0.1:{port}; root {ROOT}; }}
+  client_body_temp_path {web}/b; proxy_temp_path {web}/p; fastcgi_temp_path {web}/f; uwsgi_temp_path {web}/u; scgi_temp_path {web}/s; }}
+""")
+    for path in (ROOT, ROOT / "by-url"):
+        path.chmod(0o755)
+    server = subprocess.Popen([nginx, "-c", web / "nginx.conf", "-e", web / "error.log"])
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        place = f"http://127.0.0.1:{port}/by-url"
+        open_to = ["--schemes", "http", "--networks", "loopback"]
+        run("get", place, "disk", ROOT / "http.raw", status=4)
+        got = report("get", place, "disk@1", ROOT / "http.raw", *open_to)
+        check(same(ROOT / "http.raw", files[0]) and got["chunks_fetched"] > 20, "get by http")
+        got = report("get", place, "disk", ROOT / "http.raw", *open_to)
+        check(same(ROOT / "http.raw", files[1]) and got["received"] < 4000000, "a second version by http")
+        run("get", place, "nothing", ROOT / "http.raw", *open_to, status=3)
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def usage():
     run(status=2)
     run("mkae", "a", "b", status=2)
@@ -263,6 +313,7 @@ def main():
     qcow2(repo, files)
     collecting(repo, files)
     together(files)
+    over_urls(files)
     usage()
     shutil.rmtree(ROOT)
     print(f"{checks} checks")

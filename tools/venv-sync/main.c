@@ -31,6 +31,7 @@ struct arguments {
     bool repair;
     const char *file;
     bool json, quiet;
+    const char *schemes, *networks;
     char key[VENV_IMAGE_PATH_MAX + 16], trust[VENV_IMAGE_PATH_MAX + 16];
     sync_bar bar;
 };
@@ -223,6 +224,8 @@ static void print_help(void)
            "      --chunk SIZE       make: mean length of chunks, 4KiB to 1MiB (default 64KiB)\n"
            "      --level N          make: level of zstd, 1 to 19 (default 3)\n"
            "      --no-fsync         get: do not wait until the file is on disk\n"
+           "      --schemes LIST     URLs that may be used, as file,https,http (default: those that encrypt, and file)\n"
+           "      --networks LIST    addresses that may be connected to beside public ones, as 10.0.0.0/8, loopback, private\n"
            "      --json             the result as JSON\n"
            "  -q, --quiet            no progress, no result\n"
            "  -h, --help             show this\n"
@@ -233,7 +236,7 @@ static void print_help(void)
 }
 
 enum { OPTION_VERSION = 256, OPTION_REPAIR, OPTION_FILE, OPTION_KEEP, OPTION_GRACE, OPTION_DRY_RUN, OPTION_CHUNK, OPTION_LEVEL,
-       OPTION_NO_FSYNC, OPTION_JSON };
+       OPTION_NO_FSYNC, OPTION_SCHEMES, OPTION_NETWORKS, OPTION_JSON };
 
 static bool number_of(const char *text, int64_t most, int64_t *ret_number)
 {
@@ -291,6 +294,8 @@ static const char *take_option(struct arguments *a, int option)
         a->options.level = (int)number;
         return NULL;
     case OPTION_NO_FSYNC: a->options.no_sync = true; return NULL;
+    case OPTION_SCHEMES: a->schemes = optarg; return NULL;
+    case OPTION_NETWORKS: a->networks = optarg; return NULL;
     case OPTION_JSON: a->json = true; return NULL;
     case 'q': a->quiet = true; return NULL;
     default: return "";
@@ -307,7 +312,8 @@ static bool read_options(struct arguments *a, int argc, char **argv)
         { "dry-run", no_argument, NULL, OPTION_DRY_RUN }, { "key", required_argument, NULL, 'k' },
         { "trust", required_argument, NULL, 't' }, { "threads", required_argument, NULL, 'j' },
         { "chunk", required_argument, NULL, OPTION_CHUNK }, { "level", required_argument, NULL, OPTION_LEVEL },
-        { "no-fsync", no_argument, NULL, OPTION_NO_FSYNC }, { "json", no_argument, NULL, OPTION_JSON },
+        { "no-fsync", no_argument, NULL, OPTION_NO_FSYNC }, { "schemes", required_argument, NULL, OPTION_SCHEMES },
+        { "networks", required_argument, NULL, OPTION_NETWORKS }, { "json", no_argument, NULL, OPTION_JSON },
         { "quiet", no_argument, NULL, 'q' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
     };
     int option;
@@ -375,6 +381,23 @@ static int usage(const char *word)
     return EXIT_USAGE;
 }
 
+/* The storage is for URLs; a directory does without. */
+static int run_verb(struct arguments *a, const struct verb *verb)
+{
+    venv_storage_options options = VENV_STORAGE_OPTIONS_INIT;
+    venv_storage_error error = { 0 };
+    venv_error err = { 0 };
+    options.schemes = a->schemes;
+    options.networks = a->networks;
+    if (venv_storage_new(&options, &a->options.storage, &error) != VENV_OK) {
+        venv_storage_error_tell(&error, &err);
+        return fail(&err);
+    }
+    int status = verb->run(a);
+    venv_storage_free(a->options.storage);
+    return status;
+}
+
 static int run(struct arguments *a, int argc, char **argv)
 {
     if (!read_options(a, argc, argv))
@@ -391,7 +414,7 @@ static int run(struct arguments *a, int argc, char **argv)
             fprintf(stderr, "venv-sync: usage: venv-sync %s %s\n", verbs[i].name, verbs[i].arguments);
             return EXIT_USAGE;
         }
-        return verbs[i].run(a);
+        return run_verb(a, &verbs[i]);
     }
     return usage(a->verb);
 }
