@@ -10,6 +10,8 @@
  */
 #include "trigger/internal.h"
 
+#include "base/calendar.h"
+
 #include <stdio.h>
 
 /* Further back than this is a correction, not a step: what cron takes for one, too. */
@@ -62,9 +64,11 @@ venv_instant venv_trigger_at_deadline(const trigger *t, venv_now now)
 
 void venv_trigger_at_describe(const trigger *t, venv_now now, char *text, size_t size)
 {
-    char time[64];
-    venv_value came = venv_value_from_wall(t->came);
-    venv_value_print(&came, time, sizeof time);
+    char time[32];
+    int64_t seconds = floor_seconds(t->came.ns), year; /* a whole minute */
+    unsigned month, day, minute = (unsigned)(((seconds % 86400) + 86400) % 86400 / 60);
+    venv_civil_from_days((seconds - (int64_t)minute * 60) / 86400, &year, &month, &day);
+    snprintf(time, sizeof time, "%04lld-%02u-%02uT%02u:%02uZ", (long long)year, month, day, minute / 60, minute % 60);
     int64_t late = (now.wall.ns - t->came.ns) / VENV_NS_PER_S;
     if (late > 0)
         snprintf(text, size, "the time %s has come, %lld s ago", time, (long long)late);

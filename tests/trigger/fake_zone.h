@@ -16,7 +16,7 @@
 static venv_rc fake_zone(void *user, const char *name, venv_value *ret_file, venv_error *err)
 {
     static const char footer[] = "\nCET-1CEST,M3.5.0,M10.5.0/3\n";
-    uint8_t file[128] = { 0 };
+    uint8_t file[160] = { 0 };
     size_t at = 0;
     if (user)
         ++*(int *)user;
