@@ -83,8 +83,10 @@ venv_expr_answer venv_mgr_world_agent(venv_manager *m, const char *name, const v
     if (read->path_count >= 3 && strcmp(read->path[1], "p") == 0) {
         const char *label = read->path[2];
         const kept_property *p = a->labels ? venv_table_find(a->labels, label, strlen(label)) : NULL;
+        /* A property that this agent does not have is as one of quality absent, so that one trigger fits a mixed
+         * pool; who asks with has() is told. */
         if (!p)
-            return a->labels ? VENV_EXPR_NOT_THERE : VENV_EXPR_NOT_KNOWN;
+            return a->labels && read->tested ? VENV_EXPR_NOT_THERE : VENV_EXPR_NOT_KNOWN;
         venv_value value = property_value(m, a, p);
         *ret_depth = 3;
         *ret_value = value;

@@ -45,6 +45,21 @@ static void join_all(rig *r)
     join(r, 13, "server", "servers");
 }
 
+/* A property that only some agents have: the trigger fits a mixed pool, it fails for nobody. */
+static void a_property_that_some_have(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG "triggers:\n"
+                                "  many:\n    on: [update]\n    when: 'agent.p.cpus > 3'\n    do: [{log: {text: 'many'}}]\n"
+                                "  hot:\n    on: [update]\n    when: 'agent.p.cputemp > 80.0'\n    do: [{log: {text: 'hot'}}]\n"
+                                "  cool:\n    on: [update]\n    when: '!has(agent.p.cputemp)'\n    do: [{log: {text: 'cool'}}]\n");
+    join_all(r);
+    rig_wait(r, 3);
+    assert_int_equal(rig_events(r, "trigger-failed"), 0);
+    assert_int_equal(rig_events(r, "trigger-fired"), 6); /* many and cool, for each of three */
+    rig_free(r);
+}
+
 /* 18:30: shut down every agent of class workstation. */
 static void evening(void **state)
 {
@@ -163,7 +178,7 @@ static void grow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(evening),
+        cmocka_unit_test(a_property_that_some_have), cmocka_unit_test(evening),
         cmocka_unit_test(the_next_time_is_shown),
         cmocka_unit_test(refresh),
         cmocka_unit_test(grow),
