@@ -117,6 +117,10 @@ venv_rc venv_cel_parser_fail(struct expr_parser *parser, uint32_t pos, venv_rc r
 /*
  * Turn a call into what it means if it is a macro. `*node` is replaced; false after an error.
  */
+/* How a macro is written, NULL if there is none of this name. */
+const char *venv_cel_macro_form(venv_str name);
+/* The names of the macros that no namespace has. @return how many. */
+size_t venv_cel_macro_names(venv_str *ret_names, size_t room);
 bool venv_cel_expand_macro(struct expr_parser *parser, ast **node);
 
 #endif

@@ -161,8 +161,8 @@ static const expr_type *undeclared(checker *c, ast *node, const check_scope *sco
         node->error = (venv_str){ "no such variable is declared", 28 };
         return dyn;
     }
-    venv_str locals[32];
-    size_t count = 0;
+    venv_str locals[32] = { { "true", 4 }, { "false", 5 }, { "null", 4 } };
+    size_t count = 3;
     for (; scope && count < VENV_COUNT_OF(locals); scope = scope->parent)
         locals[count++] = scope->name;
     const char *near = venv_cel_env_nearest(c->env, c->arena, node->name, locals, count, false);
@@ -592,7 +592,13 @@ static const expr_type *refuse_call(checker *c, const ast *node, const expr_over
         }
     }
     venv_str text = { (const char *)buf.data, buf.size };
-    const expr_type *none = REFUSE(c, node->pos, "%.*s", (int)(text.size > 250 ? 250 : text.size), text.data ? text.data : "");
+    const char *more = "";
+    if (text.size > 250) { /* whole overloads, and a sign that there are more */
+        for (text.size = 250; text.size && text.data[text.size] != ';';)
+            text.size--;
+        more = "; …";
+    }
+    const expr_type *none = REFUSE(c, node->pos, "%.*s%s", (int)text.size, text.data ? text.data : "", more);
     venv_buf_fini(&buf);
     return none;
 }
@@ -641,8 +647,42 @@ static const expr_overload *find_function(checker *c, ast *node, const check_sco
     return NULL;
 }
 
+/* The whole name of a call such as `math.abs(x)`, as far as what stands before the dot is no variable. */
+static venv_str whole_name(checker *c, const ast *node, const check_scope *scope, char buffer[static QUALIFIED_MAX + 1])
+{
+    char spelled[QUALIFIED_MAX];
+    venv_str name;
+    const ast *base;
+    const expr_type *type;
+    if (!node->receiver || !spell(node->args[0], spelled, &name, &base) || find_local(scope, base->name) ||
+        venv_cel_env_find_variable(c->env, base->name, &type) >= 0 || name.size + 1 + node->name.size > QUALIFIED_MAX)
+        return node->name;
+    memcpy(buffer, name.data, name.size);
+    buffer[name.size] = '.';
+    memcpy(buffer + name.size + 1, node->name.data, node->name.size);
+    return (venv_str){ buffer, name.size + 1 + node->name.size };
+}
+
+/*
+ * What is said first is what is most likely wrong: a name near to a known function or macro; a macro with
+ * other arguments than it takes (the variable that it would have set is then unknown, too); only then
+ * what is wrong with the arguments.
+ */
 static const expr_type *unknown_function(checker *c, ast *node, const check_scope *scope)
 {
+    char buffer[QUALIFIED_MAX + 1];
+    venv_str macros[32];
+    if (c->checked) {
+        const char *form = venv_cel_macro_form(node->name);
+        if (form)
+            return REFUSE(c, node->pos, "'%.*s' is a macro and takes other arguments; expected %s", (int)node->name.size,
+                          node->name.data, form);
+        venv_str name = whole_name(c, node, scope, buffer);
+        const char *near = venv_cel_env_nearest(c->env, c->arena, name, macros,
+                                                venv_cel_macro_names(macros, VENV_COUNT_OF(macros)), true);
+        if (near)
+            return REFUSE(c, node->pos, "there is no function '%.*s'; did you mean '%s'?", (int)name.size, name.data, near);
+    }
     for (uint32_t i = 0; i < node->count; i++) {
         if (!check(c, node->args[i], scope))
             return NULL;
@@ -651,10 +691,6 @@ static const expr_type *unknown_function(checker *c, ast *node, const check_scop
         node->error = (venv_str){ "no such function", 16 };
         return dyn;
     }
-    const char *near = venv_cel_env_nearest(c->env, c->arena, node->name, NULL, 0, true);
-    if (near)
-        return REFUSE(c, node->pos, "there is no function '%.*s'; did you mean '%s'?", (int)node->name.size,
-                      node->name.data, near);
     return REFUSE(c, node->pos, "there is no function '%.*s'", (int)node->name.size, node->name.data);
 }
 

@@ -118,7 +118,9 @@ EXPR_FUNCTION(uint_of)
         *out = venv_value_uint((uint64_t)value->w.as.d);
         return X_OK;
     default:
-        if (!parse_digits(venv_text_of(value), &negative, &number) || negative)
+        /* digits only, as cel-go has it: a sign is not read */
+        if (venv_text_of(value).size == 0 || *venv_text_of(value).data == '+' ||
+            !parse_digits(venv_text_of(value), &negative, &number) || negative)
             return fail(context, node, "this is no uint: ", value);
         *out = venv_value_uint(number);
         return X_OK;
@@ -140,7 +142,7 @@ static bool parse_special(venv_str text, double *ret_number)
             return true;
         }
     }
-    return venv_double_parse(text, ret_number);
+    return venv_double_parse(text, ret_number) && !isinf(*ret_number); /* 1e400 is no double */
 }
 
 EXPR_FUNCTION(double_of)

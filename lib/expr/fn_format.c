@@ -239,6 +239,8 @@ EXPR_FUNCTION(format)
         }
         unsigned precision = 6;
         if (i < text.size && text.data[i] == '.') {
+            if (i + 1 < text.size && (text.data[i + 1] < '0' || text.data[i + 1] > '9'))
+                return venv_cel_fail(context, node, VENV_EINVAL, "expected digits behind '.' in a formatting clause, as %.2f");
             for (precision = 0, i++; i < text.size && text.data[i] >= '0' && text.data[i] <= '9' && precision <= PRECISION_MAX; i++)
                 precision = precision * 10 + (unsigned)(text.data[i] - '0');
         }

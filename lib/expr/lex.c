@@ -252,7 +252,7 @@ static bool lex_prefixed_text(expr_lexer *lexer, expr_token *token)
         char c = peek(lexer, at);
         if ((c == 'r' || c == 'R') && !raw)
             raw = true;
-        else if ((c == 'b' || c == 'B') && !bytes)
+        else if ((c == 'b' || c == 'B') && !bytes && !raw) /* br"…", and not rb"…" */
             bytes = true;
         else
             break;

@@ -87,6 +87,44 @@ static const macro_row *find_macro(const ast *call)
     return NULL;
 }
 
+const char *venv_cel_macro_form(venv_str name)
+{
+    static const struct {
+        const char *name, *form;
+    } forms[] = {
+        { "has", "has(x.field)" },
+        { "all", "l.all(x, CONDITION) or l.all(i, x, CONDITION)" },
+        { "exists", "l.exists(x, CONDITION) or l.exists(i, x, CONDITION)" },
+        { "exists_one", "l.exists_one(x, CONDITION) or l.exists_one(i, x, CONDITION)" },
+        { "existsOne", "l.existsOne(x, CONDITION) or l.existsOne(i, x, CONDITION)" },
+        { "map", "l.map(x, VALUE) or l.map(x, CONDITION, VALUE)" },
+        { "filter", "l.filter(x, CONDITION)" },
+        { "transformList", "l.transformList(i, x, VALUE) or l.transformList(i, x, CONDITION, VALUE)" },
+        { "transformMap", "m.transformMap(k, v, VALUE) or m.transformMap(k, v, CONDITION, VALUE)" },
+        { "transformMapEntry", "m.transformMapEntry(k, v, {KEY: VALUE}), with a condition before the map if you like" },
+        { "sortBy", "l.sortBy(x, KEY)" },
+        { "optMap", "o.optMap(x, VALUE)" },
+        { "optFlatMap", "o.optFlatMap(x, OPTIONAL)" },
+        { "bind", "cel.bind(x, VALUE, EXPRESSION)" },
+        { "block", "cel.block([VALUE, …], EXPRESSION)" },
+    };
+    for (size_t i = 0; i < VENV_COUNT_OF(forms); i++) {
+        if (text_is(name, forms[i].name))
+            return forms[i].form;
+    }
+    return NULL;
+}
+
+size_t venv_cel_macro_names(venv_str *ret_names, size_t room)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < VENV_COUNT_OF(macros) && count < room; i++) {
+        if (!macros[i].namespace && !(i && !strcmp(macros[i].name, macros[i - 1].name)))
+            ret_names[count++] = (venv_str){ macros[i].name, strlen(macros[i].name) };
+    }
+    return count;
+}
+
 static bool expand_has(expr_parser *parser, ast **node)
 {
     ast *field = (*node)->args[0];

@@ -668,6 +668,20 @@ static ast *parse_expr(expr_parser *parser)
     return parser->rc == VENV_OK ? node : NULL;
 }
 
+/* What is expected behind a whole expression; those who come from other languages write words. */
+static const char *operator_hint(const expr_parser *parser)
+{
+    const expr_token *found = &parser->token;
+    const char *source = parser->source->text;
+    if (is_word(found, "and") || is_word(found, "AND"))
+        return "an operator ('&&' is the word for and)";
+    if (is_word(found, "or") || is_word(found, "OR"))
+        return "an operator ('||' is the word for or)";
+    if (parser->last_end == 3 && !memcmp(source, "not", 3))
+        return "an operator ('!' is the word for not)";
+    return "an operator or the end of the expression";
+}
+
 venv_rc venv_cel_parse(const expr_source *source, venv_arena *arena, const venv_expr_limits *limits, bool macros,
                    ast **ret_root, uint32_t *ret_node_count)
 {
@@ -675,7 +689,7 @@ venv_rc venv_cel_parse(const expr_source *source, venv_arena *arena, const venv_
     advance(&parser);
     ast *root = parse_expr(&parser);
     if (root && parser.rc == VENV_OK && parser.token.kind != TOK_END)
-        fail_expected(&parser, "an operator or the end of the expression");
+        fail_expected(&parser, operator_hint(&parser));
     if (parser.rc != VENV_OK)
         return parser.rc;
     *ret_root = root;

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,7 +354,7 @@ static bool take_escaped(parse *p, uint32_t *ret_point)
         p->at++;
         return take_hex(p, ret_point);
     }
-    if (c == '0') {
+    if (c == '0' || (c >= '1' && c <= '7' && p->end - p->at > 1 && p->at[1] >= '0' && p->at[1] <= '7')) {
         uint32_t point = 0;
         for (unsigned i = 0; i < 3 && more(p) && *p->at >= '0' && *p->at <= '7'; i++)
             point = point * 8 + (uint32_t)(*p->at++ - '0');
@@ -460,6 +461,15 @@ static bool parse_class(parse *p)
 
 static bool parse_alternatives(parse *p);
 
+/* Letters, digits and '_'. The name is looked for nowhere: nothing asks for what a group caught. */
+static bool take_group_name(parse *p)
+{
+    const char *start = p->at;
+    while (more(p) && (isalnum((unsigned char)*p->at) || *p->at == '_'))
+        p->at++;
+    return (p->at > start && take(p, '>')) || fail(p, VENV_EINVAL, "expected the name of a group, of letters, digits and '_', and '>'");
+}
+
 /* (?flags), (?flags:…), (?P<name>…), (?<name>…), behind "(?". True with *ret_group: a group follows. */
 static bool parse_group_head(parse *p, bool *ret_group)
 {
@@ -468,9 +478,7 @@ static bool parse_group_head(parse *p, bool *ret_group)
     if (take(p, '<')) {
         if (more(p) && (*p->at == '=' || *p->at == '!'))
             return fail(p, VENV_EINVAL, "look-behind is not offered: a search takes linear time");
-        while (more(p) && *p->at != '>')
-            p->at++;
-        return take(p, '>') || fail(p, VENV_EINVAL, "expected '>'");
+        return take_group_name(p);
     }
     bool off = false;
     while (more(p)) {
