@@ -229,6 +229,16 @@ static size_t give_body(char *buffer, size_t one, size_t count, void *user)
     return (size_t)got;
 }
 
+/* libcurl begins a body anew where a connection that it kept turned out to be dead. */
+static int rewind_body(void *user, curl_off_t offset, int origin)
+{
+    exchange *x = user;
+    if (x->request->source || origin != SEEK_SET || offset < 0 || (uint64_t)offset > x->request->data_size)
+        return x->data_at == 0 && offset == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+    x->data_at = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
 /* The value of a header, if it is this one. */
 static bool header_is(const char *line, size_t size, const char *name, char *value, size_t value_size)
 {
@@ -312,7 +322,10 @@ static CURLcode set_rules(CURL *easy, exchange *x, const venv_storage_scheme *sc
     SET(CURLOPT_LOW_SPEED_TIME, options->idle_timeout.ns > 0 ? (long)((options->idle_timeout.ns + VENV_NS_PER_S - 1) / VENV_NS_PER_S) : 60L);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    /* With TLS 1.3 libcurl closes the data connection of ftp with session tickets unread in it: the reset that this
+       makes takes the end of an upload with it (seen with vsftpd, reply 426). */
+    SET(CURLOPT_SSLVERSION, strncmp(target, "ftp", 3) == 0 ? (long)CURL_SSLVERSION_TLSv1_2 | (long)CURL_SSLVERSION_MAX_TLSv1_2
+                                                            : (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_NOPROGRESS, 0L);
     SET(CURLOPT_XFERINFOFUNCTION, watch);
     SET(CURLOPT_XFERINFODATA, x);
@@ -395,6 +408,8 @@ static CURLcode set_request(CURL *easy, exchange *x)
         SET(CURLOPT_UPLOAD, 1L);
         SET(CURLOPT_READFUNCTION, give_body);
         SET(CURLOPT_READDATA, x);
+        SET(CURLOPT_SEEKFUNCTION, rewind_body);
+        SET(CURLOPT_SEEKDATA, x);
         SET(CURLOPT_INFILESIZE_LARGE, request->data_size == VENV_STORAGE_SIZE_UNKNOWN ? -1 : (curl_off_t)request->data_size);
     } else if (request->head) {
         SET(CURLOPT_NOBODY, 1L);

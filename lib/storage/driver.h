@@ -101,6 +101,7 @@ struct venv_storage {
     venv_storage_curl *curl;     /* made when a driver first needs it */
     venv_storage *reader;        /* the other half of copies; owned; NULL in a reader */
     const atomic_bool *abandoned;/* a reader whose writer has failed */
+    char without_mlsd[VENV_STORAGE_HOST_MAX + 8]; /* the last ftp server that does not know it */
     /* of the operation that runs */
     struct timespec began;
     uint64_t moved;              /* bytes, for its time-out */

@@ -22,12 +22,17 @@ static venv_rc ftp_list(venv_storage *storage, const venv_storage_url *url, venv
         if (info.kind == VENV_STORAGE_FILE)
             return venv_storage_fail(err, VENV_STORAGE_OPERATION, VENV_STORAGE_REQUEST, "it is no directory");
     }
+    char server[sizeof storage->without_mlsd];
+    (void)snprintf(server, sizeof server, "%s:%u", url->host, (unsigned)url->port);
+    if (strcmp(server, storage->without_mlsd) == 0)
+        return venv_storage_files_list(storage, url, "LIST -a", venv_storage_listing_unix, entry, user, err);
     venv_rc rc = venv_storage_files_list(storage, url, "MLSD", venv_storage_listing_facts, entry, user, &error);
     if (rc == VENV_OK || (error.native != 500 && error.native != 502 && error.native != 504)) {
         if (rc != VENV_OK && err)
             *err = error;
         return rc;
     }
+    memcpy(storage->without_mlsd, server, sizeof server);
     return venv_storage_files_list(storage, url, "LIST -a", venv_storage_listing_unix, entry, user, err);
 }
 

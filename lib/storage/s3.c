@@ -126,8 +126,7 @@ static venv_rc send_signed(venv_storage *storage, const venv_storage_url *url, c
                                      .method = strcmp(method, "HEAD") == 0 ? NULL : method,
                                      .head = strcmp(method, "HEAD") == 0, .capture = true, .upload = upload,
                                      .data = data, .data_size = size };
-    if (!venv_storage_curl_add(&request.headers, "x-amz-content-sha256: %s", venv_sha256_text(digest, text)) ||
-        (upload && !venv_storage_curl_add(&request.headers, "Expect:"))) {
+    if (!venv_storage_curl_add(&request.headers, "x-amz-content-sha256: %s", venv_sha256_text(digest, text))) {
         curl_slist_free_all(request.headers);
         return venv_storage_fail_memory(err);
     }
@@ -298,6 +297,13 @@ static venv_rc s3_stat(venv_storage *storage, const venv_storage_url *url, venv_
             memcpy(ret_info->tag, response.tag, sizeof response.tag);
         }
         venv_storage_response_fini(&response);
+        if (rc != VENV_OK && error.native == 403) { /* an answer to HEAD has no words: ask for some */
+            page none = { .prefix = "" };
+            rc = list_pages(storage, url, &none, true, err);
+            if (rc != VENV_OK)
+                return rc;
+            rc = VENV_EDENIED;
+        }
         if (rc == VENV_OK || error.klass != VENV_STORAGE_NOT_FOUND) {
             if (rc != VENV_OK && err)
                 *err = error;
