@@ -7,6 +7,8 @@
  */
 #include "trigger/internal.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,13 +185,28 @@ static venv_rc apply_limit(uint32_t left, venv_order *orders, size_t *count, uin
 
 /* --- one unit ---------------------------------------------------------------------------------------- */
 
+#define SOURCE_MAX 120 /* bytes of an expression in a report; the whole is in the definition */
+
+/* An expression for a report: cut at a whole character, and then it says so. */
+static const char *shown(const venv_expr *expr, char text[SOURCE_MAX + sizeof "…"])
+{
+    const char *source = venv_expr_source(expr);
+    size_t size = strlen(source);
+    bool cut = size > SOURCE_MAX;
+    size = cut ? venv_utf8_valid_prefix(source, SOURCE_MAX) : size;
+    memcpy(text, source, size);
+    memcpy(text + size, cut ? "…" : "", cut ? sizeof "…" : 1);
+    return text;
+}
+
 static void describe_fired(const trigger *t, venv_now now, bool cut, char *text, size_t size)
 {
+    char source[SOURCE_MAX + sizeof "…"];
     char time[96] = "";
     if (t->has_at)
         venv_trigger_at_describe(t, now, time, sizeof time);
     bool has_when = venv_value_get(&t->definition, "when");
-    snprintf(text, size, "%s%s%.*s%s%s", time, time[0] && has_when ? ", and " : "", 100, has_when ? venv_expr_source(t->when) : "",
+    snprintf(text, size, "%s%s%s%s%s", time, time[0] && has_when ? ", and " : "", has_when ? shown(t->when, source) : "",
              has_when ? " is true" : "", cut ? "; less than asked for, because of `limit`" : "");
 }
 
@@ -258,7 +275,8 @@ static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_in
     }
     report->orders = orders;
     report->order_count = count;
-    snprintf(report->text, sizeof report->text, "%.*s is %s", 160, venv_expr_source(t->until ? t->until : t->when),
+    char source[SOURCE_MAX + sizeof "…"];
+    snprintf(report->text, sizeof report->text, "%s is %s", shown(t->until ? t->until : t->when, source),
              t->until ? "true" : "no longer true");
     venv_trigger_unit_enter(u, next, s->now);
     return VENV_OK;
