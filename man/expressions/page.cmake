@@ -1,0 +1,10 @@
+# Puts what `expr_tables WHAT` prints in the place of each @WHAT@ of the page.
+file(READ ${INPUT} page)
+foreach(what functions limits macros)
+  execute_process(COMMAND ${PROGRAM} ${what} OUTPUT_VARIABLE table RESULT_VARIABLE code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${PROGRAM} ${what}: ${code}")
+  endif()
+  string(REPLACE "@${what}@\n" "${table}" page "${page}")
+endforeach()
+file(WRITE ${OUTPUT} "${page}")
