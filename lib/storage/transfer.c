@@ -51,10 +51,8 @@ venv_rc venv_storage_get(venv_storage *storage, const char *url, uint64_t offset
                                    "it is larger than the limit of this program");
         if (rc == VENV_OK || c.stopped || c.too_large)
             break;
-        if (c.done > 0 && !tag[0])
-            job.error.retryable = false; /* it could be another object by now */
-        if (job.error.klass == VENV_STORAGE_STALE_HANDLE && c.done > 0)
-            job.error.retryable = false;
+        if (c.done > 0 && (!tag[0] || job.error.klass == VENV_STORAGE_STALE_HANDLE))
+            break; /* it could be, or is, another object by now: only the caller can begin anew */
         if (c.done > before)
             job.attempt = 0; /* it goes on, slowly: the policy is about attempts that bring nothing */
         if (!venv_storage_job_again(&job, rc))
@@ -172,7 +170,7 @@ static venv_rc put(venv_storage *storage, const char *url, uint64_t size, uint32
         counted_source c = { .source = source, .user = user };
         rc = job.scheme->driver->put(storage, &job.url, size, flags & VENV_STORAGE_PUT_NEW, count_in, &c, &job.error);
         if (rc != VENV_OK && c.taken > 0 && !rewind)
-            job.error.retryable = false;
+            break; /* the source cannot give its bytes again: only the caller can begin anew */
         if (!venv_storage_job_again(&job, rc))
             break;
         if (rewind)
