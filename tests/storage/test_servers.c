@@ -27,7 +27,7 @@ static const char *file_reference(const char *path)
 }
 
 /* SCHEME://host:port of a URL. */
-static const char *origin(const char *url)
+static char *origin(const char *url)
 {
     char *kept = strdup(url);
     const char *authority = strstr(kept, "://") + 3;
@@ -177,7 +177,7 @@ static void test_redirects(void **state)
 {
     (void)state;
     venv_storage *s = make();
-    const char *web = origin(env("VENV_TEST_HTTP")), *tls = origin(env("VENV_TEST_HTTPS"));
+    char *web = origin(env("VENV_TEST_HTTP")), *tls = origin(env("VENV_TEST_HTTPS"));
     uint8_t *data = NULL;
     size_t size = 0;
     suite_ok(venv_storage_put_bytes(s, suite_url(web, "moved.txt"), "moved", 5, 0, &suite_err));
@@ -192,6 +192,8 @@ static void test_redirects(void **state)
     suite_fails(venv_storage_get_bytes(s, suite_url(web, "busy"), 100, &data, &size, &suite_err), VENV_STORAGE_BUSY);
     assert_int_equal(suite_err.native, 503);
     assert_true(suite_err.retryable && suite_err.retry_after.ns == VENV_NS_PER_S);
+    free(web);
+    free(tls);
     venv_storage_free(s);
 }
 
