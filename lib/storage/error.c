@@ -152,6 +152,7 @@ static void make_safe(char *buffer, size_t size)
     venv_buf_fini(&buf);
 }
 
+VENV_PRINTF(4, 0)
 static venv_rc fill(venv_storage_error *err, const venv_storage_row *row, int errnum, const char *format, va_list list)
 {
     if (!err)
