@@ -146,6 +146,12 @@ static venv_str bytes_of(const venv_value *map, const char *key)
     return value && venv_value_kind(value) == VENV_BYTES ? venv_value_peek_text(value) : none;
 }
 
+static bool is_bytes(const venv_value *map, const char *key)
+{
+    const venv_value *value = venv_value_get(map, key);
+    return value && venv_value_kind(value) == VENV_BYTES;
+}
+
 static venv_reader reader_of(venv_str text)
 {
     return (venv_reader){ (const uint8_t *)text.data, (const uint8_t *)text.data + text.size, false };
@@ -159,6 +165,7 @@ static venv_rc read_map(const venv_value *value, const venv_manifest *manifest, 
 
     map->base = venv_value_get_int(value, "base", -1);
     if (venv_value_get_int(value, "format", 0) != FORMAT || venv_value_count(value) != 5 || map->base < 0 ||
+        !is_bytes(value, "packs") || !is_bytes(value, "places") || !is_bytes(value, "deltas") ||
         packs.size % sizeof(venv_id) != 0 || pack_count > VENV_MAP_PACKS_MAX)
         return venv_error_set(err, VENV_EINVAL, "the map of the image is malformed, or of another format than %d", FORMAT);
     map->packs = malloc(packs.size + 1);

@@ -262,25 +262,12 @@ static venv_rc put_manifest(struct maker *maker, venv_error *err)
     return rc;
 }
 
-static venv_rc put_map(struct maker *maker, venv_error *err)
-{
-    char path[VENV_SYNC_PATH_MAX];
-    venv_buf data;
-    venv_buf_init(&data, VENV_MAP_SIZE_MAX);
-    venv_map_path(maker->manifest.name, maker->manifest.id, path);
-    venv_rc rc = venv_map_encode(&maker->map, &maker->manifest, &data, err);
-    if (rc == VENV_OK)
-        rc = venv_repository_put(&maker->repository, path, data.data, data.size, true, err);
-    venv_buf_fini(&data);
-    return rc;
-}
-
 /* Of two that publish at once both get a version, one after the other. */
 static venv_rc publish(struct maker *maker, int64_t version, venv_error *err)
 {
     venv_rc rc = venv_pack_finish(&maker->writer, err);
     if (rc == VENV_OK)
-        rc = put_map(maker, err);
+        rc = venv_repository_put_map(&maker->repository, &maker->manifest, &maker->map, true, err);
     for (int attempt = 0; rc == VENV_OK && attempt < 1000; attempt++) {
         int64_t last = 0;
         rc = newest(maker, &last, err);

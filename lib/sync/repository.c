@@ -189,8 +189,32 @@ venv_rc venv_repository_map(venv_repository *repository, const venv_manifest *ma
     size_t size = 0;
     venv_map_path(manifest->name, manifest->id, path);
     venv_rc rc = venv_repository_get(repository, path, VENV_MAP_SIZE_MAX, &data, &size, err);
+    uint8_t hash[VENV_HASH_SIZE];
+    if (rc == VENV_OK && size > sizeof hash) /* against accidents; against intent every chunk is checked */
+        venv_sha256(data, size - sizeof hash, hash);
+    if (rc == VENV_OK && (size <= sizeof hash || memcmp(hash, data + size - sizeof hash, sizeof hash) != 0))
+        rc = venv_error_set(err, VENV_EINVAL, "it is broken: its checksum is not right");
     if (rc == VENV_OK)
-        rc = venv_map_decode(data, size, manifest, ret_map, err);
+        rc = venv_map_decode(data, size - sizeof hash, manifest, ret_map, err);
     return rc == VENV_OK ? rc
                          : venv_error_prefix(err, "map of %s@%lld", manifest->name, (long long)manifest->version);
+}
+
+venv_rc venv_repository_put_map(venv_repository *repository, const venv_manifest *manifest, const venv_map *map, bool exclusive,
+                                venv_error *err)
+{
+    char path[VENV_SYNC_PATH_MAX];
+    uint8_t hash[VENV_HASH_SIZE];
+    venv_buf data;
+    venv_buf_init(&data, VENV_MAP_SIZE_MAX);
+    venv_map_path(manifest->name, manifest->id, path);
+    venv_rc rc = venv_map_encode(map, manifest, &data, err);
+    if (rc == VENV_OK) {
+        venv_sha256(data.data, data.size, hash);
+        venv_buf_append(&data, hash, sizeof hash);
+        rc = data.rc == VENV_OK ? venv_repository_put(repository, path, data.data, data.size, exclusive, err)
+                                : venv_error_set(err, data.rc, "the map of the image is too large, or memory is out");
+    }
+    venv_buf_fini(&data);
+    return rc;
 }

@@ -74,6 +74,10 @@ venv_rc venv_manifest_open(const venv_trust *trust, const void *data, size_t siz
 
 venv_rc venv_repository_map(venv_repository *repository, const venv_manifest *manifest, venv_map *ret_map, venv_error *err);
 
+/* As a file: its encoding and the SHA-256 of that. */
+venv_rc venv_repository_put_map(venv_repository *repository, const venv_manifest *manifest, const venv_map *map, bool exclusive,
+                                venv_error *err);
+
 /* "NAME", "NAME@latest", "NAME@VERSION": the version is looked up. */
 venv_rc venv_repository_resolve(venv_repository *repository, const char *reference, char ret_name[VENV_NAME_MAX + 1],
                                 int64_t *ret_version, bool *ret_latest, venv_error *err);

@@ -299,9 +299,7 @@ static venv_rc read_source(struct verifier *v, const char *path, venv_error *err
 /* Point the map to the right chunks. The pack is on disk before any map names it. */
 static venv_rc mend_image(struct verifier *v, const char *name, int64_t version, venv_error *err)
 {
-    char path[VENV_SYNC_PATH_MAX];
     bool changed = false;
-    venv_buf data;
     if (venv_repository_manifest(&v->repository, name, version, true, &v->manifest, NULL, NULL, NULL, NULL) != VENV_OK)
         return VENV_OK;
     venv_rc rc = venv_repository_map(&v->repository, &v->manifest, &v->map, NULL);
@@ -320,13 +318,8 @@ static venv_rc mend_image(struct verifier *v, const char *name, int64_t version,
         rc = venv_map_pack(&v->map, place->pack, &v->map.places[i].pack, err);
         changed = true;
     }
-    venv_map_path(name, v->manifest.id, path);
-    venv_buf_init(&data, VENV_MAP_SIZE_MAX);
     if (rc == VENV_OK && changed)
-        rc = venv_map_encode(&v->map, &v->manifest, &data, err);
-    if (rc == VENV_OK && changed)
-        rc = venv_repository_put(&v->repository, path, data.data, data.size, false, err);
-    venv_buf_fini(&data);
+        rc = venv_repository_put_map(&v->repository, &v->manifest, &v->map, false, err);
     close_image(v);
     return rc;
 }
