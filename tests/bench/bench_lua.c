@@ -91,6 +91,9 @@ int main(void)
         least = each < least ? each : least;
     }
     printf("compile %.0f\n", least);
+    /* LuaJIT says its own version; lua.h would say the version of the language */
+    (void)luaL_dostring(lua, "return jit and jit.version or nil");
+    printf("version %s\n", lua_isstring(lua, -1) ? lua_tostring(lua, -1) : LUA_RELEASE);
     lua_close(lua);
     return 0;
 }

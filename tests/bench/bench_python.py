@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The expressions of bench_expr.c in Python: eval() of compiled code. Prints lines "NAME NS".
+import sys
 import time
 
 states = ["idle", "busy", "down", "drain"]
@@ -31,3 +32,4 @@ show("rule-map", rule, variables, 20000)
 show("count-1", "len([a for a in agents if a['memfree'] > 512])", {"agents": agents}, 100)
 show("count-2", "len([a for a in agents if a['load1'] < 5.0 and a['state'] == 'idle'])", {"agents": agents}, 100)
 print(f"compile {best(lambda: compile(rule, 'rule', 'eval'), 500):.0f}")
+print(f"version Python {sys.version.split()[0]}")

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The expressions of bench_expr.c in QuickJS, called from C. Built only where its headers are: Debian 12
- * has no package of it. Prints lines "NAME NS".
+ * The expressions of bench_expr.c in QuickJS, called from C. Built only where it is: Debian 12
+ * has no package of it, so its sources may be given (QUICKJS_SOURCE). Prints lines "NAME NS".
  */
+#if __has_include(<quickjs/quickjs.h>)
 #include <quickjs/quickjs.h>
+#else
+#include "quickjs.h"
+#endif
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#ifndef QUICKJS_VERSION
+#define QUICKJS_VERSION "of the system"
+#endif
 
 static const char setup[] =
     "const states = ['idle', 'busy', 'down', 'drain'];\n"
@@ -61,5 +69,6 @@ int main(void)
     for (int i = 0; i < 10000; i++)
         JS_FreeValue(js, JS_Eval(js, rule, strlen(rule), "rule", JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY));
     printf("compile %.0f\n", (now_ns() - start) / 10000);
+    printf("version QuickJS %s\n", QUICKJS_VERSION);
     return 0; /* the process ends here, and what it holds with it */
 }

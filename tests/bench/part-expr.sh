@@ -16,6 +16,7 @@ for peer in lua5.4 luajit quickjs; do
         peers="$peers $peer"
     else
         echo "not measured: $peer is not installed"
+        [ "$peer" != quickjs ] || echo "    (Debian 12 has no package of it; QUICKJS_SOURCE=FOLDER with its C sources builds it in)"
     fi
 done
 if command -v python3 >/dev/null; then
@@ -24,10 +25,16 @@ if command -v python3 >/dev/null; then
 fi
 
 echo
+for peer in $peers; do
+    sed -n "s/^version /$peer: /p" "$work/$peer"
+done
+sed -n 's/^model name[^:]*: */machine: /p' /proc/cpuinfo | head -n 1
+echo
 echo 'rule     memfree < 512 && load1 > 4.0 || state == "idle", variables from slots or from a map'
 echo 'count-1  agents.filter(a, a.memfree > 512).size(), 1,000 agents'
 echo 'count-2  agents.filter(a, a.load1 < 5.0 && a.state == "idle").size(), 1,000 agents'
 echo 'compile  the rule, from text to what runs; nanoseconds, best of several runs, time of the processor'
+echo '(Nx)     how many times our time the peer takes: above 1 it is slower than venv'
 echo
 printf '%-12s %12s' '' venv
 for peer in $peers; do printf ' %20s' "$peer"; done
