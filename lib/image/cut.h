@@ -8,7 +8,6 @@
  *
  * The method is FastCDC (Xia et al., USENIX ATC 2016): a gear hash over the last 64 bytes, no cut
  * before the smallest length, and two masks ("normalized chunking") that pull lengths towards the mean.
- * tests/bench/sync/chunks.sh prints what the parameters cost and save.
  */
 
 #include <venv/common.h>

@@ -167,12 +167,12 @@ class Manager(Both, Check):
     def test_the_examples(self):
         examples = sorted((TOP / "examples/triggers").glob("*.yaml"))
         self.assertGreaterEqual(len(examples), 3)
+        main = MANAGER + "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
         for example in examples:
             shutil.copy(example, self.dir)
             with self.subTest(example.name):
-                self.accept(MANAGER + "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
-                            f"include: [{example.name}]\n")
-        self.accept(MANAGER + f"include: [{', '.join(e.name for e in examples)}]\n")
+                self.accept(main + f"include: [{example.name}]\n")
+        self.accept(main + f"include: [{', '.join(e.name for e in examples)}]\n")
 
     def test_environments(self):
         self.refuse(MANAGER + "environments:\n  e: {hypervisor: magic, vcpus: 1, memory: 64MiB}\n", "magic")
