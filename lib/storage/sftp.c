@@ -21,10 +21,7 @@ static venv_rc sftp_list(venv_storage *storage, const venv_storage_url *url, ven
     return rc;
 }
 
-/*
- * The protocol has a stat, libcurl does not show it: a read that begins past the end opens the file, learns
- * its size and stops; no byte moves. Whatever cannot be opened so is looked up in its directory.
- */
+/* The protocol has a stat, libcurl does not show it: the name is looked up in the list of its directory. */
 static venv_rc sftp_stat(venv_storage *storage, const venv_storage_url *url, venv_storage_info *ret_info,
                          venv_storage_error *err)
 {
