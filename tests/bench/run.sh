@@ -6,6 +6,7 @@
 # The peers are the Debian packages under "# bench" in tests/deps.txt. Nothing here passes or fails by a time.
 set -eu
 cd "$(dirname "$0")/../.."
+sh tests/install-deps.sh
 { cmake --preset bench && cmake --build build/bench -j "${JOBS:-2}"; } >/tmp/venv-bench.$$ 2>&1 ||
     { tail -n 40 /tmp/venv-bench.$$; rm -f /tmp/venv-bench.$$; echo "bench: the build failed" >&2; exit 1; }
 rm -f /tmp/venv-bench.$$
