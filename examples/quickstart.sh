@@ -88,7 +88,7 @@ wait_for() { # wait_for SECONDS WHAT COMMAND...
 
 # --- packages, build, guest ----------------------------------------------------------------------
 step "packages and build"
-sh "$top/tests/install-deps.sh"
+sh "$top/tests/install-deps.sh" --run
 if [ -z "$build" ]; then
     build=$top/build/release
     (cd "$top" && cmake --preset release >/dev/null && cmake --build "$build" >"$build/build.log" 2>&1) ||

@@ -3,14 +3,23 @@
 # A line "@NAME" there is a package that is unpacked into build/packages and not installed: the
 # guest's kernel has no business in the boot menu of this machine.
 #
-#   sh tests/install-deps.sh [--list]
+#   sh tests/install-deps.sh [--run] [--list]
+#
+#   --run    only what building and running needs, without the servers and tools of the tests
+#   --list   print the names and install nothing
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
 list=$here/deps.txt
 
-wanted=$(sed -e 's/#.*//' "$list" | tr -s ' \t' '\n\n' | grep -v '^@' | grep . || true)
-unpacked=$(sed -e 's/#.*//' "$list" | tr -s ' \t' '\n\n' | sed -n 's/^@//p')
+part=p
+if [ "${1-}" = --run ]; then
+    part='/^# --- tests only ---/q;p'
+    shift
+fi
+names=$(sed -n "$part" "$list" | sed -e 's/#.*//' | tr -s ' \t' '\n\n' | grep .)
+wanted=$(echo "$names" | grep -v '^@' || true)
+unpacked=$(echo "$names" | sed -n 's/^@//p')
 if [ "${1-}" = --list ]; then
     printf '%s\n' $wanted $unpacked
     exit 0
