@@ -92,7 +92,7 @@ typedef enum word_kind {
 typedef struct option_row {
     const char *name;     /* without the dashes */
     char letter;          /* short form, 0 for none */
-    const char *argument; /* placeholder, NULL for a switch */
+    const char *argument; /* how help writes its argument; NULL for a switch */
     bool optional;        /* the argument may be left out; then it is given as --name=VALUE only */
     bool repeatable;      /* only OPTION_MANAGER */
     word_kind words;
