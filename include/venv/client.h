@@ -205,6 +205,10 @@ typedef enum venv_client_verb {
     VENV_CLIENT_EXEC = 407,
     VENV_CLIENT_EVENTS = 408,
     VENV_CLIENT_STEER = 409,
+    VENV_CLIENT_PROPOSAL = 410,
+    VENV_CLIENT_TRIGGER = 411,
+    VENV_CLIENT_RESET = 412,
+    VENV_CLIENT_RELOAD = 413,
 } venv_client_verb;
 
 /** Make a random id for a request.  @retval VENV_OK  @retval VENV_EIO the system has no random numbers. */
@@ -213,7 +217,7 @@ VENV_API VENV_MUST_USE venv_rc venv_client_make_id(venv_id *ret_id, venv_error *
 /**
  * Ask and wait for the answer.
  *
- * START, STOP and EXEC get an `id` if the body has none.  Where a connection breaks, the request is
+ * START, STOP, EXEC, PROPOSAL, TRIGGER and RESET get an `id` if the body has none.  Where a connection breaks, the request is
  * sent again while time is left: whatever only reads, to any manager; what carries an `id`, to the
  * same manager; STEER never.
  *
@@ -243,7 +247,8 @@ VENV_API VENV_MUST_USE venv_rc venv_client_status(venv_client *client, venv_valu
 
 /**
  * Ask for all things of one kind.
- * @param what       `"agents"`, `"groups"`, `"environments"`, `"instances"`, `"triggers"` or `"actions"`.
+ * @param what       `"agents"`, `"groups"`, `"environments"`, `"instances"`, `"triggers"`, `"actions"`,
+ *                   `"proposals"` or `"breakers"`.
  * @param ret_items  A list of maps.  Owned.
  * Fails as venv_client_request().
  */
@@ -252,7 +257,8 @@ VENV_API VENV_MUST_USE venv_rc venv_client_list(venv_client *client, const char 
 
 /**
  * Ask for everything about one thing.
- * @param kind      `"agent"`, `"group"`, `"environment"`, `"instance"`, `"trigger"` or `"action"`.
+ * @param kind      `"agent"`, `"group"`, `"environment"`, `"instance"`, `"trigger"`, `"action"`,
+ *                  `"proposal"` or `"breaker"`.
  * @param ret_item  A map.  Owned.
  * @retval VENV_ENOENT  There is none of that name.
  * Fails as venv_client_request().
@@ -300,6 +306,64 @@ typedef struct venv_client_stop_options {
 VENV_API VENV_MUST_USE venv_rc venv_client_stop(venv_client *client,
                                                 const venv_client_stop_options *options,
                                                 venv_value *ret_answer, venv_error *err);
+
+/** What to say with a change that a person makes.  Zero it. */
+typedef struct venv_client_change_options {
+    venv_id id;      /**< To ask again; none: a new one is made. */
+    const char *why; /**< For those who look at it later; may be NULL. */
+} venv_client_change_options;
+
+/**
+ * Carry out a proposal of a trigger, exactly as venv_client_show() shows it.
+ * @param proposal      Its id as text, or the first eight or more characters of it.
+ * @param options       May be NULL.
+ * @param ret_proposal  As venv_client_show() gives it, with the ids of its actions.  Owned.
+ * @retval VENV_ENOENT     There is none.
+ * @retval VENV_ECONFLICT  It was applied or rejected before, or has expired; the text says which, and when.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_apply(venv_client *client, const char *proposal,
+                                                 const venv_client_change_options *options,
+                                                 venv_value *ret_proposal, venv_error *err);
+
+/** Reject a proposal: it can no longer be applied.  Otherwise as venv_client_apply(). */
+VENV_API VENV_MUST_USE venv_rc venv_client_reject(venv_client *client, const char *proposal,
+                                                  const venv_client_change_options *options,
+                                                  venv_value *ret_proposal, venv_error *err);
+
+/**
+ * Enable or disable a trigger, until somebody does the opposite: a restart of the manager changes nothing about it.
+ * @param options      May be NULL.
+ * @param ret_trigger  As venv_client_show() gives it.  Owned.
+ * @retval VENV_ENOENT  There is no such trigger.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_set_trigger_enabled(venv_client *client, const char *trigger, bool enabled,
+                                                               const venv_client_change_options *options,
+                                                               venv_value *ret_trigger, venv_error *err);
+
+/**
+ * Close a circuit breaker, and forget the failures that it counted.
+ * @param breaker      `environment/NAME` or `node/NAME`, or NAME alone where only one of them is called so.
+ * @param options      May be NULL.
+ * @param ret_breaker  As venv_client_show() gives it.  Owned.
+ * @retval VENV_ENOENT     There is none: nothing has failed there.
+ * @retval VENV_ECONFLICT  An environment and a node are called so.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_reset_breaker(venv_client *client, const char *breaker,
+                                                         const venv_client_change_options *options,
+                                                         venv_value *ret_breaker, venv_error *err);
+
+/**
+ * Have the manager read its configuration anew: all of it is used, or nothing.
+ * @param dry_run         Only say what would change.
+ * @param ret_difference  What changed: see RELOAD of venv-protocol(7).  Owned.
+ * @retval VENV_EINVAL     It is wrong; the text says where, and the manager goes on with what it had.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_reload(venv_client *client, bool dry_run, venv_value *ret_difference,
+                                                  venv_error *err);
 /** @} */
 
 /** @name Events @{ */

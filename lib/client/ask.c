@@ -101,3 +101,54 @@ venv_rc venv_client_stop(venv_client *client, const venv_client_stop_options *op
     put_common(&map, options->id, options->count, options->wait, options->timeout, options->dry_run);
     return finish(client, VENV_CLIENT_STOP, &map, ret_answer, err);
 }
+
+/* A change that a person makes to one thing; `part` of the answer is what became of it. */
+static venv_rc change(venv_client *client, venv_client_verb verb, const char *part, const char *name, const char *what,
+                      const venv_client_change_options *options, venv_value *ret_part, venv_error *err)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    venv_map_init(&map);
+    venv_map_put_z(&map, part, name);
+    if (what)
+        venv_map_put_z(&map, "verb", what);
+    if (options && !venv_id_is_none(options->id))
+        venv_map_put_id(&map, "id", options->id);
+    if (options && options->why)
+        venv_map_put_z(&map, "why", options->why);
+    venv_rc rc = finish(client, verb, &map, &answer, err);
+    return rc == VENV_OK ? take_part(&answer, part, VENV_MAP, ret_part, err) : rc;
+}
+
+venv_rc venv_client_apply(venv_client *client, const char *proposal, const venv_client_change_options *options,
+                          venv_value *ret_proposal, venv_error *err)
+{
+    return change(client, VENV_CLIENT_PROPOSAL, "proposal", proposal, "apply", options, ret_proposal, err);
+}
+
+venv_rc venv_client_reject(venv_client *client, const char *proposal, const venv_client_change_options *options,
+                           venv_value *ret_proposal, venv_error *err)
+{
+    return change(client, VENV_CLIENT_PROPOSAL, "proposal", proposal, "reject", options, ret_proposal, err);
+}
+
+venv_rc venv_client_set_trigger_enabled(venv_client *client, const char *trigger, bool enabled,
+                                        const venv_client_change_options *options, venv_value *ret_trigger, venv_error *err)
+{
+    return change(client, VENV_CLIENT_TRIGGER, "trigger", trigger, enabled ? "enable" : "disable", options, ret_trigger, err);
+}
+
+venv_rc venv_client_reset_breaker(venv_client *client, const char *breaker, const venv_client_change_options *options,
+                                  venv_value *ret_breaker, venv_error *err)
+{
+    return change(client, VENV_CLIENT_RESET, "breaker", breaker, NULL, options, ret_breaker, err);
+}
+
+venv_rc venv_client_reload(venv_client *client, bool dry_run, venv_value *ret_difference, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    if (dry_run)
+        venv_map_put(&map, "dry_run", venv_value_bool(true));
+    return finish(client, VENV_CLIENT_RELOAD, &map, ret_difference, err);
+}

@@ -350,6 +350,22 @@ static venv_rc with_id(const venv_value *body, venv_id *ret_id, venv_value *ret_
     return venv_map_take(&map, ret_body, err);
 }
 
+/* Requests that change something, once for each id. */
+static bool carries_id(venv_client_verb verb)
+{
+    switch (verb) {
+    case VENV_CLIENT_START:
+    case VENV_CLIENT_STOP:
+    case VENV_CLIENT_EXEC:
+    case VENV_CLIENT_PROPOSAL:
+    case VENV_CLIENT_TRIGGER:
+    case VENV_CLIENT_RESET:
+        return true;
+    default:
+        return false;
+    }
+}
+
 venv_rc venv_client_request(venv_client *client, venv_client_verb verb, const venv_value *body, venv_value *ret_answer,
                             venv_error *err)
 {
@@ -359,7 +375,7 @@ venv_rc venv_client_request(venv_client *client, venv_client_verb verb, const ve
     venv_value_unref(&client->detail);
     if (verb == VENV_CLIENT_EVENTS || venv_value_kind(body) != VENV_MAP)
         return venv_error_set(err, VENV_EINVAL, "a request has a map as its body, and events are no request");
-    bool has_id = verb == VENV_CLIENT_START || verb == VENV_CLIENT_STOP || verb == VENV_CLIENT_EXEC;
+    bool has_id = carries_id(verb);
     asked request = { .verb = verb, .changes = has_id || verb == VENV_CLIENT_STEER };
     request.repeatable = has_id || !request.changes;
     venv_value sent = venv_value_null(), answer = venv_value_null();

@@ -51,6 +51,8 @@ typedef enum venv_collection {
     VENV_ROWS_REQUESTS,   /* key: the request's id; its answer, so that asking twice does once */
     VENV_ROWS_TRIGGERS,   /* key: the trigger's name (and element): hold, firing, cooldown, counters */
     VENV_ROWS_AGENTS,     /* key: the agent's name: what must be known after a restart */
+    VENV_ROWS_PROPOSALS,  /* key: the proposal's id: what a trigger in mode propose would do */
+    VENV_ROWS_BREAKERS,   /* key: "environment/NAME" or "node/NAME": failures of starts */
     VENV_ROWS__COUNT
 } venv_collection;
 

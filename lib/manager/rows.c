@@ -74,6 +74,9 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
         if (good)
             venv_mgr_agent_restore(m, name, row->value);
         break;
+    case VENV_ROWS_PROPOSALS:
+    case VENV_ROWS_BREAKERS:
+        break;
     case VENV_ROWS__COUNT:
         good = false;
         break;
