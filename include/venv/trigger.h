@@ -76,10 +76,20 @@ typedef enum venv_order_verb {
     VENV_ORDER_EXEC,      /**< {target, command, args, timeout?} */
     VENV_ORDER_LOG,       /**< {text, level} */
     VENV_ORDER_CONTROL,   /**< {target, verb, groups?} */
+    VENV_ORDER_DESTROY,   /**< {environment?, instance?, count?} */
+    VENV_ORDER_PAUSE,     /**< {environment?, instance?, count?} */
+    VENV_ORDER_RESUME,    /**< {environment?, instance?, count?} */
+    VENV_ORDER_SAVE,      /**< {environment?, instance?, count?} */
+    VENV_ORDER_RESTORE,   /**< {environment?, instance?, count?} */
+    VENV_ORDER_MIGRATE,   /**< {environment?, instance?, count?, node?} */
+    VENV_ORDER_SYNC,      /**< {target, image, timeout?} */
+    VENV_ORDER_MAIL,      /**< {to, subject, text?} */
+    VENV_ORDER_WEBHOOK,   /**< {to, body?} */
+    VENV_ORDER_PLUGIN,    /**< {name, input?, timeout?} */
     VENV_ORDER_VERB__COUNT
 } venv_order_verb;
 
-/** `"start"`, `"stop"`, `"get"`, `"fetch"`, `"exec"`, `"log"`, `"control"`. */
+/** `"start"`, `"stop"`, `"get"`, … as in the list of actions of venv-triggers(7). */
 VENV_API const char *venv_order_verb_name(venv_order_verb verb);
 
 /** One action to be done, its arguments evaluated. */

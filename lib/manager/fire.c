@@ -73,7 +73,7 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
         venv_mgr_event_add(m, "log", d->subject, d->parent, venv_value_null(), "%s", text);
         venv_mgr_deed_end(m, d, VENV_OK, "");
         return VENV_OK;
-    case VENV_ORDER_VERB__COUNT:
+    default: /* not carried out by this manager */
         break;
     }
     return venv_error_set(err, VENV_EUNSUPPORTED, "there is no such action");

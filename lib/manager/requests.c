@@ -584,6 +584,7 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         venv_mgr_events_request(m, p, request, body);
         break;
     default:
+        rc = venv_error_set(&err, VENV_EUNSUPPORTED, "this manager does not know the request %s", venv_message_name(type));
         break;
     }
     if (rc == VENV_ENOMEM)

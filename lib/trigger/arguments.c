@@ -36,6 +36,36 @@ static const argument_row rows[] = {
     { VENV_ORDER_CONTROL, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
     { VENV_ORDER_CONTROL, "verb", ARGUMENT_TEXT, true, 0, 0, { "stop", "rcon", "rjoin", NULL } },
     { VENV_ORDER_CONTROL, "groups", ARGUMENT_TEXTS, false, 0, 0, { NULL } },
+    { VENV_ORDER_DESTROY, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_DESTROY, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_DESTROY, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_PAUSE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_PAUSE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_PAUSE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_RESUME, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_RESUME, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_RESUME, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_SAVE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_SAVE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_SAVE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_RESTORE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_RESTORE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_RESTORE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_MIGRATE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_MIGRATE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_MIGRATE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
+    { VENV_ORDER_MIGRATE, "node", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_SYNC, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_SYNC, "image", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_SYNC, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
+    { VENV_ORDER_MAIL, "to", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_MAIL, "subject", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_MAIL, "text", ARGUMENT_TEXT, false, 0, 0, { NULL } },
+    { VENV_ORDER_WEBHOOK, "to", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_WEBHOOK, "body", ARGUMENT_TREE, false, 0, 0, { NULL } },
+    { VENV_ORDER_PLUGIN, "name", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_PLUGIN, "input", ARGUMENT_TREE, false, 0, 0, { NULL } },
+    { VENV_ORDER_PLUGIN, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
 };
 
 static const char *const expectations[] = {
@@ -44,6 +74,7 @@ static const char *const expectations[] = {
     [ARGUMENT_BOOL] = "true or false",
     [ARGUMENT_SPAN] = "a time such as 30s",
     [ARGUMENT_TEXTS] = "a list of texts",
+    [ARGUMENT_TREE] = "any value",
 };
 
 static const argument_row *find_row(venv_order_verb verb, const venv_value *key)
@@ -108,6 +139,8 @@ static venv_rc convert(const argument_row *row, const venv_value *value, venv_va
                                   (long long)number, (long long)row->min, (long long)row->max);
         *ret_value = venv_value_int(number);
         return VENV_OK;
+    case ARGUMENT_TREE:
+        return venv_value_dup(value, ret_value, err);
     case ARGUMENT_TEXTS:
         break;
     }
@@ -122,6 +155,8 @@ static venv_rc add_part(venv_expr_env *words, argument *a, const venv_value *val
 {
     if (venv_value_kind(value) != VENV_STRING)
         return venv_error_set(err, VENV_EKIND, "%s: expected texts", a->row->key);
+    if (a->part_count == ARGUMENT_PARTS_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "%s: at most %u texts are allowed", a->row->key, ARGUMENT_PARTS_MAX);
     venv_str text = venv_value_peek_text(value);
     venv_rc rc = venv_expr_template_compile(words, text.data, text.size, &a->parts[a->part_count], err);
     if (rc != VENV_OK)
@@ -130,10 +165,41 @@ static venv_rc add_part(venv_expr_env *words, argument *a, const venv_value *val
     return VENV_OK;
 }
 
+/* The texts of a tree, in order. */
+static venv_rc add_tree(venv_expr_env *words, argument *a, const venv_value *value, const venv_mark *mark, unsigned depth,
+                        venv_error *err)
+{
+    venv_kind kind = venv_value_kind(value);
+    venv_rc rc = VENV_OK;
+    if (depth == ARGUMENT_DEPTH_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "%s: maps and lists in each other, at most %u deep", a->row->key, ARGUMENT_DEPTH_MAX);
+    if (kind == VENV_STRING)
+        return add_part(words, a, value, mark, err);
+    for (size_t i = 0; rc == VENV_OK && kind == VENV_LIST && i < venv_value_count(value); i++)
+        rc = add_tree(words, a, venv_value_at(value, i), venv_mark_at(mark, i), depth + 1, err);
+    const venv_value *key, *item;
+    for (size_t i = 0; rc == VENV_OK && kind == VENV_MAP && venv_value_entry(value, i, &key, &item); i++)
+        rc = venv_value_kind(key) == VENV_STRING
+                 ? add_tree(words, a, item, venv_mark_at(mark, i), depth + 1, err)
+                 : venv_error_set(err, VENV_EKIND, "%s: the keys of a map must be texts", a->row->key);
+    return rc;
+}
+
+static venv_rc compile_tree(venv_expr_env *words, const venv_value *value, const venv_mark *mark, argument *a, venv_error *err)
+{
+    a->parts = calloc(ARGUMENT_PARTS_MAX, sizeof *a->parts);
+    if (!a->parts)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    venv_rc rc = venv_value_dup(value, &a->literal, err);
+    return rc == VENV_OK ? add_tree(words, a, &a->literal, mark, 0, err) : rc;
+}
+
 static venv_rc compile_argument(venv_expr_env *words, const argument_row *row, const venv_value *value,
                                 const venv_mark *mark, argument *a, venv_error *err)
 {
     a->row = row;
+    if (row->kind == ARGUMENT_TREE)
+        return compile_tree(words, value, mark, a, err);
     bool is_list = row->kind == ARGUMENT_TEXTS;
     if (is_list && venv_value_kind(value) != VENV_LIST)
         return venv_error_set(err, VENV_EKIND, "%s: expected a list of texts", row->key);
@@ -170,8 +236,9 @@ static venv_rc check_required(const order_plan *o, venv_error *err)
     for (size_t i = 0; i < VENV_COUNT_OF(rows); i++)
         if (rows[i].verb == o->verb && rows[i].required && !order_has(o, rows[i].key))
             return venv_error_set(err, VENV_EINVAL, "`%s` is missing", rows[i].key);
-    if (o->verb == VENV_ORDER_STOP && !order_has(o, "environment") && !order_has(o, "instance"))
-        return venv_error_set(err, VENV_EINVAL, "`environment` or `instance` is missing: what is to be stopped");
+    bool names_instances = o->verb == VENV_ORDER_STOP || (o->verb >= VENV_ORDER_DESTROY && o->verb <= VENV_ORDER_MIGRATE);
+    if (names_instances && !order_has(o, "environment") && !order_has(o, "instance"))
+        return venv_error_set(err, VENV_EINVAL, "`environment` or `instance` is missing: which instances are meant");
     return VENV_OK;
 }
 
@@ -189,7 +256,10 @@ static venv_rc compile_order(venv_expr_env *words, const venv_value *order, cons
     if (at == VENV_ORDER_VERB__COUNT) {
         char shown[80];
         venv_value_print(verb, shown, sizeof shown);
-        return venv_error_set(err, VENV_EINVAL, "there is no action %s; there are: start stop get fetch exec log", shown);
+        char list[256] = "";
+        for (unsigned i = 0, size = 0; i < VENV_ORDER_VERB__COUNT && size < sizeof list; i++)
+            size += (unsigned)snprintf(list + size, sizeof list - size, " %s", venv_order_verb_name((venv_order_verb)i));
+        return venv_error_set(err, VENV_EINVAL, "there is no action %s; there are:%s", shown, list);
     }
     o->verb = (venv_order_verb)at;
     const venv_mark *inner = venv_mark_at(mark, 0);
@@ -309,6 +379,41 @@ static venv_rc eval_part(const argument *a, size_t index, venv_expr_context *mem
     }
 }
 
+static venv_rc eval_tree(const argument *a, const venv_value *value, size_t *part, venv_expr_context *memory,
+                         const venv_expr_input *input, venv_value *ret_value, venv_error *err)
+{
+    venv_kind kind = venv_value_kind(value);
+    if (kind == VENV_STRING)
+        return eval_part(a, (*part)++, memory, input, ret_value, err);
+    if (kind != VENV_LIST && kind != VENV_MAP) {
+        *ret_value = venv_value_ref(value);
+        return VENV_OK;
+    }
+    venv_list_builder list;
+    venv_map_builder map;
+    venv_list_init(&list);
+    venv_map_init(&map);
+    venv_rc rc = VENV_OK;
+    const venv_value *key = NULL, *item = NULL;
+    for (size_t i = 0; rc == VENV_OK && i < venv_value_count(value); i++) {
+        venv_value made = venv_value_null();
+        if (kind == VENV_LIST)
+            item = venv_value_at(value, i);
+        else
+            venv_value_entry(value, i, &key, &item);
+        rc = eval_tree(a, item, part, memory, input, &made, err);
+        if (rc == VENV_OK && kind == VENV_LIST)
+            venv_list_add(&list, made);
+        else if (rc == VENV_OK)
+            venv_map_put_value(&map, venv_value_ref(key), made);
+    }
+    if (rc == VENV_OK)
+        rc = kind == VENV_LIST ? venv_list_take(&list, ret_value, err) : venv_map_take(&map, ret_value, err);
+    venv_list_fini(&list);
+    venv_map_fini(&map);
+    return rc;
+}
+
 static venv_rc eval_argument(const argument *a, venv_expr_context *memory, const venv_expr_input *input,
                              venv_value *ret_value, venv_error *err)
 {
@@ -316,6 +421,9 @@ static venv_rc eval_argument(const argument *a, venv_expr_context *memory, const
         *ret_value = venv_value_ref(&a->literal);
         return VENV_OK;
     }
+    size_t part = 0;
+    if (a->row->kind == ARGUMENT_TREE)
+        return eval_tree(a, &a->literal, &part, memory, input, ret_value, err);
     if (a->row->kind != ARGUMENT_TEXTS)
         return eval_part(a, 0, memory, input, ret_value, err);
     venv_list_builder list;

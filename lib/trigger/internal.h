@@ -31,7 +31,16 @@ typedef enum trigger_on {
 #define ARGUMENTS_MAX 5u
 #define ARGUMENT_PARTS_MAX 64u
 
-typedef enum argument_kind { ARGUMENT_TEXT, ARGUMENT_INT, ARGUMENT_BOOL, ARGUMENT_SPAN, ARGUMENT_TEXTS } argument_kind;
+#define ARGUMENT_DEPTH_MAX 8u /* of a tree */
+
+typedef enum argument_kind {
+    ARGUMENT_TEXT,
+    ARGUMENT_INT,
+    ARGUMENT_BOOL,
+    ARGUMENT_SPAN,
+    ARGUMENT_TEXTS,
+    ARGUMENT_TREE, /* anything; each text in it may have `${…}` */
+} argument_kind;
 
 typedef struct argument_row {
     venv_order_verb verb;
@@ -42,7 +51,8 @@ typedef struct argument_row {
     const char *words[5]; /* ARGUMENT_TEXT: one of these, if there are any */
 } argument_row;
 
-/* One argument: a literal that is no text, or a text (a list of them) that may have `${…}` in it. */
+/* One argument: a literal that is no text, or a text (a list of them) that may have `${…}` in it; of a tree both, the
+ * texts in the order in which they are met. */
 typedef struct argument {
     const argument_row *row;
     venv_value literal;            /* null: see parts */

@@ -15,6 +15,10 @@ static const char *const verbs[VENV_ORDER_VERB__COUNT] = {
     [VENV_ORDER_START] = "start", [VENV_ORDER_STOP] = "stop", [VENV_ORDER_GET] = "get",
     [VENV_ORDER_FETCH] = "fetch", [VENV_ORDER_EXEC] = "exec", [VENV_ORDER_LOG] = "log",
     [VENV_ORDER_CONTROL] = "control",
+    [VENV_ORDER_DESTROY] = "destroy", [VENV_ORDER_PAUSE] = "pause", [VENV_ORDER_RESUME] = "resume",
+    [VENV_ORDER_SAVE] = "save", [VENV_ORDER_RESTORE] = "restore", [VENV_ORDER_MIGRATE] = "migrate",
+    [VENV_ORDER_SYNC] = "sync", [VENV_ORDER_MAIL] = "mail", [VENV_ORDER_WEBHOOK] = "webhook",
+    [VENV_ORDER_PLUGIN] = "plugin",
 };
 
 static const char *const kinds[VENV_TRIGGER_REPORT_KIND__COUNT] = {
