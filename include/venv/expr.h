@@ -385,6 +385,79 @@ VENV_API VENV_MUST_USE venv_rc venv_expr_eval(const venv_expr *expr, venv_expr_c
 VENV_API const venv_expr_read *venv_expr_missing(const venv_expr_context *context, size_t index);
 /** @} */
 
+/** @name Explaining: the value of each part @{ */
+
+#define VENV_EXPR_PARTS_MAX     128u /**< Parts of one expression that are explained. */
+#define VENV_EXPR_PART_TEXT_MAX 200u /**< Bytes of one part's text, with its NUL. */
+
+/** Why an expression is what it is.  Owned by the caller. */
+typedef struct venv_expr_explanation venv_expr_explanation;
+
+/** What became of a part. */
+typedef enum venv_expr_part_state {
+    VENV_EXPR_PART_VALUE,   /**< It has a value. */
+    VENV_EXPR_PART_UNKNOWN, /**< It could not be looked at. */
+    VENV_EXPR_PART_ERROR,   /**< It failed: `text` says why. */
+    VENV_EXPR_PART_NOT_RUN, /**< Part of a macro that went no round, or of what was too costly. */
+} venv_expr_part_state;
+
+/** `"value"`, `"unknown"`, `"error"`, `"not-run"`. */
+VENV_API const char *venv_expr_part_state_name(venv_expr_part_state state);
+
+/** One part of an expression: whatever is not constant. */
+typedef struct venv_expr_part {
+    uint32_t begin, end; /**< Bytes of the source, `end` exclusive; brackets around it are part of it. */
+    uint32_t depth;      /**< Parts around it. */
+    venv_expr_part_state state;
+    bool needed;         /**< The result hung on it; false: evaluated only to be shown. */
+    bool repeats;        /**< It stands in the body of a macro: `rounds` times, and this is the last. */
+    uint32_t rounds;     /**< How often it was evaluated. */
+    uint32_t trues;      /**< How often it was true. */
+    venv_value value;    /**< A scalar or a short text, else null: see `text`. */
+    const char *text;    /**< The value or the error for people, cut with `…`; "" if there is neither. */
+} venv_expr_part;
+
+/**
+ * Evaluate, and keep the value of each part.
+ *
+ * The result is that of venv_expr_eval() with the same input: it is the same code that runs.  Parts that the
+ * result did not need (behind a false `&&`) are evaluated after it, within the same budget.
+ *
+ * @param ret_explanation  Owned: release with venv_expr_explanation_free().
+ * @retval VENV_OK      Also where the expression failed: see venv_expr_explanation_error().
+ * @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_expr_explain(const venv_expr *expr, const venv_expr_input *input,
+                                                 venv_expr_explanation **ret_explanation, venv_error *err);
+
+/** Release.  Accepts NULL. */
+VENV_API void venv_expr_explanation_free(venv_expr_explanation *explanation);
+
+/** Parts: the whole before its parts, and these from left to right. */
+VENV_API size_t venv_expr_explanation_count(const venv_expr_explanation *explanation);
+
+/** One of them, lent; NULL past the end. */
+VENV_API const venv_expr_part *venv_expr_explanation_at(const venv_expr_explanation *explanation, size_t index);
+
+/** True if the expression has more than VENV_EXPR_PARTS_MAX parts. */
+VENV_API bool venv_expr_explanation_is_cut(const venv_expr_explanation *explanation);
+
+/** What the whole failed with, lent; NULL if it did not. */
+VENV_API const venv_error *venv_expr_explanation_error(const venv_expr_explanation *explanation);
+
+/**
+ * As a list of maps, for a message, a row or `--json`: `begin`, `end`, `depth`, `state`, `text`, `value`,
+ * `needed` (only where false), `rounds` and `trues` (only in the body of a macro).
+ *
+ * @param count_max  At most so many parts.
+ * @retval VENV_OK
+ * @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_expr_explanation_value(const venv_expr_explanation *explanation,
+                                                           size_t count_max, venv_value *ret_list,
+                                                           venv_error *err);
+/** @} */
+
 /** @name Templates: text with `${ expression }` in it @{ */
 
 #define VENV_EXPR_TEMPLATE_PARTS_MAX 64u /**< Expressions in one template. */

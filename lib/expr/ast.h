@@ -72,6 +72,7 @@ typedef struct ast {
     bool receiver;
     bool flat;
     uint32_t pos;  /* offset in the source that a message points at */
+    uint32_t begin, end; /* the text that it was made from, brackets around it included */
     uint16_t depth;
     uint32_t count;
     struct ast **args;

@@ -41,6 +41,8 @@ typedef struct compiler {
     uint32_t read_count;
     uint32_t site_count;
     venv_expr_context *context; /* computes constants; made when first needed */
+    struct xwatch *watch;       /* NULL: nobody watches */
+    uint32_t inside;            /* bodies of macros around the part at hand */
     venv_rc rc;
 } compiler;
 
@@ -575,11 +577,22 @@ static const xnode *compile_call(compiler *c, const ast *node)
 
 static uint32_t read_of(const xnode *node)
 {
+    if (node->eval == venv_cel_eval_watched)
+        return read_of(node->args[0]);
     if (node->eval == venv_cel_eval_attr)
         return node->u.attr.read;
     if (node->eval == venv_cel_eval_call)
         return node->u.call.read;
     return node->eval == venv_cel_eval_filter ? read_of(node->args[0]) : UINT32_MAX;
+}
+
+/* A body runs with variables of its own: it has no value apart from its rounds. */
+static const xnode *compile_body(compiler *c, const ast *node)
+{
+    c->inside++;
+    const xnode *body = compile(c, node);
+    c->inside--;
+    return body;
 }
 
 static const xnode *compile_fold(compiler *c, const ast *node)
@@ -609,8 +622,8 @@ static const xnode *compile_fold(compiler *c, const ast *node)
     made->u.fold.var_count = node->vars[1].size ? 2 : 1;
     for (uint32_t i = 0; i < 2; i++)
         c->locals[node->first_local + (int32_t)i] = (local_info){ LOCAL_VALUE, read_of(args[0]), NULL };
-    const xnode *filter = node->count == 3 ? compile(c, node->args[1]) : NULL;
-    const xnode *body = compile(c, node->args[node->count - 1]);
+    const xnode *filter = node->count == 3 ? compile_body(c, node->args[1]) : NULL;
+    const xnode *body = compile_body(c, node->args[node->count - 1]);
     if (!body || (node->count == 3 && !filter))
         return NULL;
     made->u.fold.filter = filter;
@@ -630,13 +643,13 @@ static const xnode *compile_parts(compiler *c, const ast *node)
     made->u.fold.local = (uint32_t)node->first_local;
     made->u.fold.round_cost = node->count - 1;
     for (uint32_t i = 0; i + 1 < node->count; i++) {
-        const xnode *init = compile(c, node->args[i]);
+        const xnode *init = compile_body(c, node->args[i]);
         if (!init)
             return NULL;
         made->cost += init->cost;
         c->locals[node->first_local + (int32_t)i] = (local_info){ LOCAL_LAZY, read_of(init), init };
     }
-    made->u.fold.body = compile(c, node->args[node->count - 1]);
+    made->u.fold.body = compile_body(c, node->args[node->count - 1]);
     if (!made->u.fold.body)
         return NULL;
     made->cost += made->u.fold.body->cost;
@@ -654,14 +667,14 @@ static const xnode *compile_opt_map(compiler *c, const ast *node)
     made->flag = node->flat;
     made->u.fold.local = (uint32_t)node->first_local;
     c->locals[node->first_local] = (local_info){ LOCAL_VALUE, read_of(args[0]), NULL };
-    made->u.fold.body = compile(c, node->args[1]);
+    made->u.fold.body = compile_body(c, node->args[1]);
     if (!made->u.fold.body)
         return NULL;
     made->cost += args[0]->cost + made->u.fold.body->cost;
     return made;
 }
 
-static const xnode *compile(compiler *c, const ast *node)
+static const xnode *compile_node(compiler *c, const ast *node)
 {
     if (c->rc != VENV_OK)
         return NULL;
@@ -701,6 +714,24 @@ static const xnode *compile(compiler *c, const ast *node)
     return NULL;
 }
 
+static const xnode *compile(compiler *c, const ast *node)
+{
+    const xnode *made = compile_node(c, node);
+    uint32_t index;
+    if (!made || !c->watch || is_const(made) || !venv_cel_watch_add(c->watch, node, made, c->inside > 0, &index))
+        return made;
+    const xnode **args = allocate(c, sizeof *args);
+    xnode *watched = new_node(c, node, venv_cel_eval_watched, venv_cel_test_watched);
+    if (!args || !watched)
+        return NULL;
+    args[0] = made;
+    watched->args = args;
+    watched->count = 1;
+    watched->cost = made->cost;
+    watched->u.watch = index;
+    return watched;
+}
+
 static bool keep_reads(compiler *c)
 {
     venv_expr_read *reads = allocate(c, c->read_count * sizeof *reads);
@@ -714,15 +745,16 @@ static bool keep_reads(compiler *c)
     return true;
 }
 
-venv_rc venv_cel_compile_tree(venv_expr *expr, const expr_source *source, const ast *root)
+venv_rc venv_cel_compile_tree(venv_expr *expr, const expr_source *source, const ast *root,
+                              struct xwatch *watch)
 {
-    compiler c = { .source = source, .expr = expr, .arena = &expr->arena };
+    compiler c = { .source = source, .expr = expr, .arena = &expr->arena, .watch = watch };
     c.reads_end = &c.reads;
     /* Folds set up two locals, though most have one variable. */
     c.locals = allocate(&c, (expr->local_count + 1) * sizeof *c.locals);
     if (c.locals)
         expr->root = compile(&c, root);
-    if (c.rc == VENV_OK)
+    if (c.rc == VENV_OK && !watch)
         expr->fast = venv_cel_fast_new(c.arena, expr->root, UINT32_MAX);
     if (c.rc == VENV_OK && keep_reads(&c))
         expr->site_count = c.site_count;

@@ -133,7 +133,8 @@ ast *venv_cel_node(expr_parser *parser, ast_kind kind, uint32_t pos, uint32_t co
     if (!node)
         return NULL;
     node->kind = (uint8_t)kind;
-    node->pos = pos;
+    node->pos = node->begin = pos;
+    node->end = parser->last_end;
     node->count = count;
     node->local = -1;
     node->first_local = -1;
@@ -147,8 +148,11 @@ ast *venv_cel_node(expr_parser *parser, ast_kind kind, uint32_t pos, uint32_t co
 ast *venv_cel_node_done(expr_parser *parser, ast *node)
 {
     unsigned depth = 0;
-    for (uint32_t i = 0; i < node->count; i++)
+    for (uint32_t i = 0; i < node->count; i++) {
         depth = node->args[i]->depth > depth ? node->args[i]->depth : depth;
+        node->begin = node->args[i]->begin < node->begin ? node->args[i]->begin : node->begin;
+    }
+    node->end = parser->last_end;
     node->depth = (uint16_t)(depth + 1);
     if (node->depth > parser->limits->depth_max) {
         (void)venv_cel_parser_fail(parser, node->pos, VENV_ELIMIT,
@@ -290,8 +294,10 @@ static ast *finish_call(expr_parser *parser, venv_str name, uint32_t pos, ast_li
     node->name = name;
     node->receiver = receiver;
     node->leading_dot = dot;
+    uint32_t begin = receiver ? list->items[0]->begin : pos;
     if (parser->macros && !dot && !venv_cel_expand_macro(parser, &node))
         return NULL;
+    node->begin = begin; /* a macro may have left its receiver out */
     return venv_cel_node_done(parser, node);
 }
 
@@ -462,7 +468,11 @@ static ast *parse_primary(expr_parser *parser)
         return parse_literal(parser, pos, false);
     if (take_punct(parser, '(', '\0')) {
         ast *inner = parse_expr(parser);
-        return inner && expect_punct(parser, ')', "')'") ? inner : NULL;
+        if (!inner || !expect_punct(parser, ')', "')'"))
+            return NULL;
+        inner->begin = pos;
+        inner->end = parser->last_end;
+        return inner;
     }
     if (take_punct(parser, '[', '\0'))
         return parse_list(parser, pos);

@@ -107,7 +107,7 @@ static venv_rc build(venv_expr *expr, const char *source_text, size_t size, venv
     if (rc == VENV_OK)
         rc = venv_cel_check(&source, expr->env, &expr->arena, root, &expr->local_count);
     if (rc == VENV_OK)
-        rc = venv_cel_compile_tree(expr, &source, root);
+        rc = venv_cel_compile_tree(expr, &source, root, NULL);
     if (rc == VENV_OK)
         rc = describe_type(expr, root, err);
     expr->tree = root;

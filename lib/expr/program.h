@@ -85,6 +85,7 @@ struct xnode {
         } lazy;
         const uint8_t *marks;
         const char *text; /* known error */
+        uint32_t watch;   /* a watched node: which; args[0] is what it watches */
     } u;
 };
 
@@ -155,6 +156,7 @@ struct venv_expr_context {
     struct expr_regex *regexes[X_REGEXES_KEPT]; /* of computed patterns */
     uint32_t zone_next, regex_next;
     venv_buf scratch; /* text that is put together piece by piece */
+    struct xwatch *watch; /* what the nodes of a watched program write to; NULL for every other */
 };
 
 /* ---- memory and errors (context.c) ---- */
@@ -352,11 +354,19 @@ static inline int expr_mask_double(uint8_t mask, double a, double b)
     return (mask >> (3 - 3 * (a < b) - 2 * (a == b) - (a > b))) & 1;
 }
 
+/* ---- watching (explain.c) ---- */
+
+/* Note a part, and give it a number. False when there is no memory or no room: it is not watched then. */
+bool venv_cel_watch_add(struct xwatch *watch, const ast *node, const xnode *made, bool inside, uint32_t *ret_index);
+int venv_cel_eval_watched(xctx *context, const xnode *node, venv_value *out);
+int venv_cel_test_watched(xctx *context, const xnode *node);
+
 /* ---- compiling ---- */
 
 venv_rc venv_cel_check(const expr_source *source, venv_expr_env *env, venv_arena *arena, ast *root,
                    uint32_t *ret_local_count);
-venv_rc venv_cel_compile_tree(venv_expr *expr, const expr_source *source, const ast *root);
+/* `watch` not NULL: every part whose value is not constant tells it its values as it runs (explain.c). */
+venv_rc venv_cel_compile_tree(venv_expr *expr, const expr_source *source, const ast *root, struct xwatch *watch);
 /* The program releases the zone; also at once, if there is no memory to note it. */
 bool venv_cel_keep_zone(venv_expr *expr, struct expr_zone *zone);
 /* Copy a value of an evaluation into an arena; false when out of memory or too deep. */

@@ -65,6 +65,14 @@ static venv_rc use(venv_expr_env *env, venv_expr_context *context, const char *s
     (void)venv_expr_estimate(expr, 10);
     for (int i = 0; i < 2 && rc == VENV_OK; i++)
         rc = venv_expr_eval(expr, context, &input, &result, err);
+    venv_expr_explanation *explanation = NULL;
+    if (rc == VENV_OK)
+        rc = venv_expr_explain(expr, &input, &explanation, err);
+    venv_value list = venv_value_null();
+    if (rc == VENV_OK)
+        rc = venv_expr_explanation_value(explanation, 100, &list, err);
+    venv_value_unref(&list);
+    venv_expr_explanation_free(explanation);
     (void)venv_expr_unref(expr);
     return rc;
 }

@@ -140,6 +140,37 @@ static venv_expr *compile(fixture *f, const char *source)
     return expr;
 }
 
+/* What is explained is what was decided: the part that is the whole expression, and what it failed with. */
+static void check_explained(fixture *f, const venv_expr *expr, venv_rc rc, const venv_expr_result *result, const venv_error *err)
+{
+    venv_expr_explanation *explanation = NULL;
+    char printed[VENV_EXPR_PART_TEXT_MAX];
+    const char *source = venv_expr_source(expr);
+    assert_int_equal(venv_expr_explain(expr, &f->input, &explanation, NULL), VENV_OK);
+    const venv_error *why = venv_expr_explanation_error(explanation);
+    assert_int_equal(why ? why->rc : VENV_OK, rc);
+    if (rc != VENV_OK)
+        assert_string_equal(why->text, err->text);
+    for (size_t i = 0; i < venv_expr_explanation_count(explanation); i++) {
+        const venv_expr_part *part = venv_expr_explanation_at(explanation, i);
+        assert_true(part->begin < part->end && part->end <= strlen(source));
+        assert_true(i == 0 || part->depth <= venv_expr_explanation_at(explanation, i - 1)->depth + 1);
+    }
+    const venv_expr_part *whole = venv_expr_explanation_at(explanation, 0);
+    if (whole && whole->depth == 0 && whole->end - whole->begin == strlen(source)) {
+        assert_int_equal(whole->state, rc != VENV_OK                             ? VENV_EXPR_PART_ERROR
+                                       : result->outcome == VENV_EXPR_UNKNOWN ? VENV_EXPR_PART_UNKNOWN
+                                                                              : VENV_EXPR_PART_VALUE);
+        bool whole_text = rc == VENV_OK && result->outcome == VENV_EXPR_VALUE &&
+                          venv_value_print(&result->value, printed, sizeof printed) < sizeof printed &&
+                          strncmp(whole->text, "a list of", 9) != 0 && strncmp(whole->text, "a map of", 8) != 0 &&
+                          strncmp(whole->text, "a value of", 10) != 0;
+        if (whole_text)
+            assert_string_equal(whole->text, printed);
+    }
+    venv_expr_explanation_free(explanation);
+}
+
 /* Compile and evaluate, then print; errors as "!text". */
 static const char *outcome(fixture *f, const char *source, char *buffer, size_t size, uint64_t *ret_cost)
 {
@@ -147,8 +178,11 @@ static const char *outcome(fixture *f, const char *source, char *buffer, size_t 
     venv_expr_result result;
     venv_error err = { 0 };
     venv_rc rc = venv_expr_compile(f->env, source, strlen(source), &expr, &err);
-    if (rc == VENV_OK)
+    if (rc == VENV_OK) {
         rc = venv_expr_eval(expr, f->context, &f->input, &result, &err);
+        if (!f->input.resolve) /* whose calls are counted */
+            check_explained(f, expr, rc, &result, &err);
+    }
     if (rc != VENV_OK) {
         assert_int_equal(err.rc, rc);
         assert_true(err.line > 0 && err.column > 0);
@@ -577,6 +611,84 @@ static void test_quick(void **state)
     tear_down(&f);
 }
 
+/* "TEXT = VALUE", a part a line; `?` unknown, `!` an error, `-` not run, `~` not needed, `(t/n)` true in t of n rounds. */
+static void explain(fixture *f, const char *source, char *out, size_t size)
+{
+    venv_expr *expr = compile(f, source);
+    venv_expr_explanation *explanation = NULL;
+    static const char marks[] = { [VENV_EXPR_PART_VALUE] = '=', [VENV_EXPR_PART_UNKNOWN] = '?',
+                                  [VENV_EXPR_PART_ERROR] = '!', [VENV_EXPR_PART_NOT_RUN] = '-' };
+    size_t at = 0;
+    assert_int_equal(venv_expr_explain(expr, &f->input, &explanation, NULL), VENV_OK);
+    for (size_t i = 0; i < venv_expr_explanation_count(explanation); i++) {
+        const venv_expr_part *part = venv_expr_explanation_at(explanation, i);
+        at += (size_t)snprintf(out + at, size - at, "%*s%.*s %s%c%s%s", (int)part->depth, "", (int)(part->end - part->begin),
+                               source + part->begin, part->needed ? "" : "~", marks[part->state], part->text[0] ? " " : "",
+                               part->text);
+        if (part->repeats)
+            at += (size_t)snprintf(out + at, size - at, " (%u/%u)", part->trues, part->rounds);
+        at += (size_t)snprintf(out + at, size - at, "\n");
+    }
+    venv_expr_explanation_free(explanation);
+    assert_null(venv_expr_unref(expr));
+}
+
+static void test_explain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *wanted;
+    } cases[] = {
+        { "memfree < 512 && (load1 + 1.0 > 4.0 || x > 3)",
+          "memfree < 512 && (load1 + 1.0 > 4.0 || x > 3) = true\n memfree < 512 = true\n  memfree = 100\n"
+          " (load1 + 1.0 > 4.0 || x > 3) = true\n  load1 + 1.0 > 4.0 = true\n   load1 + 1.0 = 6.5\n    load1 = 5.5\n"
+          "  x > 3 ~?\n   x ~?\n" },
+        { "memfree > 512 && 1 / (memfree - 100) > 0",
+          "memfree > 512 && 1 / (memfree - 100) > 0 = false\n memfree > 512 = false\n  memfree = 100\n"
+          " 1 / (memfree - 100) > 0 ~! division by zero\n  1 / (memfree - 100) ~! division by zero\n"
+          "   (memfree - 100) ~= 0\n    memfree ~= 100\n" },
+        { "agents.exists(a, a.state == 'idle' && a.memfree > 512)",
+          "agents.exists(a, a.state == 'idle' && a.memfree > 512) = true\n agents = [{\"up\": false, \"name\": \"node01\", "
+          "\"state\": \"busy\", \"memfree\": 512}, {\"up\": true, \"name\": \"node02\", \"state\": \"idle\", \"memfree\": 1024}]\n"
+          " a.state == 'idle' && a.memfree > 512 = true (1/2)\n  a.state == 'idle' = true (1/2)\n   a.state = \"idle\" (0/2)\n"
+          "  a.memfree > 512 = true (1/1)\n   a.memfree = 1024 (0/1)\n" },
+        { "[1].filter(i, i > 3).exists(j, j == memfree)",
+          "[1].filter(i, i > 3).exists(j, j == memfree) = false\n [1].filter(i, i > 3) = []\n  i > 3 = false (0/1)\n   i = 1 (0/1)\n"
+          " j == memfree ~- (0/0)\n  j ~- (0/0)\n  memfree ~- (0/0)\n" },
+        { "has(agent.p) ? -memfree : memfree",
+          "has(agent.p) ? -memfree : memfree = -100\n has(agent.p) = true\n -memfree = -100\n  memfree = 100\n memfree ~= 100\n" },
+        { "true && 1 < 2", "true && 1 < 2 = true\n" },
+        { "1 < 2", "" },
+    };
+    fixture f;
+    char got[4096] = "";
+    set_up(&f, false);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        *got = '\0';
+        explain(&f, cases[i].source, got, sizeof got);
+        if (strcmp(got, cases[i].wanted) != 0)
+            fail_msg("%s: expected\n%sgot\n%s", cases[i].source, cases[i].wanted, got);
+    }
+    /* More parts than are kept, and a value that is too long: cut, and it says so. */
+    venv_expr *expr = NULL;
+    char source[8192] = "memfree";
+    for (int i = 0; i < 60; i++)
+        strcat(source, " + memfree");
+    strcat(source, " > 0 && ('0123456789' + state + 'x').size() > 0 && [state].map(s, s + 'a123456789b123456789c').size() == 1");
+    assert_int_equal(venv_expr_compile(f.env, source, strlen(source), &expr, NULL), VENV_OK);
+    venv_expr_explanation *explanation = NULL;
+    venv_value list = venv_value_null();
+    assert_int_equal(venv_expr_explain(expr, &f.input, &explanation, NULL), VENV_OK);
+    assert_int_equal(venv_expr_explanation_is_cut(explanation), venv_expr_explanation_count(explanation) == VENV_EXPR_PARTS_MAX);
+    assert_int_equal(venv_expr_explanation_value(explanation, 10, &list, NULL), VENV_OK);
+    assert_int_equal(venv_value_count(&list), 10);
+    assert_string_equal(venv_expr_part_state_name(VENV_EXPR_PART_NOT_RUN), "not-run");
+    venv_value_unref(&list);
+    venv_expr_explanation_free(explanation);
+    assert_null(venv_expr_unref(expr));
+    tear_down(&f);
+}
+
 static void *evaluate_often(void *user)
 {
     const venv_expr *expr = user;
@@ -620,7 +732,7 @@ int main(void)
         cmocka_unit_test(test_cases_checked), cmocka_unit_test(test_cases_unchecked), cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_reads),         cmocka_unit_test(test_resolver),        cmocka_unit_test(test_cost),
         cmocka_unit_test(test_description),   cmocka_unit_test(test_messages),        cmocka_unit_test(test_templates),
-        cmocka_unit_test(test_quick),         cmocka_unit_test(test_threads),       cmocka_unit_test(test_estimate_limit),
+        cmocka_unit_test(test_quick),         cmocka_unit_test(test_threads), cmocka_unit_test(test_explain),      cmocka_unit_test(test_estimate_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
