@@ -40,8 +40,8 @@ typedef struct venv_groups venv_groups;
 /** How much we know of a member. */
 typedef enum venv_member_state {
     VENV_MEMBER_CONNECTED = 0, /**< It has a session and is heard. */
-    VENV_MEMBER_SUSPECT,       /**< It has a session and has not been heard for a while. */
-    VENV_MEMBER_LOST,          /**< It has no session. */
+    VENV_MEMBER_SUSPECT,       /**< It has not been heard for a while, or its session ended: it may come back. */
+    VENV_MEMBER_LOST,          /**< It has no session and has been away for long. */
     VENV_MEMBER_STATE__COUNT
 } venv_member_state;
 
@@ -75,7 +75,9 @@ typedef void (*venv_membership_fn)(void *user, const venv_membership *event);
 typedef struct venv_member {
     const char *name;
     venv_member_state state;
-    venv_instant heard; /**< When anything was last received from it. */
+    bool session;       /**< It has one now. */
+    bool seen;          /**< It had one since the registry was made: it was not only remembered. */
+    venv_instant heard; /**< When anything was last received from it; of one that is remembered: when that was. */
     venv_wall heard_wall;
     venv_instant since; /**< When `state` began. */
     size_t group_count;
@@ -99,9 +101,8 @@ VENV_API void venv_groups_free(venv_groups *groups);
 /**
  * A member is there, with the whole set of its groups.
  *
- * A member that is new is added and joins each group.  One that was lost rejoins the groups that it is still in,
- * joins new ones and leaves those that it no longer names.  One that was connected or suspect
- * just has its groups set.
+ * A member that is new is added and joins each group.  One that had no session rejoins the groups that it is still in,
+ * joins new ones and leaves those that it no longer names.  One that has a session just has its groups set.
  *
  * @param names  Names of groups, each valid by venv_group_name_is_valid(); a repeated name counts once.
  * @retval VENV_OK
@@ -114,12 +115,13 @@ VENV_API VENV_MUST_USE venv_rc venv_groups_connect(venv_groups *groups, const ch
                                                    venv_now now, const char *reason, venv_error *err);
 
 /**
- * Add a member that is known from before and has no session: no events are told, its state is *lost*.
+ * Add a member that is known from before and has no session: no events are told, its state is *suspect*.
+ * `heard` is when it was heard last, by the wall clock; 0 if that is not known.
  * Fails as venv_groups_connect() does, and with VENV_EEXIST.
  */
 VENV_API VENV_MUST_USE venv_rc venv_groups_remember(venv_groups *groups, const char *member,
                                                     const char *const *names, size_t name_count,
-                                                    venv_now now, venv_error *err);
+                                                    venv_wall heard, venv_now now, venv_error *err);
 
 /**
  * Set the groups of a member: it leaves those that are not named and joins those that are new.
@@ -129,7 +131,7 @@ VENV_API VENV_MUST_USE venv_rc venv_groups_set(venv_groups *groups, const char *
                                                const char *const *names, size_t name_count,
                                                const char *reason, venv_error *err);
 
-/** Its session ended: the state is *lost*, and a disconnect is told for each of its groups. */
+/** Its session ended: the state is *suspect*, and a disconnect is told for each of its groups. */
 VENV_API void venv_groups_disconnect(venv_groups *groups, const char *member, venv_now now,
                                      const char *reason);
 
@@ -138,6 +140,9 @@ VENV_API bool venv_groups_heard(venv_groups *groups, const char *member, venv_no
 
 /** It has not been heard for too long: connected becomes suspect.  @return true if the state changed. */
 VENV_API bool venv_groups_suspect(venv_groups *groups, const char *member, venv_now now);
+
+/** It has no session and was not heard for so long that it is given up: the state is *lost*.  @return true if it changed. */
+VENV_API bool venv_groups_lose(venv_groups *groups, const char *member, venv_now now);
 
 /** Remove a member: it leaves all of its groups. */
 VENV_API void venv_groups_forget(venv_groups *groups, const char *member, const char *reason);

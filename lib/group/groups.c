@@ -268,7 +268,7 @@ static venv_rc add_member(venv_groups *groups, const char *name, const char *con
         member_free(member);
         return rc;
     }
-    set_state(member, VENV_MEMBER_LOST, now);
+    set_state(member, VENV_MEMBER_SUSPECT, now);
     *ret_member = member;
     return VENV_OK;
 }
@@ -287,7 +287,8 @@ venv_rc venv_groups_connect(venv_groups *groups, const char *name, const char *c
         rc = add_member(groups, name, names, count, now, &member, err);
     if (rc != VENV_OK)
         return rc;
-    bool rejoin = known && member->pub.state == VENV_MEMBER_LOST;
+    bool rejoin = known && !member->pub.session;
+    member->pub.session = member->pub.seen = true;
     if (member->pub.state != VENV_MEMBER_CONNECTED)
         set_state(member, VENV_MEMBER_CONNECTED, now);
     member->pub.heard = now.mono;
@@ -297,7 +298,7 @@ venv_rc venv_groups_connect(venv_groups *groups, const char *name, const char *c
 }
 
 venv_rc venv_groups_remember(venv_groups *groups, const char *name, const char *const *names,
-                             size_t count, venv_now now, venv_error *err)
+                             size_t count, venv_wall heard, venv_now now, venv_error *err)
 {
     venv_rc rc = check_names(name, names, count, err);
     if (rc != VENV_OK)
@@ -310,6 +311,8 @@ venv_rc venv_groups_remember(venv_groups *groups, const char *name, const char *
         return rc;
     venv_membership_fn listener = groups->listener;
     groups->listener = NULL;
+    member->pub.heard = now.mono;
+    member->pub.heard_wall = heard;
     apply(groups, member, names, count, false, "");
     groups->listener = listener;
     return VENV_OK;
@@ -333,9 +336,11 @@ venv_rc venv_groups_set(venv_groups *groups, const char *name, const char *const
 void venv_groups_disconnect(venv_groups *groups, const char *name, venv_now now, const char *reason)
 {
     member_node *member = find_member(groups, name);
-    if (!member || member->pub.state == VENV_MEMBER_LOST)
+    if (!member || !member->pub.session)
         return;
-    set_state(member, VENV_MEMBER_LOST, now);
+    member->pub.session = false;
+    if (member->pub.state == VENV_MEMBER_CONNECTED)
+        set_state(member, VENV_MEMBER_SUSPECT, now);
     for (size_t i = 0; i < member->pub.group_count; i++)
         tell(groups, VENV_MEMBERSHIP_DISCONNECT, member, member->groups[i]->name, reason);
 }
@@ -343,7 +348,7 @@ void venv_groups_disconnect(venv_groups *groups, const char *name, venv_now now,
 bool venv_groups_heard(venv_groups *groups, const char *name, venv_now now)
 {
     member_node *member = find_member(groups, name);
-    if (!member)
+    if (!member || !member->pub.session)
         return false;
     member->pub.heard = now.mono;
     member->pub.heard_wall = now.wall;
@@ -359,6 +364,15 @@ bool venv_groups_suspect(venv_groups *groups, const char *name, venv_now now)
     if (!member || member->pub.state != VENV_MEMBER_CONNECTED)
         return false;
     set_state(member, VENV_MEMBER_SUSPECT, now);
+    return true;
+}
+
+bool venv_groups_lose(venv_groups *groups, const char *name, venv_now now)
+{
+    member_node *member = find_member(groups, name);
+    if (!member || member->pub.session || member->pub.state == VENV_MEMBER_LOST)
+        return false;
+    set_state(member, VENV_MEMBER_LOST, now);
     return true;
 }
 

@@ -73,7 +73,7 @@ uint64_t venv_groups_digest(const venv_groups *groups)
     size_t cursor = 0;
     const venv_member *member;
     while ((member = venv_groups_next_member(groups, &cursor))) {
-        uint8_t state = (uint8_t)member->state;
+        uint8_t state = (uint8_t)((unsigned)member->state * 4 + member->session * 2u + member->seen);
         hash = mix(hash, member->name, strlen(member->name) + 1);
         hash = mix(hash, &state, 1);
         for (size_t i = 0; i < member->group_count; i++) {

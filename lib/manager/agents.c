@@ -345,11 +345,13 @@ void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
 {
     char safe[REASON_MAX];
     venv_mgr_set_reason(safe, reason);
-    venv_mgr_event_add(m, "agent-lost", a->name, none, venv_value_null(), "agent %s is not connected: %s", a->name, safe);
+    const venv_member *member = venv_groups_member(m->groups, a->name);
+    venv_mgr_event_add(m, "agent-disconnected", a->name, none, venv_value_null(), "agent %s is not connected: %s", a->name, safe);
     venv_groups_disconnect(m->groups, a->name, m->now, safe);
     a->machines_known = false;
     if (!venv_mgr_agent_is_unseen(a))
-        a->unseen = m->now.mono;
+        a->unseen = member ? member->heard : m->now.mono;
+    venv_mgr_agent_touch(m, a); /* when it was heard last is known after a restart */
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
@@ -428,19 +430,32 @@ static void forget(venv_manager *m, agent *a)
     venv_mgr_agent_free(a);
 }
 
-/* Machines that could not be seen for so long are lost; agents that have been away for very long are forgotten. */
+/* It did not come back: nobody counts on it any more. */
+static void lose(venv_manager *m, agent *a)
+{
+    if (!venv_groups_lose(m->groups, a->name, m->now))
+        return;
+    venv_mgr_world_stale(m, a);
+    venv_triggers_note_agent(m->triggers, a->name);
+    venv_mgr_event_add(m, "agent-lost", a->name, none, venv_value_null(), "agent %s is lost: it has not come back for %.0f s",
+                       a->name, (double)m->config->lost.ns / (double)VENV_NS_PER_S);
+}
+
+/* Agents and machines that could not be seen for so long are lost; agents that have been away for very long are forgotten. */
 void venv_mgr_agents_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     const venv_member *member;
     while ((member = venv_groups_next_member(m->groups, &cursor))) {
         agent *a = member->data;
+        if (a && !member->session && m->now.mono.ns - member->heard.ns >= m->config->lost.ns)
+            lose(m, a);
         if (!a || !venv_mgr_agent_is_unseen(a))
             continue;
         if (m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
             venv_mgr_reconcile_lost(m, a);
         if (member->state == VENV_MEMBER_LOST && !a->peer && !a->dirty &&
-            m->now.mono.ns - member->since.ns >= m->config->retention.ns && !has_machines(m, a))
+            m->now.mono.ns - member->heard.ns >= m->config->retention.ns && !has_machines(m, a))
             forget(m, a);
     }
 }
@@ -454,7 +469,11 @@ void venv_mgr_agent_restore(venv_manager *m, const char *name, const venv_value 
     venv_error err = { 0 };
     if (read_groups(row, &groups, &err) != VENV_OK)
         groups.count = 0;
-    if (venv_groups_remember(m->groups, name, groups.names, groups.count, m->now, &err) != VENV_OK) {
+    venv_wall heard = { 0 };
+    const venv_value *time = venv_value_get(row, "heard");
+    if (time)
+        venv_value_to_wall(time, &heard);
+    if (venv_groups_remember(m->groups, name, groups.names, groups.count, heard, m->now, &err) != VENV_OK) {
         venv_mgr_agent_free(a);
         if (err.rc == VENV_ENOMEM)
             venv_mgr_no_memory(m);

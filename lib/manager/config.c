@@ -38,10 +38,12 @@ static const venv_config_row manager_rows[] = {
     { "tick", VENV_CONFIG_SPAN, .min = SECOND / 100, .max = HOUR, .fallback = "1s", .help = "Unit of every in triggers." },
     { "heartbeat", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = HOUR, .fallback = "5s",
       .help = "Time between heartbeats with each peer." },
-    { "suspect", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = HOUR, .fallback = "10s",
-      .help = "An agent that is silent for this long is suspect." },
-    { "lost", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = DAY, .fallback = "15s",
-      .help = "A peer that is silent for this long is hung up on; instances that cannot be seen for this long are lost." },
+    { "suspect", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = HOUR, .fallback = "15s",
+      .help = "An agent that is silent for this long is suspect, and so is one that hung up. Its values are unknown to triggers, and "
+              "nothing is placed on it. One that is heard but does not confirm for this long that it hears is hung up on." },
+    { "lost", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = DAY, .fallback = "45s",
+      .help = "An agent that was not heard for this long is lost; a silent connection is ended, and instances that cannot be seen for "
+              "this long are lost, too. After a start of the manager the agents known from before have this long to come back." },
     { "first_frame", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = HOUR, .fallback = "5s",
       .help = "A peer that does not say who it is for this long is hung up on." },
     { "action_timeout", VENV_CONFIG_SPAN, .min = SECOND, .max = DAY, .fallback = "2m",
@@ -334,9 +336,9 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
 
 static venv_rc check_times(const venv_manager_config *c, const document *d, venv_error *err)
 {
-    if (c->heartbeat.ns < c->lost.ns && c->suspect.ns <= c->lost.ns)
+    if (c->heartbeat.ns < c->suspect.ns && c->suspect.ns <= c->lost.ns)
         return VENV_OK;
-    venv_error_set(err, VENV_ERANGE, "manager: expected heartbeat < lost and suspect <= lost; as it is, peers would be hung "
+    venv_error_set(err, VENV_ERANGE, "manager: expected heartbeat < suspect <= lost; as it is, peers would be hung "
                    "up on before they can answer");
     return venv_mark_blame(venv_mark_find(venv_yaml_marks_root(d->marks), &d->value, "manager"), err);
 }

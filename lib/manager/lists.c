@@ -96,7 +96,7 @@ static venv_value group_view(venv_manager *m, const char *name)
     const venv_member *member;
     for (size_t i = 0; (member = venv_groups_member_of(m->groups, name, i)); i++) {
         venv_list_add_text(&list, member->name);
-        connected += member->state != VENV_MEMBER_LOST;
+        connected += member->state == VENV_MEMBER_CONNECTED;
     }
     venv_map_put_z(&map, "name", name);
     venv_map_put(&map, "agents", venv_mgr_take_list(m, &list));
@@ -452,7 +452,7 @@ venv_value venv_mgr_status_view(venv_manager *m)
     const venv_member *member;
     while ((member = venv_groups_next_member(m->groups, &cursor))) {
         known++;
-        connected += member->state != VENV_MEMBER_LOST;
+        connected += member->state == VENV_MEMBER_CONNECTED;
         dropped += member->data ? (int64_t)((agent *)member->data)->dropped : 0;
     }
     void *item;

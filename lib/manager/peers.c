@@ -38,7 +38,8 @@ void venv_mgr_peer_up(venv_manager *m, const venv_manager_event *event)
         venv_mgr_no_memory(m);
         return;
     }
-    venv_session_options options = { m->config->first_frame, m->config->heartbeat, m->config->lost };
+    venv_session_options options = { .first_frame = m->config->first_frame, .heartbeat = m->config->heartbeat,
+                                     .timeout = m->config->lost, .unheard = m->config->suspect };
     venv_session_init(&p->session, VENV_ROLE_MANAGER, p->role, &options, m->now);
     venv_rc rc = venv_table_add(m->peers, &p->number, sizeof p->number, p, NULL);
     if (rc == VENV_OK)
@@ -219,7 +220,8 @@ static void sweep_peer(venv_manager *m, peer *p)
         venv_mgr_world_stale(m, p->agent);
         venv_triggers_note_agent(m->triggers, p->name);
         venv_mgr_event_add(m, "agent-suspect", p->name, (venv_id){ { 0 } }, venv_value_null(),
-                  "agent %s has not been heard for a while", p->name);
+                  "agent %s has not been heard for %.0f s", p->name,
+                  (double)(m->now.mono.ns - p->session.heard.ns) / (double)VENV_NS_PER_S);
     }
 }
 

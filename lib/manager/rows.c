@@ -109,6 +109,8 @@ static venv_value agent_row(venv_manager *m, const agent *a)
         venv_list_add_text(&list, venv_groups_group_of(member, i));
     venv_map_init(&map);
     venv_map_put(&map, "groups", venv_mgr_take_list(m, &list));
+    if (member && member->heard_wall.ns != 0)
+        venv_map_put(&map, "heard", venv_value_from_wall(member->heard_wall));
     venv_map_put_id(&map, "machine", a->machine);
     venv_map_put(&map, "queue", venv_value_bool(a->has_queue));
     venv_map_put(&map, "hypervisor", venv_value_bool(a->hypervisor));

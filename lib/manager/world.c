@@ -15,14 +15,19 @@ void venv_mgr_world_stale(venv_manager *m, agent *a)
     m->agents_stale = true;
 }
 
-/* The value of a property, or unknown. A value of an agent that is away may have changed since. */
-static venv_value property_value(venv_manager *m, const agent *a, const kept_property *p)
+/* The value of a property, or unknown. A value of an agent that is silent or away may have changed since. */
+static bool is_known(venv_manager *m, const agent *a, const kept_property *p)
 {
-    const venv_member *member = venv_groups_member(m->groups, a->name);
-    bool away = !a->peer || !member || member->state == VENV_MEMBER_LOST;
-    if (away || p->quality != VENV_QUALITY_OK)
-        return venv_expr_unknown();
-    return p->value;
+    return venv_mgr_agent_is_connected(m, a) && p->quality == VENV_QUALITY_OK;
+}
+
+/*
+ * An agent that was there before the manager was restarted, and had no fair time to come back yet: that it is not connected
+ * says nothing about it.
+ */
+static bool is_awaited(const venv_member *member)
+{
+    return !member->seen && member->state != VENV_MEMBER_LOST;
 }
 
 static venv_value groups_value(venv_manager *m, const venv_member *member)
@@ -53,14 +58,19 @@ static const venv_value *agent_value(venv_manager *m, agent *a)
     venv_map_init(&map);
     venv_map_init(&p);
     for (size_t i = 0; i < a->property_count; i++) {
-        venv_value value = property_value(m, a, &a->properties[i]);
-        venv_map_put(&p, a->properties[i].label, venv_value_ref(&value));
+        const kept_property *kept = &a->properties[i];
+        venv_map_put(&p, kept->label, is_known(m, a, kept) ? venv_value_ref(&kept->value) : venv_expr_unknown());
     }
     venv_map_put_z(&map, "name", a->name);
-    venv_map_put_z(&map, "state", venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
+    bool awaited = member && is_awaited(member);
+    if (awaited)
+        venv_map_put(&map, "state", venv_expr_unknown());
+    else
+        venv_map_put_z(&map, "state", venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
     if (member) {
+        bool known = !awaited && member->heard_wall.ns != 0;
         venv_map_put(&map, "groups", groups_value(m, member));
-        venv_map_put(&map, "heard", venv_value_from_wall(member->heard_wall));
+        venv_map_put(&map, "heard", known ? venv_value_from_wall(member->heard_wall) : venv_expr_unknown());
     }
     venv_map_put(&map, "updated", a->updated.ns != 0 ? venv_value_from_wall(a->updated) : venv_expr_unknown());
     venv_value properties = venv_mgr_take_map(m, &p);
@@ -87,10 +97,11 @@ venv_expr_answer venv_mgr_world_agent(venv_manager *m, const char *name, const v
          * pool; who asks with has() is told. */
         if (!p)
             return a->labels && read->tested ? VENV_EXPR_NOT_THERE : VENV_EXPR_NOT_KNOWN;
-        venv_value value = property_value(m, a, p);
+        if (!is_known(m, a, p))
+            return VENV_EXPR_NOT_KNOWN;
         *ret_depth = 3;
-        *ret_value = value;
-        return !a->peer || p->quality != VENV_QUALITY_OK ? VENV_EXPR_NOT_KNOWN : VENV_EXPR_FOUND;
+        *ret_value = p->value;
+        return VENV_EXPR_FOUND;
     }
     *ret_value = *agent_value(m, a);
     *ret_depth = 1;
@@ -199,7 +210,7 @@ static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_er
             continue;
         any = true;
         const kept_property *p = a->labels ? venv_table_find(a->labels, "queue", 5) : NULL;
-        if (!p || !a->peer || member->state == VENV_MEMBER_LOST || p->quality != VENV_QUALITY_OK)
+        if (!p || !is_known(m, a, p))
             return venv_error_set(err, VENV_EUNKNOWN, "the queue of agent %s could not be looked at", a->name);
         if (venv_value_kind(&p->value) != VENV_MAP)
             return venv_error_set(err, VENV_EKIND, "property queue of agent %s is no map from queues to numbers", a->name);
@@ -224,7 +235,7 @@ static venv_value instance_seen(venv_manager *m, const instance *i)
 {
     venv_value view = venv_mgr_instance_view(m, i);
     const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
-    if (!i->node || (a && !venv_mgr_agent_is_unseen(a)))
+    if (!i->node || (a && venv_mgr_agent_is_connected(m, a) && !venv_mgr_agent_is_unseen(a)))
         return view;
     venv_map_builder map;
     venv_map_init(&map);

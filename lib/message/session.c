@@ -240,12 +240,21 @@ static venv_session_verdict dead(venv_session *session, venv_error *err, venv_sp
     return refuse(session);
 }
 
+/* When has a peer not confirmed for too long, though it is heard until then? One that falls silent is judged by its silence. */
+static bool is_unheard_at(const venv_session *session, venv_instant *ret_when)
+{
+    int64_t span = session->options.unheard.ns > 0 ? session->options.unheard.ns : session->options.timeout.ns;
+    ret_when->ns = session->watch_since.ns + span;
+    return session->watch != 0 && session->heard.ns >= ret_when->ns - session->options.heartbeat.ns;
+}
+
 venv_session_verdict venv_session_tick(venv_session *session, venv_now now, venv_session_reply *ret_reply,
                                        venv_error *err)
 {
     *ret_reply = (venv_session_reply){ .body = venv_value_null() };
     forgive_sleep(session, now);
     const venv_session_options *options = &session->options;
+    venv_instant when;
     switch (session->state) {
     case VENV_SESSION_CLOSED:
         return VENV_SESSION_CONSUMED;
@@ -260,8 +269,9 @@ venv_session_verdict venv_session_tick(venv_session *session, venv_now now, venv
     }
     if (now.mono.ns - session->heard.ns >= options->timeout.ns)
         return dead(session, err, options->timeout, "nothing was heard from the peer");
-    if (session->watch && now.mono.ns - session->watch_since.ns >= options->timeout.ns)
-        return dead(session, err, options->timeout, "the peer is heard, but did not confirm that it hears us");
+    if (is_unheard_at(session, &when) && now.mono.ns >= when.ns)
+        return dead(session, err, (venv_span){ when.ns - session->watch_since.ns },
+                    "the peer is heard, but did not confirm that it hears us");
     if (now.mono.ns - session->exchanged.ns < options->heartbeat.ns)
         return VENV_SESSION_CONSUMED;
     session->exchanged = now.mono;
@@ -277,7 +287,8 @@ venv_instant venv_session_deadline(const venv_session *session)
         return (venv_instant){ session->opened.ns + options->first_frame.ns };
     int64_t first = session->exchanged.ns + options->heartbeat.ns;
     int64_t silent = session->heard.ns + options->timeout.ns;
-    int64_t unheard = session->watch ? session->watch_since.ns + options->timeout.ns : INT64_MAX;
+    venv_instant when;
+    int64_t unheard = is_unheard_at(session, &when) ? when.ns : INT64_MAX;
     if (silent < first)
         first = silent;
     return (venv_instant){ unheard < first ? unheard : first };
@@ -300,6 +311,7 @@ uint64_t venv_session_digest(const venv_session *session, uint64_t seed)
                         session->exchanged.ns,
                         session->options.heartbeat.ns,
                         session->options.timeout.ns,
+                        session->options.unheard.ns,
                         session->options.first_frame.ns };
     return venv_hash_bytes(parts, sizeof(parts), seed);
 }

@@ -12,7 +12,7 @@
  * It says which frames are for the core, answers heartbeats, and finds dead peers in both directions:
  *
  *  - nothing was received for `timeout`: the peer is dead, or we cannot hear it;
- *  - what we sent was not confirmed for `timeout`: the peer cannot hear us. PING and PONG carry `heard`, the
+ *  - the peer is heard, but what we sent was not confirmed for `unheard`: it cannot hear us. PING and PONG carry `heard`, the
  *    number of frames that their sender has received since the connection began.
  *
  * A side sends PING when no PING went either way for one interval; the answer confirms both directions.
@@ -34,7 +34,8 @@ typedef enum venv_session_state {
 typedef struct venv_session_options {
     venv_span first_frame; /* HELLO, or WELCOME, must have come by then */
     venv_span heartbeat;   /* between exchanges of PING and PONG */
-    venv_span timeout;     /* silence, or lack of confirmation, that ends the session */
+    venv_span timeout;     /* silence that ends the session */
+    venv_span unheard;     /* so does this long without confirmation from a peer that is heard; 0: as timeout */
 } venv_session_options;
 
 /* 5 s, 5 s, 15 s (faults F08, F11). */

@@ -58,10 +58,15 @@ static void join_leave_disconnect_rejoin(void **state)
 
     venv_groups_disconnect(g, "n1", at(5), "reset");
     expect(&t, "disconnect n1 b (reset)\ndisconnect n1 c (reset)\n");
-    assert_int_equal(venv_groups_member(g, "n1")->state, VENV_MEMBER_LOST);
+    assert_int_equal(venv_groups_member(g, "n1")->state, VENV_MEMBER_SUSPECT);
+    assert_false(venv_groups_heard(g, "n1", at(5))); /* what was still on its way is no session */
     assert_int_equal(venv_groups_size(g, "c"), 1);
     venv_groups_disconnect(g, "n1", at(6), "reset");
     expect(&t, "");
+    assert_true(venv_groups_lose(g, "n1", at(7)));
+    assert_false(venv_groups_lose(g, "n1", at(8)));
+    assert_int_equal(venv_groups_member(g, "n1")->state, VENV_MEMBER_LOST);
+    assert_int_equal(venv_groups_member(g, "n1")->since.ns, 7 * VENV_NS_PER_S);
 
     assert_int_equal(venv_groups_connect(g, "n1", NAMES("c", "d"), 2, at(9), "connected", &err), VENV_OK);
     expect(&t, "leave n1 b (connected)\nrejoin n1 c (connected)\njoin n1 d (connected)\n");
@@ -79,9 +84,10 @@ static void liveness(void **state)
     (void)state;
     venv_groups *g = NULL;
     assert_int_equal(venv_groups_new(1, NULL, NULL, &g, NULL), VENV_OK);
-    assert_int_equal(venv_groups_remember(g, "n1", NAMES("a"), 1, at(0), NULL), VENV_OK);
-    assert_int_equal(venv_groups_remember(g, "n1", NAMES("a"), 1, at(0), NULL), VENV_EEXIST);
-    assert_int_equal(venv_groups_member(g, "n1")->state, VENV_MEMBER_LOST);
+    assert_int_equal(venv_groups_remember(g, "n1", NAMES("a"), 1, at(0).wall, at(0), NULL), VENV_OK);
+    assert_int_equal(venv_groups_remember(g, "n1", NAMES("a"), 1, at(0).wall, at(0), NULL), VENV_EEXIST);
+    assert_int_equal(venv_groups_member(g, "n1")->state, VENV_MEMBER_SUSPECT);
+    assert_false(venv_groups_member(g, "n1")->seen);
     assert_false(venv_groups_suspect(g, "n1", at(1)));
     assert_int_equal(venv_groups_connect(g, "n1", NAMES("a"), 1, at(1), "x", NULL), VENV_OK);
     assert_true(venv_groups_suspect(g, "n1", at(20)));
@@ -91,6 +97,8 @@ static void liveness(void **state)
     assert_false(venv_groups_heard(g, "n1", at(23)));
     assert_int_equal(venv_groups_member(g, "n1")->heard.ns, 23 * VENV_NS_PER_S);
     assert_int_equal(venv_groups_member(g, "n1")->state, VENV_MEMBER_CONNECTED);
+    assert_true(venv_groups_member(g, "n1")->seen && venv_groups_member(g, "n1")->session);
+    assert_false(venv_groups_lose(g, "n1", at(99))); /* it has a session */
     venv_groups_free(g);
 }
 

@@ -119,21 +119,45 @@ static void suspect_then_lost_then_back(void **state)
     (void)state;
     rig *r = rig_new(RIG_CONFIG);
     hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
-    silence(r, 9);
+    silence(r, 14);
     assert_string_equal(agent_state(r, "n1"), "connected");
     silence(r, 2);
     assert_string_equal(agent_state(r, "n1"), "suspect");
     rig_frame(r, 1, VENV_MSG_PUSH, 0, "{\"samples\": []}");
     assert_string_equal(agent_state(r, "n1"), "connected");
-    silence(r, 17);
+    silence(r, 44);
+    assert_string_equal(agent_state(r, "n1"), "suspect");
+    assert_int_equal(rig_events(r, "agent-lost"), 0);
+    silence(r, 3);
     assert_string_equal(agent_state(r, "n1"), "lost");
+    assert_int_equal(rig_events(r, "agent-lost"), 1);
     assert_non_null(rig_find(r, 1, -1, 0));
     assert_int_equal(rig_events(r, "group-disconnect"), 1);
     hello(r, 2, "n1", "n1", MACHINE_A, BOOT_1);
     assert_string_equal(agent_state(r, "n1"), "connected");
     assert_int_equal(rig_events(r, "group-rejoin"), 1);
-    rig_crash(r); /* it is known after a restart, and not connected */
+    rig_crash(r); /* it is known after a restart, and has a fair time to come back */
+    assert_string_equal(agent_state(r, "n1"), "suspect");
+    rig_wait(r, 46);
     assert_string_equal(agent_state(r, "n1"), "lost");
+    rig_free(r);
+}
+
+static void cut_off_then_lost(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG);
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    rig_down(r, 1, "the connection was reset");
+    assert_string_equal(agent_state(r, "n1"), "suspect");
+    rig_wait(r, 44);
+    assert_string_equal(agent_state(r, "n1"), "suspect");
+    rig_wait(r, 2);
+    assert_string_equal(agent_state(r, "n1"), "lost");
+    hello(r, 2, "n1", "n1", MACHINE_A, BOOT_1);
+    assert_string_equal(agent_state(r, "n1"), "connected");
+    assert_int_equal(rig_events(r, "agent-disconnected"), 1);
+    assert_int_equal(rig_events(r, "agent-lost"), 1);
     rig_free(r);
 }
 
@@ -227,6 +251,7 @@ int main(void)
         cmocka_unit_test(the_same_machine_takes_over),
         cmocka_unit_test(who_is_not_let_in),
         cmocka_unit_test(suspect_then_lost_then_back),
+        cmocka_unit_test(cut_off_then_lost),
         cmocka_unit_test(forgotten_in_the_end),
         cmocka_unit_test(groups_change),
         cmocka_unit_test(the_queued_sender),

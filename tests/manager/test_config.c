@@ -58,7 +58,7 @@ static const struct {
     { "manager:\n  name: mgr\n", NULL, "tls", "manager.yaml", 0 },
     { MAIN "  lisen: x\n", NULL, "listen", "manager.yaml", 4 },
     { MAIN "  tick: soon\n", NULL, "tick", "manager.yaml", 4 },
-    { MAIN "  lost: 1s\n", NULL, "heartbeat < lost", "manager.yaml", 0 },
+    { MAIN "  lost: 1s\n", NULL, "heartbeat < suspect", "manager.yaml", 0 },
     { MAIN "environment: {}\n", NULL, "environments", "manager.yaml", 4 },
     { MAIN "environments: {class2: {vcpus: many, memory: 1GiB}}\n", NULL, "vcpus", "manager.yaml", 4 },
     { MAIN "environments:\n  Class2: {vcpus: 1, memory: 1GiB}\n", NULL, "name", "manager.yaml", 5 },

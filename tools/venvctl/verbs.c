@@ -61,7 +61,7 @@ const verb_row verb_rows[] = {
       .text = "KIND is one of agents, groups, environments, instances, triggers and actions. There is always a line of "
               "titles, also in a pipe; with --quiet there is none, and only the names are printed, one a line.",
       .json = "An array of objects, sorted by name.\n"
-              "agents: `name`, `state` (connected; suspect: not heard for a while; lost: not connected), `since`, "
+              "agents: `name`, `state` (connected; suspect: silent or cut off for a while; lost: for long), `since`, "
               "`heard`, `groups`, `address`, `program`, `properties`, "
               "`instances`, `hypervisor`, `reachable` (whether the hypervisor could be asked).\n"
               "groups: `name`, `agents` (their names), `connected`.\n"
