@@ -31,6 +31,8 @@ bool venv_agent_link_is_up(const venv_agent *agent)
 static int64_t back_off(venv_agent *agent)
 {
     int64_t ceiling = agent->config->reconnect_first.ns;
+    if (VENV_SEEDED(BACK_OFF_NONE))
+        return 0;
     for (uint32_t i = 1; i < agent->link.failures && ceiling < agent->config->reconnect_max.ns; i++)
         ceiling *= 2;
     if (ceiling > agent->config->reconnect_max.ns)
@@ -130,7 +132,8 @@ void venv_agent_link_disconnected(agent_step *step, const char *reason)
     link->state = LINK_WAITING;
     link->dial_at.ns = step->now.mono.ns + wait;
     venv_agent_sampling_forget_waiters(agent);
-    venv_value_unref(&agent->machines.told);
+    if (!VENV_SEEDED(TOLD_KEPT))
+        venv_value_unref(&agent->machines.told);
 }
 
 void venv_agent_link_drop(agent_step *step, const char *reason, const venv_span *after)

@@ -320,7 +320,7 @@ static void start(agent_step *step, const agent_ask *ask)
     venv_error why = { 0 };
     char *xml = NULL;
     agent_machine *machine = find(step->agent, ask->machine);
-    if (machine && machine->ended && machine->epoch == ask->epoch) {
+    if (machine && machine->ended && machine->epoch == ask->epoch && !VENV_SEEDED(START_AFTER_STOP)) {
         refuse(step, ask, VENV_ECONFLICT, "it was stopped in this epoch; a new start needs a newer one");
         return;
     }
@@ -386,7 +386,7 @@ static void stop(agent_step *step, agent_ask *ask)
         refuse(step, ask, VENV_ECONFLICT, "it is being stopped already, and too many wait for that");
         return;
     }
-    int64_t grace_end = step->now.mono.ns + ask->grace.ns;
+    int64_t grace_end = step->now.mono.ns + (VENV_SEEDED(GRACE_IGNORED) ? 0 : ask->grace.ns);
     if (effect != MACHINE_LATER && ask->event == MACHINE_EVENT_STOP && grace_end < machine->grace_end.ns)
         machine->grace_end.ns = grace_end;
     advance(step, machine, ask->event, NULL);
@@ -415,7 +415,7 @@ void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request,
     if (asked_before(step, &ask))
         return;
     const agent_machine *machine = find(agent, ask.machine);
-    if (machine && ask.epoch < machine->epoch) {
+    if (machine && ask.epoch < machine->epoch && !VENV_SEEDED(EPOCH_IGNORED)) {
         char text[128];
         snprintf(text, sizeof(text), "epoch %llu is older than %llu, which this agent has seen",
                  (unsigned long long)ask.epoch, (unsigned long long)machine->epoch);
@@ -510,7 +510,7 @@ static void note_seen(agent_step *step, const venv_value *item)
     uint64_t epoch = 0;
     if (!venv_value_get_id(item, "id", &id) || venv_id_is_none(id))
         return;
-    agent_machine *machine = find_or_add(step, id);
+    agent_machine *machine = VENV_SEEDED(MACHINES_FORGOTTEN) ? find(step->agent, id) : find_or_add(step, id);
     if (!machine)
         return;
     if (get_epoch(item, &epoch) && epoch > machine->epoch) {
@@ -582,6 +582,10 @@ void venv_agent_machines_listed(agent_step *step, const venv_agent_event *event)
     machines->ask_again = false;
     if (event->rc == VENV_OK && event->value && venv_value_kind(event->value) == VENV_MAP) {
         take_list(step, event->value);
+        set_reachable(step, true, "");
+    } else if (VENV_SEEDED(UNREACHABLE_IS_EMPTY)) {
+        venv_value none = venv_value_null();
+        take_list(step, &none);
         set_reachable(step, true, "");
     } else {
         set_reachable(step, false, event->text && event->text[0] ? event->text : venv_rc_name(event->rc));

@@ -8,6 +8,7 @@
 #include "agent/config.h"
 #include "agent/machine.h"
 #include "base/random.h"
+#include "base/seeded.h"
 #include "base/table.h"
 #include "message/session.h"
 

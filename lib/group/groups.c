@@ -5,6 +5,8 @@
  */
 #include "group/groups.h"
 
+#include "base/seeded.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -293,7 +295,7 @@ venv_rc venv_groups_connect(venv_groups *groups, const char *name, const char *c
         set_state(member, VENV_MEMBER_CONNECTED, now);
     member->pub.heard = now.mono;
     member->pub.heard_wall = now.wall;
-    apply(groups, member, names, count, rejoin, reason);
+    apply(groups, member, names, VENV_SEEDED(REJOIN_LOSES_GROUPS) && rejoin ? 0 : count, rejoin, reason);
     return VENV_OK;
 }
 
@@ -341,7 +343,7 @@ void venv_groups_disconnect(venv_groups *groups, const char *name, venv_now now,
     member->pub.session = false;
     if (member->pub.state == VENV_MEMBER_CONNECTED)
         set_state(member, VENV_MEMBER_SUSPECT, now);
-    for (size_t i = 0; i < member->pub.group_count; i++)
+    for (size_t i = 0; i < member->pub.group_count && !VENV_SEEDED(DISCONNECT_NOT_TOLD); i++)
         tell(groups, VENV_MEMBERSHIP_DISCONNECT, member, member->groups[i]->name, reason);
 }
 

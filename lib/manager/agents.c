@@ -450,7 +450,7 @@ void venv_mgr_agents_sweep(venv_manager *m)
         agent *a = member->data;
         if (a && !member->session && m->now.mono.ns - member->heard.ns >= m->config->lost.ns)
             lose(m, a);
-        if (!a || !venv_mgr_agent_is_unseen(a))
+        if (!a || !venv_mgr_agent_is_unseen(a) || VENV_SEEDED(LOST_NEVER))
             continue;
         if (m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
             venv_mgr_reconcile_lost(m, a);

@@ -267,7 +267,7 @@ void venv_mgr_calls_forget_peer(venv_manager *m, uint64_t number)
     venv_str key;
     while (venv_table_next(m->calls, &cursor, &key, &item)) {
         call *c = item;
-        if (c->peer != number)
+        if (c->peer != number || VENV_SEEDED(CALL_LEAK))
             continue;
         gather *g = venv_table_find(m->gathers, &c->gather, sizeof c->gather);
         size_t index = c->item;

@@ -83,7 +83,7 @@ deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char 
     deed *up = venv_mgr_deed_find(m, parent);
     if (up) {
         up->is_parent = true;
-        up->open++;
+        up->open += VENV_SEEDED(CHILD_COUNTED_TWICE) ? 2 : 1;
         venv_mgr_deed_touch(m, up);
     }
     venv_mgr_deed_touch(m, d);
@@ -116,7 +116,7 @@ static void child_ended(venv_manager *m, const deed *child)
     if (up->failed + up->unknown > 0 && up->error[0] == '\0')
         venv_mgr_set_reason(up->error, child->error);
     venv_mgr_deed_touch(m, up);
-    if (up->open > 0 || !venv_mgr_deed_is_open(up))
+    if ((up->open > 0 && !VENV_SEEDED(PARENT_ENDS_EARLY)) || !venv_mgr_deed_is_open(up))
         return;
     char why[REASON_MAX];
     snprintf(why, sizeof why, "%s", up->error);
@@ -129,6 +129,8 @@ void venv_mgr_deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error)
     if (!venv_mgr_deed_is_open(d))
         return;
     d->state = rc == VENV_OK ? DEED_DONE : rc == VENV_EUNKNOWN || rc == VENV_ETIMEDOUT ? DEED_UNKNOWN : DEED_FAILED;
+    if (VENV_SEEDED(TIMEOUT_IS_FAILURE) && rc == VENV_ETIMEDOUT)
+        d->state = DEED_FAILED;
     d->rc = rc;
     if (rc != VENV_OK && error)
         venv_mgr_set_reason(d->error, error);

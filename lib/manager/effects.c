@@ -69,6 +69,8 @@ static void send_with(venv_manager *m, peer *p, int16_t type, uint64_t request, 
         venv_value_unref(&body);
         return;
     }
+    if ((VENV_SEEDED(ACK_BEFORE_COMMIT) && type == VENV_MSG_RESULT) || (VENV_SEEDED(SEND_BEFORE_DURABLE) && type == VENV_MSG_MACHINE_START))
+        when = 0;
     action->after_write = when;
     action->peer = p->number;
     action->type = type;

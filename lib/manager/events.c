@@ -40,6 +40,8 @@ void venv_mgr_event_add(venv_manager *m, const char *kind, const char *subject, 
     vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
     venv_mgr_set_reason(text, raw);
+    if (VENV_SEEDED(DROP_EVENT) && strcmp(kind, "instance-running") == 0)
+        m->revision++;
     venv_value event = event_value(m, ++m->revision, kind, subject, cause, detail, text);
     size_t cursor = 0;
     void *item;
@@ -89,6 +91,11 @@ void venv_mgr_events_request(venv_manager *m, peer *p, uint64_t request, const v
     history_read *read = &m->reads[m->read_count++];
     *read = (history_read){ venv_mgr_next_number(m), p->number, request, from, from, (uint32_t)limit, follow };
     venv_mgr_effect_read(m, read->token, from, READ_PAGE);
+    if (VENV_SEEDED(WATCH_EARLY) && follow) {
+        p->follows = true;
+        m->followers++;
+        p->follow_request = request;
+    }
 }
 
 static void drop_read(venv_manager *m, size_t index)
@@ -139,7 +146,7 @@ void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *
         return;
     }
     send_page(m, p, read, rows);
-    bool more = venv_value_count(rows) > 0 && read->sent < m->revision;
+    bool more = venv_value_count(rows) > 0 && read->sent < m->revision && !VENV_SEEDED(WATCH_GAP);
     if (more && read->left > 0) {
         venv_mgr_effect_read(m, read->token, read->sent, READ_PAGE);
         return;

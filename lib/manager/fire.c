@@ -92,6 +92,8 @@ static void carry_out(venv_manager *m, const venv_trigger_report *report, const 
                   "%s: there are too many actions; old ones go away by themselves", report->trigger);
         return;
     }
+    if (VENV_SEEDED(NO_PARENT))
+        firing = (venv_id){ { 0 } };
     deed *d = venv_mgr_deed_new(m, venv_random_id(&m->random), firing, venv_order_verb_name(order->verb),
                        subject[0] ? subject : report->trigger, by);
     if (!d)

@@ -154,7 +154,7 @@ void venv_mgr_instance_send_start(venv_manager *m, instance *i)
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_id(&map, "id", i->start);
-    venv_map_put_id(&map, "machine", i->id);
+    venv_map_put_id(&map, "machine", VENV_SEEDED(RETRY_NEW_ID) && i->retry.ns != VENV_INSTANT_NEVER.ns ? venv_random_id(&m->random) : i->id);
     venv_map_put_z(&map, "instance", i->name);
     venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
     venv_map_put_z(&map, "environment", i->environment);
@@ -179,7 +179,8 @@ void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
     i->stop_sent = true;
     if (!i->stop_told) {
         i->stop_told = true;
-        venv_mgr_instance_touch(m, i);
+        if (!VENV_SEEDED(STOP_TOLD_NOT_WRITTEN))
+            venv_mgr_instance_touch(m, i);
     }
     i->retry = venv_mgr_after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
     venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map));
@@ -246,6 +247,8 @@ static void retry_instance(venv_manager *m, instance *i)
 {
     const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
     i->retry = venv_mgr_after(m, RETRY);
+    if (VENV_SEEDED(STARTED_ELSEWHERE) && i->state == VENV_INSTANCE_STARTING && (!a || !a->peer))
+        venv_mgr_place_instance(m, i);
     if (!a || !a->peer || !a->machines_known || !a->reachable)
         return;
     if (i->state == VENV_INSTANCE_STARTING && !i->confirmed && !i->stop_wanted)
@@ -355,7 +358,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     venv_str by = venv_value_get_text(row, "by"), reason = venv_value_get_text(row, "reason");
     snprintf(i->by, sizeof i->by, "%.*s", (int)by.size, by.data ? by.data : "");
     snprintf(i->reason, sizeof i->reason, "%.*s", (int)reason.size, reason.data ? reason.data : "");
-    i->node = optional_text(m, row, "node");
+    i->node = VENV_SEEDED(PLACEMENT_FORGOTTEN) ? NULL : optional_text(m, row, "node");
     i->asked_node = optional_text(m, row, "asked_node");
     i->console = optional_text(m, row, "console");
     const venv_value *epoch = venv_value_get(row, "epoch"), *value = venv_value_get(row, "since");
@@ -374,7 +377,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     venv_value_get_id(row, "start", &i->start);
     venv_value_get_id(row, "stop", &i->stop);
     i->confirmed = venv_value_get_bool(row, "confirmed", false);
-    i->stop_wanted = venv_value_get_bool(row, "stop_wanted", false);
+    i->stop_wanted = venv_value_get_bool(row, "stop_wanted", false) && !VENV_SEEDED(STOP_FORGOTTEN);
     i->stop_told = venv_value_get_bool(row, "stop_told", false);
     i->force = venv_value_get_bool(row, "force", false);
     i->adopted = venv_value_get_bool(row, "adopted", false);

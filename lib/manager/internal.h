@@ -23,6 +23,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/seeded.h"
 #include "base/table.h"
 #include "environment/instance.h"
 #include "environment/placement.h"

@@ -57,7 +57,7 @@ void venv_mgr_peer_down(venv_manager *m, uint64_t number, const char *reason)
     peer *p = venv_table_remove(m->peers, &number, sizeof number);
     if (!p)
         return;
-    if (p->follows)
+    if (p->follows && !VENV_SEEDED(FOLLOWER_LEAK))
         m->followers--;
     venv_mgr_sender_forget(m, number);
     venv_mgr_events_forget_peer(m, number);
@@ -76,6 +76,8 @@ static void close_peer(venv_manager *m, peer *p, const char *reason)
         return;
     venv_mgr_effect_log(m, VENV_LOG_WARNING, "%s %s at %s is closed: %s", venv_role_name(p->role), p->name, p->address, reason);
     venv_mgr_effect_close(m, p, reason, true);
+    if (VENV_SEEDED(CLOSED_SESSION_HEARD))
+        return;
     venv_session_close(&p->session);
     /* The agent counts as gone from now on: whatever the transport still holds back is no word of it. */
     if (p->agent && p->agent->peer == p->number) {
@@ -123,7 +125,7 @@ static venv_rc check_duplicate(venv_manager *m, peer *p, agent *a, const venv_va
     venv_id boot = { { 0 } }, machine = { { 0 } };
     venv_value_get_id(body, "boot", &boot);
     venv_value_get_id(body, "machine", &machine);
-    bool same_machine = !venv_id_is_none(machine) && venv_id_equal(machine, a->machine);
+    bool same_machine = VENV_SEEDED(DUPLICATE_TAKES_OVER) || (!venv_id_is_none(machine) && venv_id_equal(machine, a->machine));
     if (same_machine || venv_id_equal(boot, a->boot)) {
         venv_mgr_effect_log(m, VENV_LOG_INFO, "agent %s is back at %s; its connection from %s is closed", p->name, p->address,
                    old->address);
@@ -175,7 +177,7 @@ static void dispatch(venv_manager *m, peer *p, const venv_manager_event *event)
 void venv_mgr_peer_frame(venv_manager *m, const venv_manager_event *event)
 {
     peer *p = venv_mgr_peer_find(m, event->peer);
-    if (!p || p->closing)
+    if (!p || (p->closing && !VENV_SEEDED(CLOSED_SESSION_HEARD)))
         return;
     if (event->known && !venv_message_allowed(p->role, VENV_ROLE_MANAGER, event->type)) {
         close_peer(m, p, "it sent a message that its role may not send");
@@ -215,7 +217,7 @@ static void sweep_peer(venv_manager *m, peer *p)
         if (reply.wanted)
             venv_mgr_effect_send_now(m, p, reply.type, reply.request, reply.body);
     }
-    if (p->agent && m->now.mono.ns - p->session.heard.ns >= m->config->suspect.ns &&
+    if (p->agent && !VENV_SEEDED(SUSPECT_NEVER) && m->now.mono.ns - p->session.heard.ns >= m->config->suspect.ns &&
         venv_groups_suspect(m->groups, p->name, m->now)) {
         venv_mgr_world_stale(m, p->agent);
         venv_triggers_note_agent(m->triggers, p->name);

@@ -47,6 +47,8 @@ static void count_used(venv_manager *m, venv_placement_node *node)
         const instance *i = item;
         if (!i->node || strcmp(i->node, node->name) != 0 || !venv_instance_holds_resources(i->state))
             continue;
+        if (VENV_SEEDED(PLACED_NOT_COUNTED) && !i->confirmed)
+            continue;
         node->used_vcpus += i->vcpus;
         node->used_memory_bytes += i->memory;
     }

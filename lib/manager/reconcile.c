@@ -124,7 +124,7 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
     venv_instance_state state;
     text_of(machine, "state", state_name, sizeof state_name);
     text_of(machine, "reason", reason, sizeof reason);
-    if (!i->node || strcmp(i->node, a->name) != 0) {
+    if ((!i->node || strcmp(i->node, a->name) != 0) && !VENV_SEEDED(OTHER_NODES_WORD)) {
         alarm_once(m, i, a, "which should be on another node");
         return;
     }
@@ -336,9 +336,9 @@ static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *e
 {
     if (venv_instance_is_final(i->state) || i->confirmed)
         return;
-    if (rc == VENV_OK) {
+    if (rc == VENV_OK || (VENV_SEEDED(HANG_IS_SUCCESS) && !is_definite(rc))) {
         is_up(m, i, VENV_INSTANCE_RUNNING);
-    } else if (is_definite(rc)) {
+    } else if (is_definite(rc) || VENV_SEEDED(UNKNOWN_IS_FAILURE)) {
         venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
         venv_mgr_instance_end_deeds(m, i);
     } else {

@@ -181,7 +181,7 @@ void venv_mgr_waiters_check(venv_manager *m)
 
 void venv_mgr_waiters_forget_peer(venv_manager *m, uint64_t number)
 {
-    for (size_t n = m->waiter_count; n-- > 0;)
+    for (size_t n = m->waiter_count; n-- > 0 && !VENV_SEEDED(WAITER_LEAK);)
         if (m->waiters[n].peer == number)
             waiter_drop(m, n);
 }
@@ -233,7 +233,7 @@ static void answer_or_wait(venv_manager *m, peer *p, uint64_t request, const ven
 
 static venv_rc request_id(venv_manager *m, const venv_value *body, venv_id *ret_id, venv_error *err)
 {
-    if (!venv_value_get(body, "id")) {
+    if (!venv_value_get(body, "id") || VENV_SEEDED(REQUEST_ID_IGNORED)) {
         *ret_id = venv_random_id(&m->random);
         return VENV_OK;
     }

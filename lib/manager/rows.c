@@ -11,7 +11,7 @@
 
 static void load_counter(venv_manager *m, venv_str key, const venv_value *row)
 {
-    if (key.size <= 5 || memcmp(key.data, "name/", 5) != 0)
+    if (key.size <= 5 || memcmp(key.data, "name/", 5) != 0 || VENV_SEEDED(NAME_REUSED))
         return;
     const venv_value *last = venv_value_get(row, "last");
     uint64_t *counter = calloc(1, sizeof *counter);
@@ -64,7 +64,7 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
         break;
     case VENV_ROWS_REQUESTS:
         good = has_id;
-        if (good)
+        if (good && !VENV_SEEDED(REQUEST_FORGOTTEN))
             load_request(m, id, row->value);
         break;
     case VENV_ROWS_TRIGGERS:

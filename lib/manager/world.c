@@ -210,7 +210,10 @@ static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_er
             continue;
         any = true;
         const kept_property *p = a->labels ? venv_table_find(a->labels, "queue", 5) : NULL;
-        if (!p || !is_known(m, a, p))
+        bool known = p && (is_known(m, a, p) || (VENV_SEEDED(STALE_IS_KNOWN) && !a->peer));
+        if (VENV_SEEDED(UNKNOWN_IS_ZERO) && !known)
+            continue;
+        if (!known)
             return venv_error_set(err, VENV_EUNKNOWN, "the queue of agent %s could not be looked at", a->name);
         if (venv_value_kind(&p->value) != VENV_MAP)
             return venv_error_set(err, VENV_EKIND, "property queue of agent %s is no map from queues to numbers", a->name);

@@ -12,6 +12,7 @@
  *      cron.c        times by the calendar       schedule.c   when a trigger with `at` is due
  */
 
+#include "base/seeded.h"
 #include "base/table.h"
 
 #include "trigger/cron.h"

@@ -123,7 +123,7 @@ static void restore_trigger(trigger *t, const venv_value *row, venv_now now)
     venv_trigger_at_restore(t, row);
     const venv_value *spent = venv_value_get(row, "spent");
     t->spent_count = 0;
-    for (size_t i = 0; spent && i < venv_value_count(spent) && t->spent_count < t->limit; i++) {
+    for (size_t i = 0; spent && !VENV_SEEDED(LIMIT_FORGOTTEN) && i < venv_value_count(spent) && t->spent_count < t->limit; i++) {
         venv_wall wall;
         if (venv_value_to_wall(venv_value_at(spent, i), &wall))
             t->spent[t->spent_count++] = instant_of(wall, now);
@@ -152,7 +152,7 @@ static venv_rc restore_unit(trigger *t, const venv_value *row, venv_now now, ven
     const venv_value *since = venv_value_get(row, "since"), *fired = venv_value_get(row, "fired_at");
     if (since && venv_value_to_wall(since, &u->since_wall))
         u->since = instant_of(u->since_wall, now);
-    if (fired && venv_value_to_wall(fired, &u->fired_wall)) {
+    if (fired && venv_value_to_wall(fired, &u->fired_wall) && !VENV_SEEDED(COOLDOWN_FORGOTTEN)) {
         u->fired_at = instant_of(u->fired_wall, now);
         u->ever_fired = true;
     }

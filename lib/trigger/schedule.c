@@ -45,7 +45,7 @@ bool venv_trigger_at_take(trigger *t, venv_now now)
     if (t->never || now.wall.ns < t->next.ns)
         return false;
     t->came = t->next;
-    make_plan(t, now.wall);
+    make_plan(t, VENV_SEEDED(AT_CATCHES_UP) ? t->came : now.wall);
     return true;
 }
 

@@ -95,6 +95,7 @@ static venv_rc eval_truth(stepping *s, const venv_expr *expr, const char *what, 
         venv_error_prefix(&why, "%s", what);
         *ret_why = why;
     } else if (result.outcome == VENV_EXPR_UNKNOWN) {
+        *ret_truth = VENV_SEEDED(ACT_ON_UNKNOWN) ? TRUTH_TRUE : TRUTH_UNKNOWN;
         *ret_problem = *ret_problem == PROBLEM_FAILED ? PROBLEM_FAILED : PROBLEM_MISSING;
         if (*ret_problem == PROBLEM_MISSING)
             venv_trigger_missing_error(s->set->memory, &result, what, ret_why);
@@ -112,15 +113,17 @@ static bool is_held(const trigger *t, const unit *u, venv_now now)
 {
     if (t->hold_count > 0)
         return u->true_count + 1 >= t->hold_count;
-    if (t->hold.ns <= 0)
+    if (t->hold.ns <= 0 || VENV_SEEDED(HOLD_IGNORED))
         return true;
     return u->state == VENV_TRIGGER_HOLDING && now.mono.ns - u->since.ns >= t->hold.ns;
 }
 
 static cool coolness(const trigger *t, const unit *u, venv_now now)
 {
-    if (t->cooldown.ns <= 0)
+    if (t->cooldown.ns <= 0 || VENV_SEEDED(COOLDOWN_IGNORED))
         return COOL_NONE;
+    if (VENV_SEEDED(COOLDOWN_BY_WALL))
+        return u->ever_fired && now.wall.ns - u->fired_wall.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
     return u->ever_fired && now.mono.ns - u->fired_at.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
 }
 
@@ -252,7 +255,7 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     t->has_fired = true;
     t->last_fired = s->now.wall;
     t->changed = true;
-    venv_trigger_unit_enter(u, next, s->now);
+    venv_trigger_unit_enter(u, VENV_SEEDED(FIRES_AGAIN) ? u->state : next, s->now);
     return VENV_OK;
 }
 
@@ -345,7 +348,7 @@ static venv_rc unit_eval(stepping *s, trigger *t, unit *u)
         rc = eval_truth(s, t->until, "until", &input, &in.until, &trouble, &why);
     if (rc != VENV_OK)
         return rc;
-    if (!t->until)
+    if (!t->until || VENV_SEEDED(UNTIL_IGNORED))
         in.until = in.when == TRUTH_TRUE ? TRUTH_FALSE : in.when == TRUTH_FALSE ? TRUTH_TRUE : TRUTH_UNKNOWN;
     in.held = is_held(t, u, s->now);
     in.cool = coolness(t, u, s->now);

@@ -7,6 +7,7 @@
     house.py map                 write the symbol map from include/venv
     house.py hardening FILE...   position independent, full RELRO, no executable stack, no text relocations
     house.py words               no unfinished work by its own words, no banned functions
+    house.py seeded DIR          the table of seeded faults is the code, and no library below DIR that is shipped has one
 
 Every command prints what it looked at, and fails where it looked at nothing.
 """
@@ -60,6 +61,9 @@ IMPURE = re.compile(
     r"^(time|clock|clock_gettime|gettimeofday|localtime\w*|gmtime\w*|mktime|getenv|secure_getenv|setenv|open\w*|fopen\w*"
     r"|read|write|socket|connect|getrandom|rand\w*|random\w*|pthread_\w+|thrd_\w+|mtx_\w+|fork|exec\w*|system|popen|sleep|usleep"
     r"|nanosleep|printf|puts|perror|fprintf|setlocale|xmlReadFile|xmlParseFile|xmlSaveFile\w*)$")
+
+# Faults for the simulator to find: the one header that may look at the switch, and the table.
+SEEDED_HEADER, SEEDED_TABLE = "lib/base/seeded.h", "sim/seeded.def"
 
 BANNED = "strcpy strcat sprintf vsprintf gets strtok atoi atol system popen tmpnam mktemp alloca".split()
 
@@ -117,6 +121,8 @@ def check_includes():
                 if target is None:
                     broken.append(f"{where}:{number}: <{name}> has no owner in tests/house/house.py")
                     continue
+            elif name == SEEDED_TABLE and str(where) == SEEDED_HEADER:
+                continue
             elif not angle and "/" in name:
                 target = name.split("/")[0]
             elif not angle:
@@ -214,6 +220,32 @@ def write_map():
     (TOP / "lib/libvenv.map").write_text("\n".join(lines))
 
 
+def check_seeded(directory):
+    table = re.findall(r'^SEEDED\((\w+), "([^"]+)"', (TOP / "tests" / SEEDED_TABLE).read_text(), re.M)
+    where = {}
+    broken = [f"{SEEDED_TABLE}: {name} stands twice" for name in {name for name, _ in table} if [name for name, _ in table].count(name) > 1]
+    for path in sources("lib", "include", "tools", "bindings"):
+        text, own = path.read_text(), str(path.relative_to(TOP))
+        if own == SEEDED_HEADER:
+            continue
+        if "VENV_SEEDED_FAULTS" in text:
+            broken.append(f"{own}: only {SEEDED_HEADER} looks at VENV_SEEDED_FAULTS")
+        for name in re.findall(r"\bVENV_SEEDED\((\w+)\)", text):
+            where.setdefault(name, set()).add(own.removeprefix("lib/"))
+    for name, path in table:
+        if where.get(name) != {path}:
+            broken.append(f"{SEEDED_TABLE}: {name} should be in lib/{path}, and is in {sorted(where.get(name, {'no file'}))}")
+    broken += [f"{name}: not in {SEEDED_TABLE}" for name in where.keys() - {name for name, _ in table}]
+    libraries = [path for path in pathlib.Path(directory).iterdir() if re.fullmatch(r"libvenv\w*\.(a|so)", path.name)]
+    for path in libraries:
+        symbols = subprocess.run(["nm", path], capture_output=True, text=True).stdout + \
+            subprocess.run(["strings", "-n", "6", path], check=True, capture_output=True, text=True).stdout
+        has = "venv_seeded_is" in symbols
+        if has != (path.name == "libvenv_seeded.a"):
+            broken.append(f"{path.name}: {'has seeded faults in it' if has else 'has no seeded fault: this test sees nothing'}")
+    fail(broken, f"{len(libraries) and len(table)} seeded faults and {len(libraries)} libraries looked at")
+
+
 def check_hardening(files):
     broken = []
     for name in files:
@@ -261,7 +293,7 @@ def check_words():
 
 
 def main():
-    commands = {"includes": (check_includes, 0), "pure": (check_pure, 1), "symbols": (check_symbols, 1),
+    commands = {"includes": (check_includes, 0), "pure": (check_pure, 1), "symbols": (check_symbols, 1), "seeded": (check_seeded, 1),
                 "map": (write_map, 0), "words": (check_words, 0)}
     arguments = sys.argv[1:]
     if arguments[:1] == ["hardening"] and len(arguments) > 1:
