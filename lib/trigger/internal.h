@@ -166,6 +166,9 @@ typedef struct asked {
     const char *agent;
 } asked;
 venv_rc venv_trigger_words_new(const venv_trigger_options *options, venv_expr_env **ret_env, venv_error *err);
+/* What an expression is given. `slots` has room for SLOT__COUNT + 1; it and `a` are used for as long as the input. `u` may be NULL. */
+venv_expr_input venv_trigger_words_input(venv_now now, const venv_trigger_world *world, const trigger *t, const unit *u,
+                                         venv_value *slots, asked *a);
 venv_expr_answer venv_trigger_words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
 
 /* definition.c */
@@ -224,6 +227,8 @@ void venv_trigger_unit_free(unit *u);
 bool venv_trigger_unit_set_context(unit *u, const context *c);
 void venv_trigger_unit_enter(unit *u, venv_trigger_state state, venv_now now);
 venv_instant venv_trigger_unit_deadline(const trigger *t, const unit *u);
+bool venv_trigger_unit_is_held(const trigger *t, const unit *u, venv_now now);
+cool venv_trigger_unit_coolness(const trigger *t, const unit *u, venv_now now);
 uint32_t venv_trigger_limit_left(trigger *t, venv_now now);
 bool venv_trigger_limit_spend(trigger *t, uint32_t actions, venv_now now);
 

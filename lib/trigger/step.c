@@ -65,21 +65,6 @@ static venv_rc set_problem(stepping *s, trigger *t, unit *u, problem kind, const
     return VENV_OK;
 }
 
-static venv_expr_input make_input(const stepping *s, const trigger *t, const unit *u, venv_value *slots, asked *a)
-{
-    for (size_t i = 0; i <= SLOT__COUNT; i++)
-        slots[i] = venv_expr_absent();
-    slots[SLOT_NOW] = venv_value_from_wall(s->now.wall);
-    slots[SLOT_GROUP] = venv_value_literal(u ? u->group : "");
-    slots[SLOT_PROPERTY] = venv_value_literal(u ? u->property : "");
-    slots[SLOT_REASON] = venv_value_literal(u ? u->reason : "");
-    if (u && t->for_variable)
-        slots[t->for_slot] = u->element_value;
-    *a = (asked){ s->world, u ? u->agent : "" };
-    return (venv_expr_input){ .slots = slots, .slot_count = SLOT__COUNT + 1, .resolve = venv_trigger_words_resolve,
-                              .resolve_user = a, .data = a };
-}
-
 /* One condition. A failure or a lack is told, and counts as unknown. Only VENV_ENOMEM is returned. */
 static venv_rc eval_truth(stepping *s, const venv_expr *expr, const char *what, const venv_expr_input *input,
                           truth *ret_truth, problem *ret_problem, venv_error *ret_why)
@@ -107,24 +92,6 @@ static venv_rc eval_truth(stepping *s, const venv_expr *expr, const char *what, 
         *ret_truth = venv_value_peek_bool(&result.value) ? TRUTH_TRUE : TRUTH_FALSE;
     }
     return VENV_OK;
-}
-
-static bool is_held(const trigger *t, const unit *u, venv_now now)
-{
-    if (t->hold_count > 0)
-        return u->true_count + 1 >= t->hold_count;
-    if (t->hold.ns <= 0 || VENV_SEEDED(HOLD_IGNORED))
-        return true;
-    return u->state == VENV_TRIGGER_HOLDING && now.mono.ns - u->since.ns >= t->hold.ns;
-}
-
-static cool coolness(const trigger *t, const unit *u, venv_now now)
-{
-    if (t->cooldown.ns <= 0 || VENV_SEEDED(COOLDOWN_IGNORED))
-        return COOL_NONE;
-    if (VENV_SEEDED(COOLDOWN_BY_WALL))
-        return u->ever_fired && now.wall.ns - u->fired_wall.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
-    return u->ever_fired && now.mono.ns - u->fired_at.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
 }
 
 /* --- what `limit` allows of some orders ----------------------------------------------------------- */
@@ -310,11 +277,11 @@ static venv_rc unit_eval_at(stepping *s, trigger *t, unit *u)
 {
     venv_value slots[SLOT__COUNT + 1];
     asked a;
-    venv_expr_input input = make_input(s, t, u, slots, &a);
+    venv_expr_input input = venv_trigger_words_input(s->now, s->world, t, u, slots, &a);
     truth when = TRUTH_UNKNOWN;
     problem trouble = PROBLEM_NONE;
     venv_error why = { 0 };
-    bool cools = coolness(t, u, s->now) == COOL_RUNNING;
+    bool cools = venv_trigger_unit_coolness(t, u, s->now) == COOL_RUNNING;
     venv_rc rc = VENV_OK;
     if (!cools)
         venv_trigger_unit_enter(u, VENV_TRIGGER_IDLE, s->now);
@@ -338,7 +305,7 @@ static venv_rc unit_eval(stepping *s, trigger *t, unit *u)
 {
     venv_value slots[SLOT__COUNT + 1];
     asked a;
-    venv_expr_input input = make_input(s, t, u, slots, &a);
+    venv_expr_input input = venv_trigger_words_input(s->now, s->world, t, u, slots, &a);
     unit_input in = { TRUTH_UNKNOWN, TRUTH_UNKNOWN, false, COOL_NONE };
     problem trouble = PROBLEM_NONE;
     venv_error why = { 0 };
@@ -350,8 +317,8 @@ static venv_rc unit_eval(stepping *s, trigger *t, unit *u)
         return rc;
     if (!t->until || VENV_SEEDED(UNTIL_IGNORED))
         in.until = in.when == TRUTH_TRUE ? TRUTH_FALSE : in.when == TRUTH_FALSE ? TRUTH_TRUE : TRUTH_UNKNOWN;
-    in.held = is_held(t, u, s->now);
-    in.cool = coolness(t, u, s->now);
+    in.held = venv_trigger_unit_is_held(t, u, s->now);
+    in.cool = venv_trigger_unit_coolness(t, u, s->now);
     u->when_true = in.when == TRUTH_TRUE;
     problem limited = u->problem;
     rc = set_problem(s, t, u, trouble, why.text);
@@ -414,7 +381,7 @@ static venv_rc eval_for(stepping *s, trigger *t, venv_value *ret_list, bool *ret
 {
     venv_value slots[SLOT__COUNT + 1];
     asked a;
-    venv_expr_input input = make_input(s, t, NULL, slots, &a);
+    venv_expr_input input = venv_trigger_words_input(s->now, s->world, t, NULL, slots, &a);
     venv_expr_result result;
     venv_error why = { 0 };
     *ret_known = false;

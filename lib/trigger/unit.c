@@ -129,6 +129,25 @@ venv_instant venv_trigger_unit_deadline(const trigger *t, const unit *u)
     return VENV_INSTANT_NEVER;
 }
 
+/* Has `when` been true for long enough, if it is true now? */
+bool venv_trigger_unit_is_held(const trigger *t, const unit *u, venv_now now)
+{
+    if (t->hold_count > 0)
+        return u->true_count + 1 >= t->hold_count;
+    if (t->hold.ns <= 0 || VENV_SEEDED(HOLD_IGNORED))
+        return true;
+    return u->state == VENV_TRIGGER_HOLDING && now.mono.ns - u->since.ns >= t->hold.ns;
+}
+
+cool venv_trigger_unit_coolness(const trigger *t, const unit *u, venv_now now)
+{
+    if (t->cooldown.ns <= 0 || VENV_SEEDED(COOLDOWN_IGNORED))
+        return COOL_NONE;
+    if (VENV_SEEDED(COOLDOWN_BY_WALL))
+        return u->ever_fired && now.wall.ns - u->fired_wall.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
+    return u->ever_fired && now.mono.ns - u->fired_at.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
+}
+
 /* How many actions `limit` allows now. */
 uint32_t venv_trigger_limit_left(trigger *t, venv_now now)
 {

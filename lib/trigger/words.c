@@ -47,6 +47,22 @@ venv_rc venv_trigger_words_new(const venv_trigger_options *options, venv_expr_en
     return VENV_OK;
 }
 
+venv_expr_input venv_trigger_words_input(venv_now now, const venv_trigger_world *world, const trigger *t, const unit *u,
+                                         venv_value *slots, asked *a)
+{
+    for (size_t i = 0; i <= SLOT__COUNT; i++)
+        slots[i] = venv_expr_absent();
+    slots[SLOT_NOW] = venv_value_from_wall(now.wall);
+    slots[SLOT_GROUP] = venv_value_literal(u ? u->group : "");
+    slots[SLOT_PROPERTY] = venv_value_literal(u ? u->property : "");
+    slots[SLOT_REASON] = venv_value_literal(u ? u->reason : "");
+    if (u && t->for_variable)
+        slots[t->for_slot] = u->element_value;
+    *a = (asked){ world, u ? u->agent : "" };
+    return (venv_expr_input){ .slots = slots, .slot_count = SLOT__COUNT + 1, .resolve = venv_trigger_words_resolve,
+                              .resolve_user = a, .data = a };
+}
+
 /* Asked for what has no slot: `agent` and `agents`. */
 venv_expr_answer venv_trigger_words_resolve(void *user, const venv_expr_read *read, venv_value *ret_value,
                                uint32_t *ret_depth)
