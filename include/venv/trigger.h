@@ -120,6 +120,8 @@ typedef struct venv_trigger_report {
     venv_order *orders;
     size_t order_count;
     char text[256];      /**< Why, for people. */
+    venv_value evidence; /**< Why, in full: one of `units` of venv_triggers_explain(), without what would come of it.
+                              Null for kinds that do nothing. */
 } venv_trigger_report;
 
 /** Reports of a step, in order. */
@@ -133,6 +135,27 @@ VENV_API void venv_trigger_reports_init(venv_trigger_reports *reports);
 VENV_API void venv_trigger_reports_clear(venv_trigger_reports *reports);
 VENV_API void venv_trigger_reports_fini(venv_trigger_reports *reports);
 
+/** Samples behind a decision, collected by whoever knows them.  Bounded: what is beyond is left out, and marked. */
+typedef struct venv_trigger_samples {
+    venv_list_builder list;
+    size_t count;
+    bool cut;
+} venv_trigger_samples;
+
+#define VENV_TRIGGER_SAMPLES_MAX   16u /**< Samples that are kept of one decision. */
+#define VENV_TRIGGER_EXPLAINED_MAX 16u /**< Units of a trigger that are explained at once. */
+
+/**
+ * Add one: a property of an agent, or the state of an instance.
+ * @param subject  Name of the agent or instance.
+ * @param label    The property, or "state".
+ * @param value    Copied; a large one is cut to text.
+ * @param quality  "ok", "stale", "error", "absent".
+ * @param time     When it was sampled; 0 if that is not known.
+ */
+VENV_API void venv_trigger_samples_add(venv_trigger_samples *samples, const char *subject, const char *label,
+                                       const venv_value *value, const char *quality, venv_wall time);
+
 /** What expressions ask while they are evaluated.  Values are lent until the step ends unless said otherwise. */
 typedef struct venv_trigger_world {
     void *user;
@@ -145,6 +168,10 @@ typedef struct venv_trigger_world {
     venv_rc (*queue)(void *user, venv_str name, venv_value *ret_map, venv_error *err);
     /** `instances(ENVIRONMENT)`: a new reference.  VENV_ENOENT if there is no such environment. */
     venv_rc (*instances)(void *user, venv_str environment, venv_value *ret_list, venv_error *err);
+    /** Add the samples behind what an expression reads, for people.  `agent` is the one in whose context it is evaluated
+     *  ("" if none), `source` the whole expression.  May be NULL. */
+    void (*samples)(void *user, const char *agent, const venv_expr_read *read, const char *source,
+                    venv_trigger_samples *samples);
 } venv_trigger_world;
 
 /** How triggers are compiled. */
@@ -230,6 +257,22 @@ VENV_API const char *venv_triggers_name(const venv_triggers *triggers, size_t in
  */
 VENV_API VENV_MUST_USE venv_rc venv_triggers_describe(const venv_triggers *triggers, const char *name,
                                                       venv_now now, venv_value *ret_map, venv_error *err);
+/**
+ * Evaluate a trigger now, for people: nothing is changed, nothing is done.
+ *
+ * The answer is a map: `trigger` (as venv_triggers_describe() gives it), `limit`, `limit_left`, `limit_per` (where there is one),
+ * `for_error`, `cut` (there are more units than VENV_TRIGGER_EXPLAINED_MAX), and `units`, each with `unit`, `agent`, `state`,
+ * `since`, `held` and `hold` (counts or durations), `cools_until`, `error`; `when` and `until` with `source`, `state` ("true", "false",
+ * "unknown", "error"), `error` and `parts` (as venv_expr_explanation_value() gives them); `samples` (`subject`, `label`, `value`,
+ * `quality`, `time`); `would` ("fire", "fire-at-its-time", "recover", "hold", "cool", "nothing"), and `orders` (`verb`, `arguments` or
+ * `error`) as they would be now.
+ *
+ * @param agent  In whose context, if the trigger is evaluated for agents; NULL: of each.
+ * @retval VENV_OK  @retval VENV_ENOENT  There is no such trigger.  @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_triggers_explain(venv_triggers *triggers, const char *name, const char *agent, venv_now now,
+                                                     const venv_trigger_world *world, venv_value *ret_map,
+                                                     venv_error *err);
 /** @} */
 
 /** Hash over definition and state of all units. */

@@ -13,6 +13,7 @@
  *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
  *      requests.c   what users ask for                            lists.c     what users see
  *      events.c     the log of events                             rows.c      rows of the store
+ *      samples.c    what decisions rested on
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
  * a stop, with id, parent, state and result) is a `deed` here, so that the two are not confused.
@@ -312,6 +313,10 @@ bool venv_mgr_agent_is_unseen(const agent *a);
 venv_trigger_world venv_mgr_world_of(venv_manager *m);
 void venv_mgr_world_stale(venv_manager *m, agent *a);   /* a: NULL for "the list" */
 venv_expr_answer venv_mgr_world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
+
+/* samples.c */
+void venv_mgr_samples_add(void *user, const char *agent_name, const venv_expr_read *read, const char *source,
+                          venv_trigger_samples *samples);
 
 /* instances.c */
 instance *venv_mgr_instance_find(venv_manager *m, venv_id id);

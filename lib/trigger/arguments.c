@@ -440,6 +440,28 @@ static venv_rc eval_argument(const argument *a, venv_expr_context *memory, const
     return venv_list_take(&list, ret_value, err);
 }
 
+/* The arguments of one order. The error says which verb and which argument. */
+static venv_rc eval_order(const order_plan *o, venv_expr_context *memory, const venv_expr_input *input, venv_value *ret_arguments,
+                          venv_error *err)
+{
+    venv_map_builder map;
+    venv_rc rc = VENV_OK;
+    venv_map_init(&map);
+    for (size_t j = 0; rc == VENV_OK && j < o->argument_count; j++) {
+        const argument *a = &o->arguments[j];
+        venv_value value = venv_value_null();
+        rc = eval_argument(a, memory, input, &value, err);
+        if (rc == VENV_OK)
+            venv_map_put(&map, a->row->key, value);
+    }
+    if (rc == VENV_OK)
+        rc = venv_map_take(&map, ret_arguments, err);
+    else
+        venv_error_prefix(err, "%s", venv_order_verb_name(o->verb));
+    venv_map_fini(&map);
+    return rc;
+}
+
 venv_rc venv_trigger_plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
                     venv_order **ret_orders, size_t *ret_count, venv_error *err)
 {
@@ -448,21 +470,8 @@ venv_rc venv_trigger_plan_orders(const plan *p, venv_expr_context *memory, const
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     venv_rc rc = VENV_OK;
     for (size_t i = 0; rc == VENV_OK && i < p->count; i++) {
-        venv_map_builder map;
-        venv_map_init(&map);
         orders[i].verb = p->orders[i].verb;
-        for (size_t j = 0; rc == VENV_OK && j < p->orders[i].argument_count; j++) {
-            const argument *a = &p->orders[i].arguments[j];
-            venv_value value = venv_value_null();
-            rc = eval_argument(a, memory, input, &value, err);
-            if (rc == VENV_OK)
-                venv_map_put(&map, a->row->key, value);
-        }
-        if (rc == VENV_OK)
-            rc = venv_map_take(&map, &orders[i].arguments, err);
-        else
-            venv_error_prefix(err, "%s", venv_order_verb_name(p->orders[i].verb));
-        venv_map_fini(&map);
+        rc = eval_order(&p->orders[i], memory, input, &orders[i].arguments, err);
     }
     if (rc != VENV_OK) {
         venv_trigger_orders_free(orders, p->count);
@@ -471,4 +480,35 @@ venv_rc venv_trigger_plan_orders(const plan *p, venv_expr_context *memory, const
     *ret_orders = orders;
     *ret_count = p->count;
     return VENV_OK;
+}
+
+venv_rc venv_trigger_plan_explain(const plan *p, venv_expr_context *memory, const venv_expr_input *input, venv_map_builder *map,
+                                  venv_error *err)
+{
+    venv_list_builder list;
+    venv_value all = venv_value_null();
+    venv_rc rc = VENV_OK;
+    venv_list_init(&list);
+    for (size_t i = 0; i < p->count && rc == VENV_OK; i++) {
+        venv_value arguments = venv_value_null(), order = venv_value_null();
+        venv_error why = { 0 };
+        venv_map_builder one;
+        venv_map_init(&one);
+        venv_map_put_z(&one, "verb", venv_order_verb_name(p->orders[i].verb));
+        rc = eval_order(&p->orders[i], memory, input, &arguments, &why);
+        if (rc == VENV_OK)
+            venv_map_put(&one, "arguments", arguments);
+        else
+            venv_map_put_text(&one, "error", why.text, strcspn(why.text, "\n"));
+        if (rc != VENV_ENOMEM)
+            rc = venv_map_take(&one, &order, err);
+        venv_map_fini(&one);
+        venv_list_add(&list, order);
+    }
+    if (rc == VENV_OK)
+        rc = venv_list_take(&list, &all, err);
+    if (rc == VENV_OK)
+        venv_map_put(map, "orders", all);
+    venv_list_fini(&list);
+    return rc == VENV_OK ? rc : venv_error_set(err, rc, "out of memory");
 }

@@ -9,6 +9,7 @@
  *      words.c       what expressions can say    note.c       what changed → which triggers
  *      machine.c     the table of states         unit.c       units: making, ending, counting
  *      step.c        evaluation                  rows.c       what outlives a restart, and looking
+ *      explain.c     why, part by part
  *      cron.c        times by the calendar       schedule.c   when a trigger with `at` is due
  */
 
@@ -231,5 +232,15 @@ bool venv_trigger_unit_is_held(const trigger *t, const unit *u, venv_now now);
 cool venv_trigger_unit_coolness(const trigger *t, const unit *u, venv_now now);
 uint32_t venv_trigger_limit_left(trigger *t, venv_now now);
 bool venv_trigger_limit_spend(trigger *t, uint32_t actions, venv_now now);
+
+
+/* explain.c: the conditions of a unit part by part, and the policy. With `orders` also what would come of it. */
+venv_rc venv_trigger_explain_unit(venv_triggers *set, const trigger *t, const unit *u, venv_now now, const venv_trigger_world *world,
+                                  bool orders, venv_value *ret_map, venv_error *err);
+/* arguments.c: the orders under "orders", those that cannot be given with "error". */
+venv_rc venv_trigger_plan_explain(const plan *p, venv_expr_context *memory, const venv_expr_input *input, venv_map_builder *map,
+                                  venv_error *err);
+/* step.c: how an element of `for` is called. False: it cannot be one. */
+bool venv_trigger_element_text(const venv_value *value, char *text, size_t size);
 
 #endif

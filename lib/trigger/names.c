@@ -56,8 +56,10 @@ void venv_trigger_reports_init(venv_trigger_reports *reports)
 
 void venv_trigger_reports_clear(venv_trigger_reports *reports)
 {
-    for (size_t i = 0; i < reports->count; i++)
+    for (size_t i = 0; i < reports->count; i++) {
         venv_trigger_orders_free(reports->items[i].orders, reports->items[i].order_count);
+        venv_value_unref(&reports->items[i].evidence);
+    }
     reports->count = 0;
 }
 

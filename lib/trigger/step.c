@@ -211,6 +211,9 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     report->orders = orders;
     report->order_count = count;
     describe_fired(t, s->now, cut, report->text, sizeof report->text);
+    rc = venv_trigger_explain_unit(s->set, t, u, s->now, s->world, false, &report->evidence, s->err);
+    if (rc != VENV_OK)
+        return rc;
     venv_trigger_limit_spend(t, granted, s->now);
     u->ever_fired = true;
     u->fired_at = s->now.mono;
@@ -248,6 +251,9 @@ static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_in
     char source[SOURCE_MAX + sizeof "…"];
     snprintf(report->text, sizeof report->text, "%s is %s", shown(t->until ? t->until : t->when, source),
              t->until ? "true" : "no longer true");
+    venv_rc rc = venv_trigger_explain_unit(s->set, t, u, s->now, s->world, false, &report->evidence, s->err);
+    if (rc != VENV_OK)
+        return rc;
     venv_trigger_unit_enter(u, next, s->now);
     return VENV_OK;
 }
@@ -363,7 +369,7 @@ static venv_rc mark_element(stepping *s, trigger *t, const char *element, const 
     return VENV_OK;
 }
 
-static bool element_text(const venv_value *value, char *text, size_t size)
+bool venv_trigger_element_text(const venv_value *value, char *text, size_t size)
 {
     if (venv_value_kind(value) == VENV_STRING) {
         venv_str s = venv_value_peek_text(value);
@@ -396,7 +402,7 @@ static venv_rc eval_for(stepping *s, trigger *t, venv_value *ret_list, bool *ret
     }
     char text[VENV_NAME_MAX + 1];
     for (size_t i = 0; i < venv_value_count(&result.value); i++)
-        if (!element_text(venv_value_at(&result.value, i), text, sizeof text))
+        if (!venv_trigger_element_text(venv_value_at(&result.value, i), text, sizeof text))
             return set_problem(s, t, NULL, PROBLEM_FAILED,
                                "for: elements have to be whole numbers, or texts of 1 to 64 characters without blanks");
     if (venv_value_kind(&result.value) != VENV_LIST || venv_value_count(&result.value) > VENV_TRIGGER_UNITS_MAX)
@@ -420,7 +426,7 @@ static venv_rc mark_elements(stepping *s, trigger *t, bool all)
         ((unit *)item)->seen = false;
     for (size_t i = 0; rc == VENV_OK && i < venv_value_count(&list); i++) {
         const venv_value *value = venv_value_at(&list, i);
-        if (element_text(value, text, sizeof text))
+        if (venv_trigger_element_text(value, text, sizeof text))
             rc = mark_element(s, t, text, value, all);
     }
     venv_value_unref(&list);
