@@ -18,13 +18,13 @@ typedef struct world {
     venv_now now;
     int pending, running, instances; /* pending < 0: unknown */
     double temperature[2];           /* of n0 and n1; < 0: unknown */
-    venv_value values[8];            /* kept for the step */
+    venv_value values[64];           /* kept for the step */
     size_t value_count, row_count;
 } world;
 
 static venv_value keep(world *w, venv_value value)
 {
-    assert_true(w->value_count < 8);
+    assert_true(w->value_count < 64);
     w->values[w->value_count++] = value;
     return value;
 }
