@@ -4,7 +4,7 @@
 
 #include "codec/cbor.h"
 #include "image/cut.h"
-#include "image/varint.h"
+#include "base/varint.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef VENV_IMAGE_VARINT_H
-#define VENV_IMAGE_VARINT_H
+#ifndef VENV_BASE_VARINT_H
+#define VENV_BASE_VARINT_H
 
 /* Numbers of one to ten bytes, seven bits each, lowest first; shortest form only. The reader's error sticks. */
 
