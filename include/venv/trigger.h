@@ -7,7 +7,7 @@
  * @brief Triggers: an expression over what the manager knows, a policy, and actions.
  *
  *      what changed ──note──► triggers ──step(now, world)──► reports: fired (with orders), recovered,
- *                              │  ▲                           unknown, failed, limited
+ *                              │  ▲                           proposed, unknown, failed, limited
  *                              ▼  │ asks, while it evaluates
  *                              world: agents, queues, instances
  *
@@ -19,7 +19,8 @@
  * @par Words of an expression
  *      `now` (timestamp); `agents` (list of agents); `agent` (the one in whose context it is evaluated,
  *      or null); `group`, `property`, `reason` (strings, empty without context); `queue(NAME)` (map with at least
- *      `pending` and `running`); `instances(ENVIRONMENT)` (list of maps); the variable of `for`.
+ *      `pending` and `running`); `instances(ENVIRONMENT)` (list of maps); `breaker(NAME)` (map, of an environment or
+ *      of `node/NAME`); the variable of `for`.
  *      An agent is a map: `name`, `state`, `groups`, `p` (its properties), `heard` and `updated` (timestamps).
  *
  * @par Three values
@@ -92,6 +93,9 @@ typedef enum venv_order_verb {
 /** `"start"`, `"stop"`, `"get"`, … as in the list of actions of venv-triggers(7). */
 VENV_API const char *venv_order_verb_name(venv_order_verb verb);
 
+/** The verb of this name.  False if there is none. */
+VENV_API bool venv_order_verb_parse(venv_str name, venv_order_verb *ret_verb);
+
 /** One action to be done, its arguments evaluated. */
 typedef struct venv_order {
     venv_order_verb verb;
@@ -103,13 +107,14 @@ typedef enum venv_trigger_report_kind {
     VENV_TRIGGER_FIRED = 0, /**< `orders` are to be carried out. */
     VENV_TRIGGER_RECOVERED, /**< `until` is true, or `when` is no longer; `orders` are those of `recover`. */
     VENV_TRIGGER_OBSERVED,  /**< As fired, in mode observe: `orders` are not to be carried out. */
-    VENV_TRIGGER_LIMITED,   /**< It would have fired, but `limit` is used up. */
+    VENV_TRIGGER_PROPOSED,  /**< As fired, in mode propose: `orders` wait until somebody applies them. */
+    VENV_TRIGGER_LIMITED,   /**< It would have fired, but `limit` is used up: `text` says which, and until when. */
     VENV_TRIGGER_MISSING,   /**< The result is unknown since now: `text` says what is missing. */
     VENV_TRIGGER_FAILED,    /**< The evaluation fails since now: `text` says why. */
     VENV_TRIGGER_REPORT_KIND__COUNT
 } venv_trigger_report_kind;
 
-/** `"fired"`, `"recovered"`, `"observed"`, `"limited"`, `"missing"`, `"failed"`. */
+/** `"fired"`, `"recovered"`, `"observed"`, `"proposed"`, `"limited"`, `"missing"`, `"failed"`. */
 VENV_API const char *venv_trigger_report_name(venv_trigger_report_kind kind);
 
 /** One report. */
@@ -119,6 +124,7 @@ typedef struct venv_trigger_report {
     const char *unit;    /**< Element and agent, "" for the only one.  Lent until the next step. */
     venv_order *orders;
     size_t order_count;
+    venv_span expires;   /**< Of proposed: for how long it may be applied. */
     char text[256];      /**< Why, for people. */
     venv_value evidence; /**< Why, in full: one of `units` of venv_triggers_explain(), without what would come of it.
                               Null for kinds that do nothing. */
@@ -156,7 +162,10 @@ typedef struct venv_trigger_samples {
 VENV_API void venv_trigger_samples_add(venv_trigger_samples *samples, const char *subject, const char *label,
                                        const venv_value *value, const char *quality, venv_wall time);
 
-/** What expressions ask while they are evaluated.  Values are lent until the step ends unless said otherwise. */
+/** Told of an agent by its name, which is lent for the call. */
+typedef void (*venv_trigger_agent_fn)(void *user, const char *agent);
+
+/** What expressions and limits ask.  Values are lent until the step ends unless said otherwise. */
 typedef struct venv_trigger_world {
     void *user;
     /** An agent, or a part of it: `read` is a path that starts with `agent`.  Others as venv_expr_resolve_fn. */
@@ -172,6 +181,15 @@ typedef struct venv_trigger_world {
      *  ("" if none), `source` the whole expression.  May be NULL. */
     void (*samples)(void *user, const char *agent, const venv_expr_read *read, const char *source,
                     venv_trigger_samples *samples);
+    /** `breaker(NAME)`: a new reference to {state, failures, opened, …}.  VENV_ENOENT if there is no such environment or node.
+     *  NULL: the word is unknown. */
+    venv_rc (*breaker)(void *user, venv_str name, venv_value *ret_map, venv_error *err);
+    /** Call `each` with the agent of each instance, or each agent, that an order would touch.  NULL: none are counted. */
+    void (*touches)(void *user, const venv_order *order, venv_trigger_agent_fn each, void *each_user);
+    /** Number of members of a group; 0 if there is none. */
+    size_t (*members)(void *user, const char *group);
+    /** Whether an agent is one of them. */
+    bool (*is_member)(void *user, const char *group, const char *agent);
 } venv_trigger_world;
 
 /** How triggers are compiled. */
@@ -229,6 +247,37 @@ VENV_API bool venv_triggers_pending(const venv_triggers *triggers);
 VENV_API VENV_MUST_USE venv_rc venv_triggers_step(venv_triggers *triggers, venv_now now,
                                                   const venv_trigger_world *world,
                                                   venv_trigger_reports *reports, venv_error *err);
+
+/**
+ * Count orders that a trigger did not give itself, those of a proposal, against its limits: all of them, or none.
+ *
+ * @retval VENV_OK
+ * @retval VENV_ENOENT  There is no such trigger.
+ * @retval VENV_ELIMIT  A limit is used up: the text says which, and when it is free again.
+ * @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_triggers_spend(venv_triggers *triggers, const char *name,
+                                                   const venv_order *orders, size_t count, venv_now now,
+                                                   const venv_trigger_world *world, venv_error *err);
+
+/** @name Switching off @{ */
+
+/**
+ * Enable or disable a trigger, which venv_triggers_save() then tells.  A disabled trigger is not evaluated: what it
+ * holds begins anew when it is enabled, and times of `at` that go by meanwhile are not made up for.  What fired stays so.
+ *
+ * @param by   Who wants it, for people.
+ * @param why  Why; may be NULL.
+ * @retval VENV_OK  Also if it is so already: then nothing changes.
+ * @retval VENV_ENOENT
+ */
+VENV_API VENV_MUST_USE venv_rc venv_triggers_set_enabled(venv_triggers *triggers, const char *name, bool enabled,
+                                                         const char *by, const char *why, venv_now now,
+                                                         venv_error *err);
+
+/** True if there is such a trigger, and it is not disabled. */
+VENV_API bool venv_triggers_is_enabled(const venv_triggers *triggers, const char *name);
+/** @} */
 
 /** @name State that outlives a restart @{ */
 

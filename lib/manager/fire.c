@@ -109,6 +109,7 @@ static const char *did(venv_trigger_report_kind kind)
 {
     switch (kind) {
     case VENV_TRIGGER_OBSERVED: return "would have fired";
+    case VENV_TRIGGER_PROPOSED: return "proposes";
     case VENV_TRIGGER_LIMITED: return "was limited";
     case VENV_TRIGGER_MISSING: return "waits";
     default: return venv_trigger_report_name(kind);

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EXPIRES_DEFAULT ((venv_span){ 3600 * VENV_NS_PER_S })
+#define EXPIRES_MAX     (30 * 24 * 3600 * VENV_NS_PER_S)
+
 typedef struct reader {
     trigger *t;
     const venv_mark *mark; /* of the key that is read */
@@ -134,23 +137,27 @@ static venv_rc key_on(reader *r, const venv_value *value, venv_error *err)
 
 static venv_rc key_limit(reader *r, const venv_value *value, venv_error *err)
 {
-    int64_t actions = venv_value_get_int(value, "actions", 0);
-    const venv_value *per = venv_value_get(value, "per");
-    if (venv_value_kind(value) != VENV_MAP || venv_value_count(value) != 2 || actions < 1 ||
-        actions > (int64_t)VENV_TRIGGER_LIMIT_MAX || !per || !venv_trigger_read_span(per, &r->t->limit_per) ||
-        r->t->limit_per.ns <= 0)
-        return venv_error_set(err, VENV_EINVAL, "limit: expected {actions: 1 to %u, per: a time such as 10m}",
-                              VENV_TRIGGER_LIMIT_MAX);
-    r->t->limit = (uint32_t)actions;
-    r->t->spent = calloc(r->t->limit, sizeof *r->t->spent);
-    return r->t->spent ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
+    return venv_trigger_limit_read(r->t, value, err);
 }
 
 static venv_rc key_mode(reader *r, const venv_value *value, venv_error *err)
 {
-    r->t->observe = venv_value_is_text(value, "observe");
-    if (!r->t->observe && !venv_value_is_text(value, "act"))
-        return venv_error_set(err, VENV_EINVAL, "mode: expected act or observe");
+    static const char *const words[] = { [MODE_ACT] = "act", [MODE_OBSERVE] = "observe", [MODE_PROPOSE] = "propose" };
+    for (size_t i = 0; i < VENV_COUNT_OF(words); i++) {
+        if (!venv_value_is_text(value, words[i]))
+            continue;
+        r->t->mode = (trigger_mode)i;
+        return VENV_OK;
+    }
+    return venv_error_set(err, VENV_EINVAL, "mode: expected observe, propose or act");
+}
+
+static venv_rc key_expires(reader *r, const venv_value *value, venv_error *err)
+{
+    if (r->t->mode != MODE_PROPOSE)
+        return venv_error_set(err, VENV_EINVAL, "expires: it says for how long a proposal may be applied: add mode: propose");
+    if (!venv_trigger_read_span(value, &r->t->expires) || r->t->expires.ns < VENV_NS_PER_S || r->t->expires.ns > EXPIRES_MAX)
+        return venv_error_set(err, VENV_EINVAL, "expires: expected a time from 1s to 720h, such as 1h");
     return VENV_OK;
 }
 
@@ -261,7 +268,7 @@ static const struct {
     { "for", key_for },     { "when", key_when },         { "until", key_until },     { "hold", key_hold },
     { "cooldown", key_cooldown }, { "every", key_every }, { "at", key_at },           { "zone", key_zone },
     { "late", key_late },   { "on", key_on },
-    { "limit", key_limit }, { "mode", key_mode },         { "do", key_do },           { "recover", key_recover },
+    { "limit", key_limit }, { "mode", key_mode }, { "expires", key_expires },         { "do", key_do },           { "recover", key_recover },
 };
 
 static venv_rc check_keys(const venv_value *definition, const venv_mark *mark, venv_error *err)
@@ -281,7 +288,7 @@ static venv_rc check_keys(const venv_value *definition, const venv_mark *mark, v
         const char *near = venv_value_kind(key) == VENV_STRING ? venv_text_nearest(venv_value_peek_text(key), words)
                                                                : NULL;
         venv_error_set(err, VENV_EINVAL, "a trigger has no key %s%s%s; it has: for when until hold cooldown every on "
-                       "at zone late limit mode do recover", shown, near ? "; did you mean " : "", near ? near : "");
+                       "at zone late limit mode expires do recover", shown, near ? "; did you mean " : "", near ? near : "");
         const venv_mark *place = venv_mark_at(mark, i);
         if (place && err)
             venv_error_at(err, place->file, place->key_line, place->key_column);
@@ -358,6 +365,8 @@ venv_rc venv_trigger_new(const char *name, const venv_value *definition, const v
     if (rc == VENV_OK && (!t || !(t->name = strdup(name))))
         rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
     if (rc == VENV_OK)
+        t->expires = EXPIRES_DEFAULT;
+    if (rc == VENV_OK)
         rc = venv_value_dup(definition, &t->definition, err);
     if (rc == VENV_OK)
         rc = venv_trigger_words_new(options, &t->words, err);
@@ -407,7 +416,9 @@ void venv_trigger_free(trigger *t)
     venv_expr_env_unref(t->words);
     venv_value_unref(&t->definition);
     free(t->for_variable);
-    free(t->spent);
+    venv_trigger_limit_fini(t);
+    free(t->disabled_by);
+    free(t->disabled_why);
     free(t->name);
     free(t);
 }

@@ -11,6 +11,7 @@
  *      step.c        evaluation                  rows.c       what outlives a restart, and looking
  *      explain.c     why, part by part
  *      cron.c        times by the calendar       schedule.c   when a trigger with `at` is due
+ *      switch.c      enabling and disabling      limit.c      how much may be done
  */
 
 #include "base/seeded.h"
@@ -73,6 +74,23 @@ typedef struct plan {
     size_t count;
 } plan;
 
+#define LIMITS_MAX 4u
+
+/* One limit: of actions, of a share of a group, or of both in the same time. */
+typedef struct limit {
+    uint32_t actions; /* 0: not limited */
+    uint32_t share;   /* hundredths of a percent; 0: not limited */
+    char *group;      /* valid if share */
+    venv_span per;
+} limit;
+
+typedef struct spend {
+    venv_instant at;
+    venv_wall wall;
+} spend;
+
+typedef enum trigger_mode { MODE_ACT = 0, MODE_OBSERVE, MODE_PROPOSE } trigger_mode;
+
 /* --- triggers and units ---------------------------------------------------------------------------- */
 
 typedef enum problem { PROBLEM_NONE = 0, PROBLEM_MISSING, PROBLEM_FAILED, PROBLEM_LIMITED } problem;
@@ -85,6 +103,7 @@ typedef struct unit {
     venv_trigger_state state;
     venv_instant since;    /* of the state */
     venv_wall since_wall;
+    venv_instant limited_until; /* valid if the problem is PROBLEM_LIMITED: when to look again */
     uint32_t true_count;   /* evaluations in a row that were true, while holding */
     bool ever_fired;
     venv_instant fired_at; /* valid if ever_fired */
@@ -109,13 +128,15 @@ typedef struct trigger {
     char *for_variable;
     uint32_t for_slot;
     venv_expr *for_list, *when, *until;
-    venv_span hold, cooldown, limit_per;
+    venv_span hold, cooldown;
     uint32_t hold_count;     /* > 0: this many evaluations in a row instead of a time */
     bool has_every;
     int64_t every;
     unsigned on;             /* set of trigger_on */
-    uint32_t limit;          /* 0: none */
-    bool observe;
+    limit limits[LIMITS_MAX];
+    size_t limit_count;
+    trigger_mode mode;
+    venv_span expires;       /* of what is proposed */
     plan act, recover;
     bool has_at, has_late;
     venv_cron at;            /* valid if has_at */
@@ -131,12 +152,16 @@ typedef struct trigger {
     bool planned, never;     /* `at`: planned_from and next are valid; there is no next */
     venv_wall planned_from, next, came; /* came: the time that it is due for in this step */
     bool pulse;              /* it is due in this step */
-    venv_instant *spent;     /* when each action of `limit` was done, oldest first */
-    size_t spent_count;
+    spend *spent;            /* when each action that a limit counts was done, oldest first */
+    size_t spent_count, spent_max;
+    venv_table *touched;     /* agent → spend *, valid if there is a limit */
     bool changed, saved;     /* its row: counters and what `limit` has spent */
     bool has_fired;
     venv_wall last_fired;
     uint64_t evaluations, fired;
+    bool disabled;
+    char *disabled_by, *disabled_why; /* valid if disabled */
+    venv_wall disabled_at;
     problem problem;         /* of `for` */
     char problem_text[PROBLEM_TEXT_MAX];
 } trigger;
@@ -206,8 +231,36 @@ bool venv_trigger_at_is_late(const trigger *t, venv_now now);
 venv_instant venv_trigger_at_deadline(const trigger *t, venv_now now);
 /* "the time … has come" */
 void venv_trigger_at_describe(const trigger *t, venv_now now, char *text, size_t size);
+/* Times until now are dealt with. */
+void venv_trigger_at_skip(trigger *t, venv_now now);
 void venv_trigger_at_save(const trigger *t, venv_map_builder *map);
 void venv_trigger_at_restore(trigger *t, const venv_value *row);
+
+/* limit.c */
+typedef struct allowance {
+    uint32_t granted;     /* actions */
+    bool cut, refused;    /* less than asked for; nothing at all */
+    venv_instant free_at; /* valid if refused */
+    char text[512];
+} allowance;
+venv_rc venv_trigger_limit_read(trigger *t, const venv_value *value, venv_error *err);
+void venv_trigger_limit_fini(trigger *t);
+/* Cut the orders down to what the limits leave; `whole`: all of it or nothing. Spends nothing. */
+venv_rc venv_trigger_limit_apply(trigger *t, venv_now now, const venv_trigger_world *world, bool whole, venv_order *orders,
+                                 size_t *count, allowance *ret, venv_error *err);
+venv_rc venv_trigger_limit_spend(trigger *t, const allowance *granted, const venv_order *orders, size_t count, venv_now now,
+                                 const venv_trigger_world *world, venv_error *err);
+venv_instant venv_trigger_limit_look(const allowance *refused, venv_now now);
+venv_rc venv_trigger_limit_save(const trigger *t, venv_map_builder *map, venv_error *err);
+venv_rc venv_trigger_limit_restore(trigger *t, const venv_value *row, venv_now now, venv_error *err);
+venv_rc venv_trigger_limit_describe(const trigger *t, venv_now now, venv_value *ret_list, venv_error *err);
+
+/* rows.c */
+venv_instant venv_trigger_instant_of(venv_wall wall, venv_now now);
+
+/* switch.c */
+void venv_trigger_switch_save(const trigger *t, venv_map_builder *map);
+venv_rc venv_trigger_switch_restore(trigger *t, const venv_value *row, venv_error *err);
 
 /* machine.c: the table of states. */
 typedef enum truth { TRUTH_TRUE = 1, TRUTH_FALSE = 2, TRUTH_UNKNOWN = 4 } truth;
@@ -230,8 +283,6 @@ void venv_trigger_unit_enter(unit *u, venv_trigger_state state, venv_now now);
 venv_instant venv_trigger_unit_deadline(const trigger *t, const unit *u);
 bool venv_trigger_unit_is_held(const trigger *t, const unit *u, venv_now now);
 cool venv_trigger_unit_coolness(const trigger *t, const unit *u, venv_now now);
-uint32_t venv_trigger_limit_left(trigger *t, venv_now now);
-bool venv_trigger_limit_spend(trigger *t, uint32_t actions, venv_now now);
 
 
 /* explain.c: the conditions of a unit part by part, and the policy. With `orders` also what would come of it. */

@@ -3,6 +3,7 @@
 #include "trigger/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const states[VENV_TRIGGER_STATE__COUNT] = {
     [VENV_TRIGGER_IDLE] = "idle",
@@ -23,7 +24,8 @@ static const char *const verbs[VENV_ORDER_VERB__COUNT] = {
 
 static const char *const kinds[VENV_TRIGGER_REPORT_KIND__COUNT] = {
     [VENV_TRIGGER_FIRED] = "fired",       [VENV_TRIGGER_RECOVERED] = "recovered",
-    [VENV_TRIGGER_OBSERVED] = "observed", [VENV_TRIGGER_LIMITED] = "limited",
+    [VENV_TRIGGER_OBSERVED] = "observed", [VENV_TRIGGER_PROPOSED] = "proposed",
+    [VENV_TRIGGER_LIMITED] = "limited",
     [VENV_TRIGGER_MISSING] = "missing",   [VENV_TRIGGER_FAILED] = "failed",
 };
 
@@ -35,6 +37,17 @@ const char *venv_trigger_state_name(venv_trigger_state state)
 const char *venv_order_verb_name(venv_order_verb verb)
 {
     return (unsigned)verb < VENV_ORDER_VERB__COUNT ? verbs[verb] : "?";
+}
+
+bool venv_order_verb_parse(venv_str name, venv_order_verb *ret_verb)
+{
+    for (unsigned verb = 0; verb < VENV_ORDER_VERB__COUNT; verb++) {
+        if (strlen(verbs[verb]) != name.size || memcmp(verbs[verb], name.data, name.size) != 0)
+            continue;
+        *ret_verb = (venv_order_verb)verb;
+        return true;
+    }
+    return false;
 }
 
 const char *venv_trigger_report_name(venv_trigger_report_kind kind)

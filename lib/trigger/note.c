@@ -51,6 +51,10 @@ static venv_rc index_call(indexing *x, const venv_expr_read *read)
         venv_rc rc = table_list_add(x->set->by_label, "queue", x->t, x->err);
         return rc == VENV_OK ? list_add(&x->set->by_state, x->t, x->err) : rc;
     }
+    if (strcmp(read->path[0], "breaker") == 0) {
+        x->any = true;
+        return list_add(&x->set->any_environment, x->t, x->err);
+    }
     if (strcmp(read->path[0], "instances") != 0)
         return VENV_OK;
     x->any = true;

@@ -2,8 +2,10 @@
 /*
  * What outlives a restart, and what people see.
  *
- *   key "NAME"       {fired, last_fired, spent: [timestamp]}       counters, and what `limit` has spent
+ *   key "NAME"       {fired, last_fired, spent: [timestamp], touched: [[agent, timestamp]]}
+ *                                                                  counters, and what `limit` has spent
  *                    {planned_from, at, zone}                      with `at`: times until then are dealt with
+ *                    {disabled, disabled_by, disabled_why}         if somebody switched it off
  *   key "NAME/UNIT"  {state, since, fired, fired_at, element, agent}  of units that are active or cooling
  *
  * A hold is not kept: while nobody looked nothing was seen to be true.
@@ -13,28 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static venv_rc trigger_row(const trigger *t, venv_now now, venv_value *ret_row, venv_error *err)
+static venv_rc trigger_row(const trigger *t, venv_value *ret_row, venv_error *err)
 {
-    (void)now;
     venv_map_builder map;
-    venv_list_builder spent;
-    venv_value list = venv_value_null();
     venv_map_init(&map);
     venv_map_put(&map, "fired", venv_value_int((int64_t)t->fired));
     if (t->has_fired)
         venv_map_put(&map, "last_fired", venv_value_from_wall(t->last_fired));
-    venv_list_init(&spent);
-    /* Instants mean nothing after a restart; as the wall clock counts back from the last firing they do. */
-    for (size_t i = 0; i < t->spent_count; i++)
-        venv_list_add(&spent, venv_value_from_wall((venv_wall){
-                                  t->last_fired.ns - (t->spent[t->spent_count - 1].ns - t->spent[i].ns) }));
-    venv_rc rc = venv_list_take(&spent, &list, err);
+    venv_rc rc = venv_trigger_limit_save(t, &map, err);
     if (rc != VENV_OK) {
         venv_map_fini(&map);
         return rc;
     }
-    venv_map_put(&map, "spent", list);
     venv_trigger_at_save(t, &map);
+    venv_trigger_switch_save(t, &map);
     return venv_map_take(&map, ret_row, err);
 }
 
@@ -93,7 +87,7 @@ venv_rc venv_triggers_save(venv_triggers *set, venv_trigger_row_fn row, void *us
         trigger *t = set->items[i];
         if (t->changed) {
             venv_value value = venv_value_null();
-            rc = trigger_row(t, (venv_now){ { 0 }, { 0 } }, &value, err);
+            rc = trigger_row(t, &value, err);
             if (rc != VENV_OK)
                 return rc;
             row(user, t->name, &value);
@@ -109,25 +103,20 @@ venv_rc venv_triggers_save(venv_triggers *set, venv_trigger_row_fn row, void *us
 }
 
 /* What was at a wall-clock time, on this monotonic clock. A time in the future counts as now: clocks are set. */
-static venv_instant instant_of(venv_wall wall, venv_now now)
+venv_instant venv_trigger_instant_of(venv_wall wall, venv_now now)
 {
     int64_t age = now.wall.ns - wall.ns;
     return (venv_instant){ now.mono.ns - (age > 0 ? age : 0) };
 }
 
-static void restore_trigger(trigger *t, const venv_value *row, venv_now now)
+static venv_rc restore_trigger(trigger *t, const venv_value *row, venv_now now, venv_error *err)
 {
     t->fired = (uint64_t)venv_value_get_int(row, "fired", 0);
     const venv_value *last = venv_value_get(row, "last_fired");
     t->has_fired = last && venv_value_to_wall(last, &t->last_fired);
     venv_trigger_at_restore(t, row);
-    const venv_value *spent = venv_value_get(row, "spent");
-    t->spent_count = 0;
-    for (size_t i = 0; spent && !VENV_SEEDED(LIMIT_FORGOTTEN) && i < venv_value_count(spent) && t->spent_count < t->limit; i++) {
-        venv_wall wall;
-        if (venv_value_to_wall(venv_value_at(spent, i), &wall))
-            t->spent[t->spent_count++] = instant_of(wall, now);
-    }
+    venv_rc rc = venv_trigger_limit_restore(t, row, now, err);
+    return rc == VENV_OK ? venv_trigger_switch_restore(t, row, err) : rc;
 }
 
 static venv_rc restore_unit(trigger *t, const venv_value *row, venv_now now, venv_error *err)
@@ -151,9 +140,9 @@ static venv_rc restore_unit(trigger *t, const venv_value *row, venv_now now, ven
     u->fired = (uint64_t)venv_value_get_int(row, "fired", 0);
     const venv_value *since = venv_value_get(row, "since"), *fired = venv_value_get(row, "fired_at");
     if (since && venv_value_to_wall(since, &u->since_wall))
-        u->since = instant_of(u->since_wall, now);
+        u->since = venv_trigger_instant_of(u->since_wall, now);
     if (fired && venv_value_to_wall(fired, &u->fired_wall) && !VENV_SEEDED(COOLDOWN_FORGOTTEN)) {
-        u->fired_at = instant_of(u->fired_wall, now);
+        u->fired_at = venv_trigger_instant_of(u->fired_wall, now);
         u->ever_fired = true;
     }
     u->saved = u->seen = true;
@@ -171,8 +160,7 @@ venv_rc venv_triggers_restore(venv_triggers *set, venv_str key, const venv_value
         return VENV_OK;
     if (slash)
         return restore_unit(t, row, now, err);
-    restore_trigger(t, row, now);
-    return VENV_OK;
+    return restore_trigger(t, row, now, err);
 }
 
 /* --- looking ------------------------------------------------------------------------------------------- */
@@ -264,14 +252,19 @@ venv_rc venv_triggers_describe(const venv_triggers *set, const char *name, venv_
     if (rc == VENV_OK)
         rc = venv_list_take(&units, &list, err);
     venv_list_fini(&units);
-    if (rc != VENV_OK)
+    venv_value limits = venv_value_null();
+    if (rc == VENV_OK && t->limit_count > 0)
+        rc = venv_trigger_limit_describe(t, now, &limits, err);
+    if (rc != VENV_OK) {
+        venv_value_unref(&list);
         return rc;
+    }
     venv_wall since = { 0 };
     venv_trigger_state state = trigger_state(t, &since);
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_z(&map, "name", t->name);
-    venv_map_put_z(&map, "mode", t->observe ? "observe" : "act");
+    venv_map_put_z(&map, "mode", t->mode == MODE_ACT ? "act" : t->mode == MODE_OBSERVE ? "observe" : "propose");
     venv_map_put_z(&map, "state", venv_trigger_state_name(state));
     if (since.ns != 0)
         venv_map_put(&map, "since", venv_value_from_wall(since));
@@ -282,10 +275,14 @@ venv_rc venv_triggers_describe(const venv_triggers *set, const char *name, venv_
         venv_map_put_z(&map, "when", venv_expr_source(t->when));
     if (t->has_at)
         describe_at(t, &map);
+    venv_map_put(&map, "enabled", venv_value_bool(!t->disabled));
+    venv_trigger_switch_save(t, &map);
     venv_map_put(&map, "evaluations", venv_value_int((int64_t)t->evaluations));
     if (first_problem(t))
         venv_map_put_text(&map, "error", first_problem(t), strlen(first_problem(t)));
     venv_map_put(&map, "units", list);
+    if (t->limit_count > 0)
+        venv_map_put(&map, "limits", limits);
     venv_map_put(&map, "definition", venv_value_ref(&t->definition));
     return venv_map_take(&map, ret_map, err);
 }
@@ -295,7 +292,7 @@ uint64_t venv_triggers_digest(const venv_triggers *set)
     uint64_t hash = 0x7472696767657273;
     for (size_t i = 0; i < set->count; i++) {
         const trigger *t = set->items[i];
-        uint64_t head[] = { venv_value_hash(&t->definition, 1), t->fired, t->evaluations, t->spent_count, t->noted,
+        uint64_t head[] = { venv_value_hash(&t->definition, 1), t->fired, t->evaluations, t->spent_count, t->noted, t->disabled,
                             (uint64_t)t->planned_from.ns, (uint64_t)t->next.ns };
         hash = venv_hash_bytes(t->name, strlen(t->name), hash);
         hash = venv_hash_bytes(head, sizeof head, hash);

@@ -49,6 +49,12 @@ bool venv_trigger_at_take(trigger *t, venv_now now)
     return true;
 }
 
+void venv_trigger_at_skip(trigger *t, venv_now now)
+{
+    if (t->has_at)
+        make_plan(t, now.wall);
+}
+
 bool venv_trigger_at_is_late(const trigger *t, venv_now now)
 {
     return t->has_late && now.wall.ns - t->came.ns > t->late.ns;

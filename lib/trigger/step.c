@@ -94,64 +94,6 @@ static venv_rc eval_truth(stepping *s, const venv_expr *expr, const char *what, 
     return VENV_OK;
 }
 
-/* --- what `limit` allows of some orders ----------------------------------------------------------- */
-
-static uint32_t order_weight(const venv_order *order)
-{
-    if (order->verb != VENV_ORDER_START && order->verb != VENV_ORDER_STOP)
-        return 1;
-    return (uint32_t)venv_value_get_int(&order->arguments, "count", 1);
-}
-
-static venv_rc order_cut(venv_order *order, uint32_t count, venv_error *err)
-{
-    venv_map_builder map;
-    venv_map_init(&map);
-    const venv_value *key, *value;
-    for (size_t i = 0; venv_value_entry(&order->arguments, i, &key, &value); i++)
-        if (!venv_value_is_text(key, "count"))
-            venv_map_put_value(&map, venv_value_ref(key), venv_value_ref(value));
-    venv_map_put(&map, "count", venv_value_int(count));
-    venv_value cut = venv_value_null();
-    venv_rc rc = venv_map_take(&map, &cut, err);
-    if (rc != VENV_OK)
-        return rc;
-    venv_value_unref(&order->arguments);
-    order->arguments = cut;
-    return VENV_OK;
-}
-
-/* Cut the orders down to what is left. `*ret_granted` is what they count; `*ret_cut` that something was cut. */
-static venv_rc apply_limit(uint32_t left, venv_order *orders, size_t *count, uint32_t *ret_granted,
-                           bool *ret_cut, venv_error *err)
-{
-    size_t kept = 0;
-    uint32_t granted = 0;
-    *ret_cut = false;
-    for (size_t i = 0; i < *count; i++) {
-        uint32_t wanted = order_weight(&orders[i]), got = wanted < left ? wanted : left;
-        venv_rc rc = VENV_OK;
-        if (got < wanted) {
-            *ret_cut = true;
-            if (got > 0)
-                rc = order_cut(&orders[i], got, err);
-        }
-        if (rc != VENV_OK)
-            return rc;
-        if (got == 0 && wanted > 0) {
-            venv_value_unref(&orders[i].arguments);
-            continue;
-        }
-        left -= got;
-        granted += got;
-        venv_order moved = orders[i];
-        orders[i] = (venv_order){ moved.verb, venv_value_null() };
-        orders[kept++] = moved;
-    }
-    *count = kept;
-    *ret_granted = granted;
-    return VENV_OK;
-}
 
 /* --- one unit ---------------------------------------------------------------------------------------- */
 
@@ -182,10 +124,12 @@ static void describe_fired(const trigger *t, venv_now now, bool cut, char *text,
 
 static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input *input, venv_trigger_state next)
 {
+    static const venv_trigger_report_kind kinds[] = {
+        [MODE_ACT] = VENV_TRIGGER_FIRED, [MODE_OBSERVE] = VENV_TRIGGER_OBSERVED, [MODE_PROPOSE] = VENV_TRIGGER_PROPOSED,
+    };
     venv_order *orders = NULL;
     size_t count = 0;
-    uint32_t granted = 0;
-    bool cut = false;
+    allowance allowed = { .free_at = VENV_INSTANT_NEVER };
     venv_error why = { 0 };
     venv_rc rc = venv_trigger_plan_orders(&t->act, s->set->memory, input, &orders, &count, &why);
     if (rc == VENV_ENOMEM)
@@ -193,14 +137,20 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     if (rc != VENV_OK)
         return set_problem(s, t, u, rc == VENV_EUNKNOWN ? PROBLEM_MISSING : PROBLEM_FAILED, why.text);
     size_t planned = count;
-    rc = apply_limit(venv_trigger_limit_left(t, s->now), orders, &count, &granted, &cut, s->err);
+    if (t->mode != MODE_PROPOSE) /* what is proposed is counted when it is applied */
+        rc = venv_trigger_limit_apply(t, s->now, s->world, false, orders, &count, &allowed, s->err);
     venv_trigger_report *report = NULL;
-    if (rc == VENV_OK && planned > 0 && count == 0) {
-        venv_trigger_orders_free(orders, 0);
-        return set_problem(s, t, u, PROBLEM_LIMITED, "it would fire, but `limit` is used up for now");
+    if (rc == VENV_OK && allowed.refused) {
+        venv_trigger_orders_free(orders, planned);
+        u->limited_until = venv_trigger_limit_look(&allowed, s->now);
+        char text[PROBLEM_TEXT_MAX];
+        snprintf(text, sizeof text, "it would fire, but %.*s", (int)sizeof text - 32, allowed.text);
+        return set_problem(s, t, u, PROBLEM_LIMITED, text);
     }
+    if (rc == VENV_OK && t->mode != MODE_PROPOSE)
+        rc = venv_trigger_limit_spend(t, &allowed, orders, count, s->now, s->world, s->err);
     if (rc == VENV_OK) {
-        report = report_add(s, t, u, t->observe ? VENV_TRIGGER_OBSERVED : VENV_TRIGGER_FIRED);
+        report = report_add(s, t, u, kinds[t->mode]);
         if (!report)
             rc = venv_error_set(s->err, VENV_ENOMEM, "out of memory");
     }
@@ -210,11 +160,11 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     }
     report->orders = orders;
     report->order_count = count;
-    describe_fired(t, s->now, cut, report->text, sizeof report->text);
+    report->expires = t->expires;
+    describe_fired(t, s->now, allowed.cut, report->text, sizeof report->text);
     rc = venv_trigger_explain_unit(s->set, t, u, s->now, s->world, false, &report->evidence, s->err);
     if (rc != VENV_OK)
         return rc;
-    venv_trigger_limit_spend(t, granted, s->now);
     u->ever_fired = true;
     u->fired_at = s->now.mono;
     u->fired_wall = s->now.wall;
@@ -229,12 +179,29 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     return VENV_OK;
 }
 
+/* The orders of the report that was made last become a proposal. */
+static venv_rc propose_recovery(stepping *s, const trigger *t, const unit *u)
+{
+    venv_trigger_report *proposed = report_add(s, t, u, VENV_TRIGGER_PROPOSED);
+    if (!proposed)
+        return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
+    venv_trigger_report *recovered = proposed - 1;
+    proposed->orders = recovered->orders;
+    proposed->order_count = recovered->order_count;
+    proposed->expires = t->expires;
+    proposed->evidence = venv_value_ref(&recovered->evidence);
+    memcpy(proposed->text, recovered->text, sizeof proposed->text);
+    recovered->orders = NULL;
+    recovered->order_count = 0;
+    return VENV_OK;
+}
+
 static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_input *input, venv_trigger_state next)
 {
     venv_order *orders = NULL;
     size_t count = 0;
     venv_error why = { 0 };
-    if (!t->observe && t->recover.count > 0) {
+    if (t->mode != MODE_OBSERVE && t->recover.count > 0) {
         venv_rc rc = venv_trigger_plan_orders(&t->recover, s->set->memory, input, &orders, &count, &why);
         if (rc == VENV_ENOMEM)
             return venv_error_set(s->err, rc, "out of memory");
@@ -252,6 +219,10 @@ static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_in
     snprintf(report->text, sizeof report->text, "%s is %s", shown(t->until ? t->until : t->when, source),
              t->until ? "true" : "no longer true");
     venv_rc rc = venv_trigger_explain_unit(s->set, t, u, s->now, s->world, false, &report->evidence, s->err);
+    if (rc != VENV_OK)
+        return rc;
+    if (t->mode == MODE_PROPOSE && count > 0)
+        rc = propose_recovery(s, t, u);
     if (rc != VENV_OK)
         return rc;
     venv_trigger_unit_enter(u, next, s->now);
@@ -520,6 +491,11 @@ static venv_rc take_time(stepping *s, trigger *t)
 
 static venv_rc trigger_step(stepping *s, trigger *t)
 {
+    if (t->disabled) {
+        t->noted = false;
+        forget_contexts(t);
+        return VENV_OK;
+    }
     bool any = false, changed = t->changed;
     venv_wall planned_from = t->planned_from, next = t->next;
     venv_instant tick = t->next_tick;
@@ -551,6 +527,8 @@ static void set_deadline(venv_triggers *set, venv_now now)
     venv_instant first = VENV_INSTANT_NEVER;
     for (size_t i = 0; i < set->count; i++) {
         const trigger *t = set->items[i];
+        if (t->disabled)
+            continue;
         if (t->has_every && t->every >= 0 && t->next_tick.ns < first.ns)
             first = t->next_tick;
         if (t->has_at && venv_trigger_at_deadline(t, now).ns < first.ns)

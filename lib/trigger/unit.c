@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Units of a trigger, and what `limit` has left. */
+/* Units of a trigger. */
 #include "trigger/internal.h"
 
 #include <stdio.h>
@@ -111,8 +111,8 @@ static venv_instant later(venv_instant at, venv_span by)
 /* When a unit wants to be evaluated although nothing changes. */
 venv_instant venv_trigger_unit_deadline(const trigger *t, const unit *u)
 {
-    if (u->problem == PROBLEM_LIMITED && !t->has_at && t->spent_count > 0)
-        return later(t->spent[0], t->limit_per);
+    if (u->problem == PROBLEM_LIMITED && !t->has_at)
+        return u->limited_until;
     switch (u->state) {
     case VENV_TRIGGER_HOLDING:
         return t->hold_count > 0 ? VENV_INSTANT_NEVER : later(u->since, t->hold);
@@ -146,28 +146,4 @@ cool venv_trigger_unit_coolness(const trigger *t, const unit *u, venv_now now)
     if (VENV_SEEDED(COOLDOWN_BY_WALL))
         return u->ever_fired && now.wall.ns - u->fired_wall.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
     return u->ever_fired && now.mono.ns - u->fired_at.ns < t->cooldown.ns ? COOL_RUNNING : COOL_OVER;
-}
-
-/* How many actions `limit` allows now. */
-uint32_t venv_trigger_limit_left(trigger *t, venv_now now)
-{
-    if (t->limit == 0 || VENV_SEEDED(LIMIT_IGNORED))
-        return UINT32_MAX;
-    size_t old = 0;
-    while (old < t->spent_count && later(t->spent[old], t->limit_per).ns <= now.mono.ns)
-        old++;
-    memmove(t->spent, t->spent + old, (t->spent_count - old) * sizeof *t->spent);
-    t->spent_count -= old;
-    return t->limit - (uint32_t)t->spent_count;
-}
-
-bool venv_trigger_limit_spend(trigger *t, uint32_t actions, venv_now now)
-{
-    if (t->limit == 0 || VENV_SEEDED(LIMIT_IGNORED))
-        return true;
-    if (actions > venv_trigger_limit_left(t, now))
-        return false;
-    for (uint32_t i = 0; i < actions; i++)
-        t->spent[t->spent_count++] = now.mono;
-    return true;
 }

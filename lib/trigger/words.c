@@ -27,6 +27,14 @@ static venv_rc call_instances(const venv_expr_call *call, venv_value *ret_value,
     return a->world->instances(a->world->user, venv_value_peek_text(&call->args[0]), ret_value, err);
 }
 
+static venv_rc call_breaker(const venv_expr_call *call, venv_value *ret_value, venv_error *err)
+{
+    const asked *a = call->data;
+    if (!a->world->breaker)
+        return venv_error_set(err, VENV_EUNKNOWN, "there are no circuit breakers here");
+    return a->world->breaker(a->world->user, venv_value_peek_text(&call->args[0]), ret_value, err);
+}
+
 venv_rc venv_trigger_words_new(const venv_trigger_options *options, venv_expr_env **ret_env, venv_error *err)
 {
     const venv_expr_options how = { .zone = options->zone, .zone_user = options->zone_user };
@@ -39,6 +47,8 @@ venv_rc venv_trigger_words_new(const venv_trigger_options *options, venv_expr_en
     if (rc == VENV_OK)
         rc = venv_expr_env_function(env, "instances(string) -> list(dyn)", COST_INSTANCES,
                                     call_instances, NULL, err);
+    if (rc == VENV_OK)
+        rc = venv_expr_env_function(env, "breaker(string) -> dyn", COST_QUEUE, call_breaker, NULL, err);
     if (rc != VENV_OK) {
         venv_expr_env_unref(env);
         return rc;

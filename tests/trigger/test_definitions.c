@@ -38,7 +38,7 @@ static const struct {
     { "t:\n  when: 'true'\n  do: [{stop: {}}]", "environment", 3, 0 },
     { "t:\n  when: 'true'\n  hold: soon" LOG, "hold", 3, 9 },
     { "t:\n  when: 'true'\n  limit: {actions: 0, per: 1m}" LOG, "limit", 3, 10 },
-    { "t:\n  when: 'true'\n  mode: maybe" LOG, "act or observe", 3, 9 },
+    { "t:\n  when: 'true'\n  mode: maybe" LOG, "observe, propose or act", 3, 9 },
     { "t:\n  when: 'true'\n  on: [sunrise]" LOG, "update, join, leave, disconnect", 3, 7 },
     { "t:\n  at: 1830" LOG, "five fields", 2, 7 },
     { "t:\n  at: '30 24 * * *'" LOG, "hour: this is out of bounds; expected 0 to 23", 2, 11 },

@@ -99,7 +99,7 @@ static void world_free(world *w)
 static const char *step(world *w)
 {
     static char text[1024];
-    venv_trigger_world calls = { w, no_agent, no_agents, ask_queue, no_instances, NULL };
+    venv_trigger_world calls = { .user = w, .agent = no_agent, .agents = no_agents, .queue = ask_queue, .instances = no_instances };
     venv_error err = { 0 };
     size_t at = 0;
     venv_trigger_reports_clear(&w->reports);

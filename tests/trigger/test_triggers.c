@@ -122,7 +122,7 @@ static void world_free(world *w)
 static const char *step(world *w)
 {
     static char text[2048];
-    venv_trigger_world calls = { w, ask_agent, ask_agents, ask_queue, ask_instances, NULL };
+    venv_trigger_world calls = { .user = w, .agent = ask_agent, .agents = ask_agents, .queue = ask_queue, .instances = ask_instances };
     venv_error err = { 0 };
     venv_trigger_reports_clear(&w->reports);
     if (venv_triggers_step(w->set, w->now, &calls, &w->reports, &err) != VENV_OK)
