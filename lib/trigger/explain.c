@@ -316,11 +316,7 @@ venv_rc venv_triggers_explain(venv_triggers *set, const char *name, const char *
     venv_list_init(&x.list);
     venv_map_put(&map, "trigger", described);
     rc = t->for_list ? tell_elements(&x, &map, agent) : tell_agents(&x, "", NULL, agent);
-    if (t->limit > 0) {
-        venv_map_put(&map, "limit", venv_value_int(t->limit));
-        venv_map_put(&map, "limit_left", venv_value_int(venv_trigger_limit_left(t, now)));
-        venv_map_put(&map, "limit_per", venv_value_from_span(t->limit_per));
-    }
+    venv_trigger_limit_tell(t, now, &map);
     if (x.cut)
         venv_map_put(&map, "cut", venv_value_bool(true));
     if (rc == VENV_OK)

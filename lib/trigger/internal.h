@@ -251,6 +251,7 @@ venv_rc venv_trigger_limit_apply(trigger *t, venv_now now, const venv_trigger_wo
 venv_rc venv_trigger_limit_spend(trigger *t, const allowance *granted, const venv_order *orders, size_t count, venv_now now,
                                  const venv_trigger_world *world, venv_error *err);
 venv_instant venv_trigger_limit_look(const allowance *refused, venv_now now);
+void venv_trigger_limit_tell(const trigger *t, venv_now now, venv_map_builder *map);
 venv_rc venv_trigger_limit_save(const trigger *t, venv_map_builder *map, venv_error *err);
 venv_rc venv_trigger_limit_restore(trigger *t, const venv_value *row, venv_now now, venv_error *err);
 venv_rc venv_trigger_limit_describe(const trigger *t, venv_now now, venv_value *ret_list, venv_error *err);

@@ -601,6 +601,20 @@ venv_rc venv_trigger_limit_restore(trigger *t, const venv_value *row, venv_now n
     return rc;
 }
 
+/* {limit, limit_left, limit_per}: of the actions of which least are left. */
+void venv_trigger_limit_tell(const trigger *t, venv_now now, venv_map_builder *map)
+{
+    const limit *tightest = NULL;
+    for (size_t i = 0; i < t->limit_count; i++)
+        if (t->limits[i].actions > 0 && (!tightest || actions_left(t, &t->limits[i], now) < actions_left(t, tightest, now)))
+            tightest = &t->limits[i];
+    if (!tightest)
+        return;
+    venv_map_put(map, "limit", venv_value_int(tightest->actions));
+    venv_map_put(map, "limit_left", venv_value_int(actions_left(t, tightest, now)));
+    venv_map_put(map, "limit_per", venv_value_from_span(tightest->per));
+}
+
 /* [{actions, per, used} | {share, of, per, touched}] */
 venv_rc venv_trigger_limit_describe(const trigger *t, venv_now now, venv_value *ret_list, venv_error *err)
 {
