@@ -64,8 +64,10 @@ class Loop(unittest.TestCase):
         self.rig.wait(120, "the guest is stopped and the pool idle", self.idle)
         made = self.made()
         self.assertEqual([row["state"] for row in made], ["stopped"], made)
-        self.assertEqual(len(self.rig.guests_seen), 1, "libvirt showed more than one guest")
-        self.assertEqual(self.boots() - self.boots_before, 1, "a guest was booted more than once")
+        # A guest that came and went between two looks may not have been seen; its console has the boot all the same.
+        ours = {row["id"].replace("-", "") for row in made}
+        self.assertLessEqual({uuid.replace("-", "") for uuid in self.rig.guests_seen}, ours, "libvirt showed a guest that is not ours")
+        self.assertEqual(self.boots() - self.boots_before, 1, "not exactly one guest was booted")
 
     def killed(self, names, when, condition, job_script="sleep 3; echo ran on $WORKER\n", going=False):
         """Submit, wait for a moment of the loop, SIGKILL the daemons, start them again, and finish.
