@@ -20,6 +20,7 @@ static venv_rc make_tables(venv_manager *m, venv_error *err)
         { &m->peers, PEERS_MAX },        { &m->instances, INSTANCES_MAX }, { &m->names, INSTANCES_MAX },
         { &m->deeds, DEEDS_MAX * 2 },    { &m->requests, REQUESTS_MAX * 2 }, { &m->calls, CALLS_MAX },
         { &m->gathers, GATHERS_MAX },    { &m->counters, 65536 },          { &m->environments, 65536 },
+        { &m->firings, VENV_TRIGGERS_MAX * 4 },
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         venv_rc rc = venv_table_new(m->seed, tables[i].max, tables[i].table, err);
@@ -124,6 +125,7 @@ void venv_manager_free(venv_manager *m)
     table_free_all(m->calls, free);
     table_free_all(m->gathers, free_gather_item);
     table_free_all(m->counters, free);
+    table_free_all(m->firings, free);
     table_free_all(m->environments, free_environment_item);
     for (size_t i = 0; i < m->waiter_count; i++)
         free(m->waiters[i].instances);

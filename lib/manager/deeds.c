@@ -82,6 +82,7 @@ deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char 
     d->deadline = VENV_INSTANT_NEVER;
     deed *up = venv_mgr_deed_find(m, parent);
     if (up) {
+        d->origin = up->origin;
         up->is_parent = true;
         up->open += VENV_SEEDED(CHILD_COUNTED_TWICE) ? 2 : 1;
         venv_mgr_deed_touch(m, up);
@@ -153,6 +154,8 @@ static void put_common(venv_map_builder *map, const deed *d)
     venv_map_put(map, "made", venv_value_from_wall(d->made));
     if (!venv_id_is_none(d->parent))
         venv_map_put_id(map, "parent", d->parent);
+    if (d->origin > 0)
+        venv_map_put(map, "origin", venv_value_uint(d->origin));
     if (!venv_mgr_deed_is_open(d)) {
         venv_map_put(map, "ended", venv_value_from_wall(d->ended));
         venv_map_put_z(map, "rc", venv_rc_name(d->rc));
@@ -220,6 +223,7 @@ bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row)
     copy_wall(row, "made", &d->made);
     copy_wall(row, "ended", &d->ended);
     venv_value_get_id(row, "parent", &d->parent);
+    d->origin = venv_mgr_get_uint(row, "origin");
     d->rc = venv_mgr_deed_is_open(d) ? VENV_OK : venv_mgr_rc_parse(venv_value_get_text(row, "rc"));
     d->is_parent = venv_value_get(row, "open") != NULL;
     d->open = (uint32_t)venv_value_get_int(row, "open", 0);

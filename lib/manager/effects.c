@@ -238,6 +238,16 @@ venv_instant venv_mgr_after(venv_manager *m, venv_span span)
     return __builtin_add_overflow(m->now.mono.ns, span.ns, &sum.ns) ? VENV_INSTANT_NEVER : sum;
 }
 
+uint64_t venv_mgr_get_uint(const venv_value *map, const char *key)
+{
+    const venv_value *value = venv_value_get(map, key);
+    if (!value || (venv_value_kind(value) != VENV_UINT && venv_value_kind(value) != VENV_INT))
+        return 0;
+    if (venv_value_kind(value) == VENV_UINT)
+        return venv_value_peek_uint(value);
+    return venv_value_peek_int(value) > 0 ? (uint64_t)venv_value_peek_int(value) : 0;
+}
+
 /* Text that may come from a peer, cut and made safe to print. */
 void venv_mgr_set_reason(char *reason, const char *text)
 {

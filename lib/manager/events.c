@@ -104,21 +104,11 @@ static void drop_read(venv_manager *m, size_t index)
     m->read_count--;
 }
 
-static uint64_t revision_of(const venv_value *event)
-{
-    const venv_value *value = venv_value_get(event, "revision");
-    if (!value)
-        return 0;
-    return venv_value_kind(value) == VENV_UINT  ? venv_value_peek_uint(value)
-           : venv_value_kind(value) == VENV_INT ? (uint64_t)venv_value_peek_int(value)
-                                                : 0;
-}
-
 static void send_page(venv_manager *m, peer *p, history_read *read, const venv_value *rows)
 {
     for (size_t i = 0; i < venv_value_count(rows) && read->left > 0; i++) {
         const venv_value *event = venv_value_at(rows, i);
-        uint64_t revision = revision_of(event);
+        uint64_t revision = venv_mgr_get_uint(event, "revision");
         if (revision <= read->sent)
             continue;
         if (revision > read->sent + 1)

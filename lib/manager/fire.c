@@ -79,7 +79,8 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
     return venv_error_set(err, VENV_EUNSUPPORTED, "there is no such action");
 }
 
-static void carry_out(venv_manager *m, const venv_trigger_report *report, const venv_order *order, venv_id firing)
+static void carry_out(venv_manager *m, const venv_trigger_report *report, const venv_order *order, venv_id firing,
+                      uint64_t origin)
 {
     char by[BY_MAX], subject[VENV_NAME_MAX + 1];
     snprintf(by, sizeof by, "trigger/%s", report->trigger);
@@ -98,6 +99,7 @@ static void carry_out(venv_manager *m, const venv_trigger_report *report, const 
                        subject[0] ? subject : report->trigger, by);
     if (!d)
         return;
+    d->origin = origin;
     venv_mgr_set_reason(d->reason, report->text);
     venv_error err = { 0 };
     venv_rc rc = do_order(m, order, d, &err);
@@ -122,12 +124,15 @@ static void tell(venv_manager *m, const venv_trigger_report *report)
     snprintf(kind, sizeof kind, "trigger-%s", venv_trigger_report_name(report->kind));
     venv_id firing = venv_random_id(&m->random);
     /* Only the first line: the others draw the expression, and `show trigger` has them. */
-    venv_mgr_event_add(m, kind, report->trigger, firing, venv_value_null(), "%s%s%s %s: %.*s", report->trigger,
+    venv_mgr_event_add(m, kind, report->trigger, firing, venv_mgr_firing_detail(m, report), "%s%s%s %s: %.*s", report->trigger,
               report->unit[0] ? " for " : "", report->unit, did(report->kind), (int)strcspn(report->text, "\n"), report->text);
     if (report->kind != VENV_TRIGGER_FIRED && report->kind != VENV_TRIGGER_RECOVERED)
         return;
+    uint64_t origin = m->revision;
+    if (report->kind == VENV_TRIGGER_FIRED)
+        venv_mgr_firing_remember(m, report->trigger, firing);
     for (size_t i = 0; i < report->order_count && m->rc == VENV_OK; i++)
-        carry_out(m, report, &report->orders[i], firing);
+        carry_out(m, report, &report->orders[i], firing, origin);
 }
 
 static void save_row(void *user, const char *key, const venv_value *row)

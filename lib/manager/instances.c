@@ -85,13 +85,16 @@ void venv_mgr_instance_touch(venv_manager *m, instance *i)
 }
 
 /* The one place where a state changes. */
-void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason)
+static void set_state(venv_manager *m, instance *i, venv_instance_state state, const char *reason, venv_value detail)
 {
-    if (i->state == state)
+    if (i->state == state) {
+        venv_value_unref(&detail);
         return;
+    }
     if (!venv_instance_may_become(i->state, state)) {
         venv_mgr_effect_log(m, VENV_LOG_ERROR, "instance %s cannot become %s from %s: left as it is", i->name,
                    venv_instance_state_name(state), venv_instance_state_name(i->state));
+        venv_value_unref(&detail);
         return;
     }
     venv_instance_state was = i->state;
@@ -106,9 +109,22 @@ void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state sta
     char kind[48];
     snprintf(kind, sizeof kind, "instance-%s", venv_instance_state_name(state));
     venv_id cause = !venv_id_is_none(i->stop) ? i->stop : i->start;
-    venv_mgr_event_add(m, kind, i->name, cause, venv_value_null(), "%s%s%s: %s → %s%s%s", i->name, i->node ? " on " : "",
+    venv_mgr_event_add(m, kind, i->name, cause, detail, "%s%s%s: %s → %s%s%s", i->name, i->node ? " on " : "",
               i->node ? i->node : "", venv_instance_state_name(was), venv_instance_state_name(state),
               i->reason[0] ? ": " : "", i->reason);
+    i->changed = m->revision;
+}
+
+void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason)
+{
+    set_state(m, i, state, reason, venv_value_null());
+}
+
+/* It has a node. `detail`: why this one, and why no other. */
+void venv_mgr_instance_placed(venv_manager *m, instance *i, venv_value detail)
+{
+    set_state(m, i, VENV_INSTANCE_PLACING, "", detail);
+    i->placed = m->revision;
 }
 
 /* ENVIRONMENT-N, with an N that was never used before. */
@@ -330,6 +346,8 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
     venv_map_put(&map, "memory", venv_value_int((int64_t)i->memory));
     venv_map_put_text(&map, "reason", i->reason, strlen(i->reason));
     venv_map_put(&map, "definition", venv_value_ref(&i->definition));
+    venv_map_put(&map, "placed", venv_value_uint(i->placed));
+    venv_map_put(&map, "changed", venv_value_uint(i->changed));
     venv_map_put_id(&map, "start", i->start);
     venv_map_put_id(&map, "stop", i->stop);
     venv_map_put(&map, "confirmed", venv_value_bool(i->confirmed));
@@ -369,6 +387,8 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     value = venv_value_get(row, "made");
     if (value)
         venv_value_to_wall(value, &i->made);
+    i->placed = venv_mgr_get_uint(row, "placed");
+    i->changed = venv_mgr_get_uint(row, "changed");
     value = venv_value_get(row, "grace");
     if (value)
         venv_value_to_span(value, &i->grace);

@@ -13,7 +13,7 @@
  *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
  *      requests.c   what users ask for                            lists.c     what users see
  *      events.c     the log of events                             rows.c      rows of the store
- *      samples.c    what decisions rested on
+ *      samples.c    what decisions rested on                      evidence.c  what is kept of why
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
  * a stop, with id, parent, state and result) is a `deed` here, so that the two are not confused.
@@ -116,6 +116,7 @@ typedef struct instance {
     bool start_sent, stop_sent; /* in the node's present session */
     bool stop_told;         /* in any: it may happen at any time */
     bool adopted, alarmed;
+    uint64_t placed, changed; /* revisions of the events: why it is where it is, how it came into this state; 0: not known */
     venv_instant retry;     /* when to send again; NEVER */
     venv_instant give_up;   /* pending: when to fail */
     bool dirty;
@@ -138,9 +139,17 @@ typedef struct deed {
     venv_value result;
     venv_instant deadline;   /* NEVER: none */
     uint32_t open, failed, unknown; /* children */
+    uint64_t origin;         /* revision of the event that it comes from; 0: not known */
     bool is_parent;
     bool dirty;
 } deed;
+
+/* The last firing of a trigger: the event that tells why. */
+typedef struct last_firing {
+    venv_id id;
+    uint64_t revision;
+    venv_wall time;
+} last_firing;
 
 /* --- what users wait for ----------------------------------------------------------------------------- */
 
@@ -218,6 +227,7 @@ struct venv_manager {
     venv_table *requests;   /* id → row (venv_value *) */
     venv_table *calls;      /* number → call */
     venv_table *gathers;    /* number → gather */
+    venv_table *firings;    /* trigger → last_firing */
     venv_table *counters;   /* environment → uint64_t *: last number used in a name */
     venv_table *environments; /* name → venv_environment */
     venv_expr_env *place_env;
@@ -270,6 +280,7 @@ char *venv_mgr_copy_str(venv_manager *m, venv_str text);
 bool venv_mgr_fits_name(venv_str text, char ret_name[VENV_NAME_MAX + 1]);
 uint64_t venv_mgr_next_number(venv_manager *m);
 venv_instant venv_mgr_after(venv_manager *m, venv_span span);
+uint64_t venv_mgr_get_uint(const venv_value *map, const char *key); /* 0 if it is not there, or no count */
 void venv_mgr_set_reason(char *reason, const char *text);
 
 /* sender.c */
@@ -318,6 +329,15 @@ venv_expr_answer venv_mgr_world_agent(venv_manager *m, const char *name, const v
 void venv_mgr_samples_add(void *user, const char *agent_name, const venv_expr_read *read, const char *source,
                           venv_trigger_samples *samples);
 
+/* evidence.c */
+venv_value venv_mgr_short_value(venv_manager *m, const venv_value *value);
+venv_value venv_mgr_firing_detail(venv_manager *m, const venv_trigger_report *report);
+void venv_mgr_firing_remember(venv_manager *m, const char *trigger, venv_id id);
+bool venv_mgr_firing_restore(venv_manager *m, venv_str key, const venv_value *row);
+venv_value venv_mgr_verdict_value(venv_manager *m, const char *node, const venv_placement_verdict *v);
+venv_value venv_mgr_placement_detail(venv_manager *m, const venv_placement_node *nodes, const venv_placement_verdict *verdicts,
+                                     size_t count, size_t chosen);
+
 /* instances.c */
 instance *venv_mgr_instance_find(venv_manager *m, venv_id id);
 instance *venv_mgr_instance_named(venv_manager *m, const char *name);
@@ -325,6 +345,7 @@ instance *venv_mgr_instance_new(venv_manager *m, venv_id id, const char *name, c
 void venv_mgr_instance_free(instance *i);
 void venv_mgr_instance_touch(venv_manager *m, instance *i);
 void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason);
+void venv_mgr_instance_placed(venv_manager *m, instance *i, venv_value detail);
 void venv_mgr_instance_send_start(venv_manager *m, instance *i);
 void venv_mgr_instance_send_stop(venv_manager *m, instance *i);
 void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace);

@@ -135,7 +135,7 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
         free(i->node);
         i->node = venv_mgr_copy_text(m, c.nodes[index].name);
         i->epoch++;
-        venv_mgr_instance_set(m, i, VENV_INSTANCE_PLACING, "");
+        venv_mgr_instance_placed(m, i, venv_mgr_placement_detail(m, c.nodes, c.verdicts, c.count, index));
         venv_mgr_instance_set(m, i, VENV_INSTANCE_PREPARING, "");
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STARTING, "its node is told to start it");
         deed *d = venv_mgr_deed_find(m, i->start);
@@ -149,30 +149,14 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
         if (strcmp(i->reason, why) != 0) {
             venv_mgr_set_reason(i->reason, why);
             venv_mgr_instance_touch(m, i);
-            venv_mgr_event_add(m, "instance-waits", i->name, i->start, venv_value_null(), "%s waits for a node: %s", i->name, i->reason);
+            venv_mgr_event_add(m, "instance-waits", i->name, i->start,
+                      venv_mgr_placement_detail(m, c.nodes, c.verdicts, c.count, c.count), "%s waits for a node: %s", i->name, i->reason);
+            i->placed = m->revision;
         }
     }
     candidates_free(&c);
     venv_environment_unref(environment);
     return placed;
-}
-
-static venv_value verdict_value(venv_manager *m, const char *node, const venv_placement_verdict *v)
-{
-    char text[512];
-    venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_z(&map, "node", node);
-    venv_map_put_z(&map, "rule", venv_placement_rule_name(v->rule));
-    if (v->rule == VENV_PLACEMENT_OK) {
-        venv_map_put(&map, "score", venv_value_double(v->score));
-    } else {
-        venv_map_put_text(&map, "needed", v->needed, strlen(v->needed));
-        venv_map_put_text(&map, "available", v->available, strlen(v->available));
-    }
-    venv_placement_explain(node, v, text, sizeof text);
-    venv_map_put_text(&map, "text", text, strlen(text));
-    return venv_mgr_take_map(m, &map);
 }
 
 /* What a start of `count` would do: where each would go, and why not elsewhere. Changes nothing. */
@@ -202,7 +186,7 @@ venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment
         venv_list_add(&instances, venv_mgr_take_map(m, &map));
     }
     for (size_t n = 0; n < c.count; n++)
-        venv_list_add(&verdicts, verdict_value(m, c.nodes[n].name, &c.verdicts[n]));
+        venv_list_add(&verdicts, venv_mgr_verdict_value(m, c.nodes[n].name, &c.verdicts[n]));
     candidates_free(&c);
     venv_map_builder map;
     venv_map_init(&map);

@@ -17,17 +17,6 @@
 
 static const venv_id none = { { 0 } };
 
-static uint64_t number(const venv_value *map, const char *key)
-{
-    const venv_value *value = venv_value_get(map, key);
-    if (!value)
-        return 0;
-    if (venv_value_kind(value) == VENV_UINT)
-        return venv_value_peek_uint(value);
-    int64_t n = venv_value_kind(value) == VENV_INT ? venv_value_peek_int(value) : 0;
-    return n > 0 ? (uint64_t)n : 0;
-}
-
 static void text_of(const venv_value *map, const char *key, char *to, size_t size)
 {
     venv_str text = venv_value_get_text(map, key);
@@ -128,7 +117,7 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         alarm_once(m, i, a, "which should be on another node");
         return;
     }
-    if (number(machine, "epoch") != i->epoch) {
+    if (venv_mgr_get_uint(machine, "epoch") != i->epoch) {
         alarm_once(m, i, a, "under another epoch than it was placed with");
         return;
     }
@@ -179,9 +168,9 @@ static void adopt(venv_manager *m, agent *a, const venv_value *machine, venv_id 
     if (!i)
         return;
     i->node = venv_mgr_copy_text(m, a->name);
-    i->epoch = number(machine, "epoch");
-    i->vcpus = (uint32_t)number(machine, "vcpus");
-    i->memory = number(machine, "memory");
+    i->epoch = venv_mgr_get_uint(machine, "epoch");
+    i->vcpus = (uint32_t)venv_mgr_get_uint(machine, "vcpus");
+    i->memory = venv_mgr_get_uint(machine, "memory");
     i->state = VENV_INSTANCE_LOST;
     i->confirmed = i->adopted = true;
     snprintf(i->by, sizeof i->by, "node/%s", a->name);
@@ -239,9 +228,9 @@ static void take_node(venv_manager *m, agent *a, const venv_value *body)
         a->node = copy;
     }
     if (foreign && venv_value_kind(foreign) == VENV_MAP) {
-        a->foreign_count = (int64_t)number(foreign, "count");
-        a->foreign_vcpus = (uint32_t)number(foreign, "vcpus");
-        a->foreign_memory = number(foreign, "memory");
+        a->foreign_count = (int64_t)venv_mgr_get_uint(foreign, "count");
+        a->foreign_vcpus = (uint32_t)venv_mgr_get_uint(foreign, "vcpus");
+        a->foreign_memory = venv_mgr_get_uint(foreign, "memory");
     }
 }
 

@@ -340,6 +340,7 @@ static venv_rc do_start(venv_manager *m, peer *p, uint64_t request, const venv_v
     if (!d)
         return VENV_ENOMEM;
     venv_mgr_event_add(m, "request", environment, id, venv_value_null(), "%s asks for %lld of %s", by, (long long)count, environment);
+    d->origin = m->revision;
     rc = venv_mgr_verb_start(m, d, environment, asked.size > 0 ? node : NULL, count, err);
     if (rc != VENV_OK) {
         venv_mgr_deed_end(m, d, rc, err->text);

@@ -29,7 +29,7 @@ static void load_meta(venv_manager *m, venv_str key, const venv_value *row)
 {
     if (key.size == 7 && memcmp(key.data, "manager", 7) == 0)
         m->boots = (uint64_t)venv_value_get_int(row, "boots", 0);
-    else
+    else if (!venv_mgr_firing_restore(m, key, row))
         load_counter(m, key, row);
 }
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is kept of why something was done, beside the event that tells it: of a firing its conditions part by part
+ * and the samples behind them, of a placement the rule that refused each node. All of it is bounded, so that an
+ * event fits its message whatever the cluster's size; what was left out is counted.
+ *
+ * Rows carry the revision of the event that began them. So `venvctl why` (why.c) follows a chain with a few
+ * look-ups in the log, also after a restart.
+ */
+#include "manager/internal.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NODES_MAX    24u  /* verdicts of one placement */
+#define SHORT_MAX    200u /* bytes of an argument */
+#define FIRING_KEY   "fired/"
+
+venv_value venv_mgr_short_value(venv_manager *m, const venv_value *value)
+{
+    char text[SHORT_MAX + sizeof "…"];
+    size_t size = venv_value_print(value, text, SHORT_MAX);
+    venv_value cut = venv_value_null();
+    if (size < SHORT_MAX)
+        return venv_value_ref(value);
+    size = venv_utf8_valid_prefix(text, SHORT_MAX - 1);
+    memcpy(text + size, "…", sizeof "…");
+    if (venv_value_string_z(text, &cut, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
+    return cut;
+}
+
+static venv_value short_arguments(venv_manager *m, const venv_value *arguments)
+{
+    venv_map_builder map;
+    const venv_value *key, *value;
+    venv_map_init(&map);
+    for (size_t i = 0; venv_value_entry(arguments, i, &key, &value); i++)
+        venv_map_put_value(&map, venv_value_ref(key), venv_mgr_short_value(m, value));
+    return venv_mgr_take_map(m, &map);
+}
+
+/* --- firings ------------------------------------------------------------------------------------------- */
+
+/* {why: as venv_triggers_explain() has it, orders: [{verb, arguments}]}; null if there is neither. */
+venv_value venv_mgr_firing_detail(venv_manager *m, const venv_trigger_report *report)
+{
+    if (venv_value_kind(&report->evidence) == VENV_NULL && report->order_count == 0)
+        return venv_value_null();
+    venv_map_builder map;
+    venv_list_builder orders;
+    venv_list_init(&orders);
+    for (size_t i = 0; i < report->order_count; i++) {
+        venv_map_builder order;
+        venv_map_init(&order);
+        venv_map_put_z(&order, "verb", venv_order_verb_name(report->orders[i].verb));
+        venv_map_put(&order, "arguments", short_arguments(m, &report->orders[i].arguments));
+        venv_list_add(&orders, venv_mgr_take_map(m, &order));
+    }
+    venv_map_init(&map);
+    if (venv_value_kind(&report->evidence) != VENV_NULL)
+        venv_map_put(&map, "why", venv_value_ref(&report->evidence));
+    venv_map_put(&map, "orders", venv_mgr_take_list(m, &orders));
+    return venv_mgr_take_map(m, &map);
+}
+
+static void keep_firing(venv_manager *m, const char *trigger, const last_firing *f)
+{
+    last_firing *kept = venv_table_find(m->firings, trigger, strlen(trigger));
+    if (!kept) {
+        kept = calloc(1, sizeof *kept);
+        if (!kept || venv_table_add(m->firings, trigger, strlen(trigger), kept, NULL) != VENV_OK) {
+            free(kept);
+            venv_mgr_no_memory(m);
+            return;
+        }
+    }
+    *kept = *f;
+}
+
+/* The event that was added last is the last firing of a trigger: remembered, so that it is found again. */
+void venv_mgr_firing_remember(venv_manager *m, const char *trigger, venv_id id)
+{
+    char key[sizeof FIRING_KEY + VENV_NAME_MAX + 1];
+    venv_value text = venv_value_null();
+    venv_map_builder map;
+    keep_firing(m, trigger, &(last_firing){ id, m->revision, m->now.wall });
+    snprintf(key, sizeof key, FIRING_KEY "%s", trigger);
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", id);
+    venv_map_put(&map, "revision", venv_value_uint(m->revision));
+    venv_map_put(&map, "time", venv_value_from_wall(m->now.wall));
+    if (venv_value_string_z(key, &text, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
+    venv_mgr_effect_put(m, VENV_ROWS_META, text, venv_mgr_take_map(m, &map));
+}
+
+bool venv_mgr_firing_restore(venv_manager *m, venv_str key, const venv_value *row)
+{
+    char name[VENV_NAME_MAX + 1];
+    size_t prefix = sizeof FIRING_KEY - 1;
+    if (key.size <= prefix || memcmp(key.data, FIRING_KEY, prefix) != 0)
+        return false;
+    last_firing f = { .revision = venv_mgr_get_uint(row, "revision") };
+    const venv_value *time = venv_value_get(row, "time");
+    if (venv_mgr_fits_name((venv_str){ key.data + prefix, key.size - prefix }, name) && venv_value_get_id(row, "id", &f.id)) {
+        if (time)
+            venv_value_to_wall(time, &f.time);
+        keep_firing(m, name, &f);
+    }
+    return true;
+}
+
+/* --- placement ------------------------------------------------------------------------------------------ */
+
+venv_value venv_mgr_verdict_value(venv_manager *m, const char *node, const venv_placement_verdict *v)
+{
+    char text[512];
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "node", node);
+    venv_map_put_z(&map, "rule", venv_placement_rule_name(v->rule));
+    if (v->rule == VENV_PLACEMENT_OK) {
+        venv_map_put(&map, "score", venv_value_double(v->score));
+    } else {
+        venv_map_put_text(&map, "needed", v->needed, strlen(v->needed));
+        venv_map_put_text(&map, "available", v->available, strlen(v->available));
+    }
+    venv_placement_explain(node, v, text, sizeof text);
+    venv_map_put_text(&map, "text", text, strlen(text));
+    return venv_mgr_take_map(m, &map);
+}
+
+/* {chosen?, nodes: [verdicts], left_out?}: the chosen one first, then those that could, then those that were refused. */
+venv_value venv_mgr_placement_detail(venv_manager *m, const venv_placement_node *nodes, const venv_placement_verdict *verdicts,
+                                     size_t count, size_t chosen)
+{
+    venv_map_builder map;
+    venv_list_builder list;
+    size_t told = 0;
+    venv_list_init(&list);
+    for (int pass = 0; pass < 3; pass++)
+        for (size_t n = 0; n < count && told < NODES_MAX; n++) {
+            int turn = n == chosen ? 0 : verdicts[n].rule == VENV_PLACEMENT_OK ? 1 : 2;
+            if (turn != pass)
+                continue;
+            venv_list_add(&list, venv_mgr_verdict_value(m, nodes[n].name, &verdicts[n]));
+            told++;
+        }
+    venv_map_init(&map);
+    if (chosen < count)
+        venv_map_put_z(&map, "chosen", nodes[chosen].name);
+    venv_map_put(&map, "nodes", venv_mgr_take_list(m, &list));
+    if (told < count)
+        venv_map_put(&map, "left_out", venv_value_int((int64_t)(count - told)));
+    return venv_mgr_take_map(m, &map);
+}
