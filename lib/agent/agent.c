@@ -42,6 +42,7 @@ venv_rc venv_agent_new(const venv_agent_config *config, venv_id boot, uint64_t s
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     agent->config = config;
     agent->boot = boot;
+    agent->memory = (agent_memory){ .starts = 1, .changed = true };
     agent->executions.end = &agent->executions.first;
     venv_random_init(&agent->random, seed);
     groups_copy(agent);
@@ -109,6 +110,7 @@ venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event 
     venv_agent_sampling_tick(&step);
     venv_agent_link_tick(&step);
     venv_agent_push_tick(&step);
+    venv_agent_memory_tick(&step);
     return step.rc;
 }
 

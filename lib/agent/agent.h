@@ -13,6 +13,11 @@
  * manager, runs allowed commands, and starts and stops machines. It reads no clock, opens no file,
  * starts no process: it asks for that with actions and is told the outcome by events.
  *
+ * It keeps what it must know again after it was killed: which requests were begun and which epochs were seen (KEEP). An
+ * effect carries the number of the KEEP that speaks of it; the shell does it once that is durable, so that nothing is ever
+ * done twice or out of its time. If it cannot be made durable the effect is answered as not done: RAN with the reason,
+ * MACHINE_DONE with VENV_EUNREACHABLE.
+ *
  * It goes on sampling while the manager is away (A9). It never takes "could not ask the hypervisor" for
  * "there is no machine".
  */
@@ -60,6 +65,7 @@ typedef enum venv_agent_action_kind {
     VENV_AGENT_ACT_KILL,         /* end the run `token` early; RAN(token) still follows */
     VENV_AGENT_ACT_MACHINE,      /* verb, machine, xml, name; MACHINE_DONE(token) follows in every case */
     VENV_AGENT_ACT_MACHINES,     /* ask the driver for a whole list now; MACHINES follows */
+    VENV_AGENT_ACT_KEEP,         /* make `value` durable, in place of the one before; `token` is its number. Nothing follows */
     VENV_AGENT_ACT_COMMANDS,     /* read the directories of commands again; COMMANDS(token) follows */
     VENV_AGENT_ACT_LOG,          /* level, text */
     VENV_AGENT_ACT_EXIT,         /* a CONTROL stop: end the process in an orderly way */
@@ -81,6 +87,7 @@ typedef struct venv_agent_action {
     char *name;            /* CONNECT, SAMPLE, RUN, MACHINE START (the instance): owned */
     venv_span timeout;     /* RUN */
     size_t out_max, err_max; /* RUN: how much of stdout and stderr is kept */
+    uint64_t after_keep;   /* RUN, MACHINE: not before the KEEP of this number, or a later one, is durable; 0: at once */
     venv_machine_verb verb;
     venv_id machine;
     char *xml;             /* MACHINE START: domain XML, owned */
@@ -102,6 +109,12 @@ void venv_agent_actions_fini(venv_agent_actions *actions);
 venv_rc venv_agent_new(const venv_agent_config *config, venv_id boot, uint64_t seed, venv_now now,
                        venv_agent **ret_agent, venv_error *err);
 void venv_agent_free(venv_agent *agent);
+
+/*
+ * Give back the value of the last KEEP that became durable, before the first step. VENV_EINVAL: it is none (the agent must
+ * not go on then, it would forget what it did); VENV_ENOMEM.
+ */
+venv_rc venv_agent_recall(venv_agent *agent, const venv_value *kept, venv_error *err);
 
 /*
  * Take one event. Actions are appended, in the order in which they are to be done. Fails only for VENV_ENOMEM: the agent is

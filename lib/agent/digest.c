@@ -95,6 +95,7 @@ uint64_t venv_agent_digest(const venv_agent *agent)
     hash = venv_hash_bytes(parts, sizeof(parts), hash);
     for (size_t i = 0; i < agent->group_count; i++)
         hash = mix_text(hash, agent->groups[i]);
+    hash = mix(mix(mix(hash, agent->memory.changed), (int64_t)agent->memory.kept), (int64_t)agent->memory.starts);
     hash = link_digest(&agent->link, hash);
     hash = venv_property_set_digest(agent->properties, hash);
     hash = sampling_digest(agent, hash);

@@ -5,6 +5,8 @@
  *   EXECUTE ──► WAITING (bounded) ──► RUNNING (bounded) ──► DONE: the answer is kept (bounded), for who asks again
  *                                                             └──► only the id is kept: "it was run, its answer is gone"
  *
+ * The id is durable before the command is begun (memory.c): it is run once also if the agent is killed meanwhile.
+ *
  * What is allowed the shell knows (lib/runner): here a command is a name.
  */
 
@@ -54,6 +56,14 @@ static void unlink_execution(agent_executions *executions, agent_execution *gone
         executions->end = link;
 }
 
+void venv_agent_execute_know(agent_executions *executions, venv_id id)
+{
+    executions->ids[executions->id_next] = id;
+    executions->id_next = (executions->id_next + 1) % AGENT_IDS_MAX;
+    if (executions->id_count < AGENT_IDS_MAX)
+        executions->id_count++;
+}
+
 /* The oldest answers make room; their ids are known a while longer. */
 static void drop_answers(agent_executions *executions)
 {
@@ -64,10 +74,7 @@ static void drop_answers(agent_executions *executions)
             return;
         if (e->state != EXECUTION_DONE)
             continue;
-        executions->ids[executions->id_next] = e->id;
-        executions->id_next = (executions->id_next + 1) % AGENT_IDS_MAX;
-        if (executions->id_count < AGENT_IDS_MAX)
-            executions->id_count++;
+        venv_agent_execute_know(executions, e->id);
         executions->done--;
         executions->done_size -= e->size;
         unlink_execution(executions, e);
@@ -153,6 +160,10 @@ static void start(agent_step *step, agent_execution *e)
         free(name);
         return;
     }
+    if (!venv_id_is_none(e->id)) {
+        venv_agent_memory_change(step);
+        action->after_keep = venv_agent_memory_number(agent);
+    }
     e->state = EXECUTION_RUNNING;
     e->started = step->now.wall;
     e->token = action->token = venv_agent_token(step);
@@ -224,7 +235,7 @@ static bool asked_before(agent_step *step, uint64_t request, venv_id id, const v
     }
     for (size_t i = 0; i < executions->id_count; i++)
         if (venv_id_equal(executions->ids[i], id)) {
-            refuse(step, request, command, NULL, VENV_EUNKNOWN, "it was run before; its answer is no longer kept");
+            refuse(step, request, command, NULL, VENV_EUNKNOWN, "it was begun before; how it ended is no longer known here");
             return true;
         }
     return false;

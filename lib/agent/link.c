@@ -87,6 +87,7 @@ void venv_agent_link_connected(agent_step *step)
     venv_map_put_z(&hello, "name", agent->config->name);
     venv_agent_put_groups(step, &hello);
     venv_map_put_id(&hello, "boot", agent->boot);
+    venv_map_put(&hello, "starts", venv_value_uint(agent->memory.starts));
     if (!venv_id_is_none(agent->config->machine))
         venv_map_put_id(&hello, "machine", agent->config->machine);
     venv_map_put(&hello, "wall", venv_value_from_wall(step->now.wall));

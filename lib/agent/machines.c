@@ -4,7 +4,7 @@
  * driver lists is told to the manager.
  *
  * Never two: an epoch older than one that was seen is refused, and so is a start in an epoch in which the machine was
- * stopped. Asking twice (the same action id) does once. A hypervisor that cannot be asked has not lost its machines:
+ * stopped, also by an agent that was killed meanwhile (memory.c). Asking twice (the same action id) does once. A hypervisor that cannot be asked has not lost its machines:
  * what was seen last stays, with `reachable` false.
  */
 
@@ -187,6 +187,16 @@ static void call(agent_step *step, agent_machine *machine, venv_machine_verb ver
     action->xml = xml;
     action->name = name;
     action->token = machine->token = venv_agent_token(step);
+    action->after_keep = venv_agent_memory_number(step->agent);
+}
+
+static void set_epoch(agent_step *step, agent_machine *machine, uint64_t epoch, bool ended)
+{
+    if (machine->epoch == epoch && machine->ended == ended)
+        return;
+    machine->epoch = epoch;
+    machine->ended = ended;
+    venv_agent_memory_change(step);
 }
 
 static void list_soon(agent_step *step)
@@ -349,8 +359,7 @@ static void start(agent_step *step, const agent_ask *ask)
     }
     memcpy(machine->instance, mark.instance, sizeof(mark.instance));
     memcpy(machine->environment, mark.environment, sizeof(mark.environment));
-    machine->epoch = ask->epoch;
-    machine->ended = false;
+    set_epoch(step, machine, ask->epoch, false);
     advance(step, machine, MACHINE_EVENT_START, xml);
     venv_agent_machines_tell(step);
 }
@@ -378,8 +387,7 @@ static void stop(agent_step *step, agent_ask *ask)
     }
     if (ask->grace.ns == 0)
         ask->event = MACHINE_EVENT_DESTROY;
-    machine->epoch = ask->epoch;
-    machine->ended = true;
+    set_epoch(step, machine, ask->epoch, true);
     agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, ask->event).effect;
     bool taken = effect == MACHINE_LATER ? put_off(machine, ask, connection) : join(machine, ask, connection);
     if (!taken) {
@@ -513,10 +521,8 @@ static void note_seen(agent_step *step, const venv_value *item)
     agent_machine *machine = VENV_SEEDED(MACHINES_FORGOTTEN) ? find(step->agent, id) : find_or_add(step, id);
     if (!machine)
         return;
-    if (get_epoch(item, &epoch) && epoch > machine->epoch) {
-        machine->epoch = epoch;
-        machine->ended = false;
-    }
+    if (get_epoch(item, &epoch) && epoch > machine->epoch)
+        set_epoch(step, machine, epoch, false);
     copy_text(machine->instance, sizeof(machine->instance), venv_value_get_text(item, "instance"));
     copy_text(machine->environment, sizeof(machine->environment), venv_value_get_text(item, "environment"));
     agent_seen *seen = &machine->seen;

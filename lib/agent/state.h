@@ -17,7 +17,7 @@ enum {
     AGENT_EXECUTIONS_MAX = 64,    /* EXECUTE requests that wait or run */
     AGENT_ANSWERS_MAX = 128,      /* finished EXECUTE requests whose answers are kept… */
     AGENT_ANSWERS_SIZE_MAX = 8 << 20, /* …and their size in all */
-    AGENT_IDS_MAX = 512,          /* ids of EXECUTE requests that are known longer than their answers */
+    AGENT_IDS_MAX = 1024,         /* ids of EXECUTE requests that are known longer than their answers */
     AGENT_MACHINES_MAX = 4096,    /* machines that are, or were lately, on the node */
     AGENT_DONE_MAX = 256,         /* ids of finished machine actions and how they ended */
     AGENT_PUSH_SIZE_MAX = 192 << 10,       /* samples in one PUSH */
@@ -122,6 +122,13 @@ typedef struct agent_machines {
     size_t done_next, done_count;
 } agent_machines;
 
+/* memory.c */
+typedef struct agent_memory {
+    bool changed;            /* since the last KEEP */
+    uint64_t kept;           /* number of the last KEEP */
+    uint64_t starts;         /* of this agent, as far as it remembers; this one counts */
+} agent_memory;
+
 struct venv_agent {
     const venv_agent_config *config;
     venv_id boot;
@@ -137,6 +144,7 @@ struct venv_agent {
     agent_sampling sampling;
     agent_executions executions;
     agent_machines machines;
+    agent_memory memory;
 };
 
 /* One step: what every function below is handed. */
@@ -190,7 +198,13 @@ void venv_agent_property_refuse(agent_step *step, uint64_t request, venv_str lab
 void venv_agent_execute(agent_step *step, uint64_t request, const venv_value *body);
 bool venv_agent_execute_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);
 void venv_agent_execute_listed(agent_step *step, const venv_agent_event *event);
+void venv_agent_execute_know(agent_executions *executions, venv_id id); /* it was begun: never again */
 void venv_agent_execute_fini(venv_agent *agent);
+
+/* memory.c */
+void venv_agent_memory_change(agent_step *step);
+uint64_t venv_agent_memory_number(const venv_agent *agent);
+void venv_agent_memory_tick(agent_step *step);
 
 /* control.c */
 void venv_agent_control(agent_step *step, uint64_t request, const venv_value *body);

@@ -15,6 +15,7 @@
 #include "runtime/disk_samples.h"
 #include "runtime/loop.h"
 #include "runtime/machine_worker.h"
+#include "runtime/memory_file.h"
 #include "runtime/notify.h"
 #include "runtime/run_pool.h"
 #include "runtime/samples.h"
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 16384 /* that one step's actions can cause at once */
+#define HELD_MAX   8192  /* effects that wait until what they rest on is durable; the core has bounds of its own */
 
 /* An event with what it points to. */
 typedef struct owned_event {
@@ -49,6 +51,12 @@ typedef struct agent_shell {
     venv_machine_worker *machines;
     venv_disk_samples *disks;
     venv_samples samples;
+    venv_memory_file *memory;
+    char memory_path[PATH_MAX];
+    venv_agent_action *held; /* in order; each waits for its after_keep */
+    size_t held_count;
+    uint64_t durable;        /* number of the last KEEP that is */
+    bool keep_failed;        /* the last time; it was said */
     owned_event *events; /* that wait for the end of the step */
     size_t event_count, event_capacity;
     bool stepping, stopping;
@@ -113,7 +121,7 @@ static const venv_agent_event *settle_event(owned_event *kept)
     return &kept->event;
 }
 
-static void do_actions(agent_shell *shell, const venv_agent_actions *actions);
+static void do_actions(agent_shell *shell, venv_agent_actions *actions);
 
 static void step_once(agent_shell *shell, const venv_agent_event *event)
 {
@@ -204,6 +212,74 @@ static void on_sampled(void *user, uint64_t token, venv_rc rc, const venv_value 
                                        .text = rc == VENV_OK ? NULL : text });
 }
 
+/* --- effects that wait until they are remembered ----------------------------------------------- */
+
+static void do_effect(agent_shell *shell, const venv_agent_action *action);
+
+static void action_fini(venv_agent_action *action)
+{
+    venv_value_unref(&action->value);
+    free(action->name);
+    free(action->xml);
+    free(action->text);
+}
+
+/* What it owns moves. */
+static void hold(agent_shell *shell, venv_agent_action *action)
+{
+    venv_error err = { 0 };
+    if (!shell->held)
+        shell->held = calloc(HELD_MAX, sizeof *shell->held);
+    if (!shell->held || shell->held_count == HELD_MAX) {
+        (void)venv_error_set(&err, VENV_ENOMEM, "out of memory for effects that wait");
+        fail(shell, &err);
+        return;
+    }
+    shell->held[shell->held_count++] = *action;
+    action->value = venv_value_null();
+    action->name = action->xml = action->text = NULL;
+}
+
+static void not_begun(agent_shell *shell, const venv_agent_action *action, venv_rc rc, const char *why)
+{
+    char text[VENV_ERROR_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "it was not begun, because the agent cannot write down that it does it: %.400s", why);
+    venv_run_outcome outcome = { .rc = rc, .error = text, .out = { "", 0 }, .err = { "", 0 } };
+    if (action->kind == VENV_AGENT_ACT_RUN)
+        on_ran(shell, action->token, &outcome);
+    else
+        on_machine_done(shell, action->token, VENV_EUNREACHABLE, text);
+}
+
+static void on_kept(void *user, uint64_t number, venv_rc rc, const char *text)
+{
+    agent_shell *shell = user;
+    if (shell->stopping)
+        return;
+    if (rc != VENV_OK && !shell->keep_failed)
+        venv_log_print(shell->log, VENV_LOG_ERROR, "%s; until it can be written this agent runs no command and starts and stops "
+                       "no machine", text);
+    else if (rc == VENV_OK && shell->keep_failed)
+        venv_log_print(shell->log, VENV_LOG_INFO, "%s can be written again", shell->memory_path);
+    shell->keep_failed = rc != VENV_OK;
+    if (rc == VENV_OK)
+        shell->durable = number;
+    size_t left = 0;
+    for (size_t i = 0; i < shell->held_count; i++) {
+        venv_agent_action action = shell->held[i];
+        if (action.after_keep > number) {
+            shell->held[left++] = action;
+            continue;
+        }
+        if (rc == VENV_OK)
+            do_effect(shell, &action);
+        else
+            not_begun(shell, &action, rc, text);
+        action_fini(&action);
+    }
+    shell->held_count = left;
+}
+
 /* --- actions --------------------------------------------------------------------------------- */
 
 static void sample(agent_shell *shell, const venv_agent_action *action)
@@ -259,7 +335,16 @@ static void send_frame(agent_shell *shell, const venv_agent_action *action)
         venv_log_print(shell->log, VENV_LOG_ERROR, "a message %s was not sent: %s", venv_message_name(action->type), err.text);
 }
 
-static void do_action(agent_shell *shell, const venv_agent_action *action)
+static void do_effect(agent_shell *shell, const venv_agent_action *action)
+{
+    if (action->kind == VENV_AGENT_ACT_RUN)
+        venv_run_pool_start(shell->pool, action->token, action->name, &action->value, action->timeout, action->out_max,
+                            action->err_max);
+    else
+        call_machine(shell, action);
+}
+
+static void do_action(agent_shell *shell, venv_agent_action *action)
 {
     switch (action->kind) {
     case VENV_AGENT_ACT_CONNECT: venv_dialer_dial(shell->dialer, action->name); break;
@@ -267,11 +352,14 @@ static void do_action(agent_shell *shell, const venv_agent_action *action)
     case VENV_AGENT_ACT_SEND: send_frame(shell, action); break;
     case VENV_AGENT_ACT_SAMPLE: sample(shell, action); break;
     case VENV_AGENT_ACT_RUN:
-        venv_run_pool_start(shell->pool, action->token, action->name, &action->value, action->timeout, action->out_max,
-                            action->err_max);
+    case VENV_AGENT_ACT_MACHINE:
+        if (action->after_keep > shell->durable)
+            hold(shell, action);
+        else
+            do_effect(shell, action);
         break;
+    case VENV_AGENT_ACT_KEEP: venv_memory_file_keep(shell->memory, action->token, &action->value); break;
     case VENV_AGENT_ACT_KILL: venv_run_pool_kill(shell->pool, action->token); break;
-    case VENV_AGENT_ACT_MACHINE: call_machine(shell, action); break;
     case VENV_AGENT_ACT_MACHINES: list_machines(shell); break;
     case VENV_AGENT_ACT_COMMANDS: list_commands(shell, action->token); break;
     case VENV_AGENT_ACT_LOG: venv_log_print(shell->log, (venv_log_level)action->level, "%s", action->text); break;
@@ -279,7 +367,7 @@ static void do_action(agent_shell *shell, const venv_agent_action *action)
     }
 }
 
-static void do_actions(agent_shell *shell, const venv_agent_actions *actions)
+static void do_actions(agent_shell *shell, venv_agent_actions *actions)
 {
     for (size_t i = 0; i < actions->count; i++)
         do_action(shell, &actions->items[i]);
@@ -294,10 +382,12 @@ static void finish(agent_shell *shell)
     venv_run_pool_end(shell->pool);
     venv_machine_worker_end(shell->machines);
     venv_disk_samples_end(shell->disks);
+    venv_memory_file_end(shell->memory);
     shell->dialer = NULL;
     shell->pool = NULL;
     shell->machines = NULL;
     shell->disks = NULL;
+    shell->memory = NULL;
     venv_loop_close(&shell->loop);
 }
 
@@ -407,6 +497,26 @@ static venv_rc start_pool(agent_shell *shell, venv_error *err)
     return venv_run_pool_new(&shell->loop.uv, &options, &calls, &shell->pool, err);
 }
 
+static venv_rc start_memory(agent_shell *shell, venv_error *err)
+{
+    const venv_agent_config *config = shell->config;
+    venv_memory_file_calls calls = { .kept = on_kept, .user = shell };
+    venv_value kept = venv_value_null();
+    int size = snprintf(shell->memory_path, sizeof shell->memory_path, "%s/%s@%s.memory", config->state_dir, config->name,
+                        config->cluster);
+    if (size < 0 || (size_t)size >= sizeof shell->memory_path)
+        return venv_error_set(err, VENV_EINVAL, "agent.state_dir is too long");
+    make_folder(shell, config->state_dir);
+    venv_rc rc = venv_memory_file_load(shell->memory_path, &kept, err);
+    if (rc == VENV_OK && venv_value_kind(&kept) != VENV_NULL) {
+        rc = venv_agent_recall(shell->core, &kept, err);
+        if (rc == VENV_EINVAL)
+            (void)venv_error_prefix(err, "%s", shell->memory_path);
+    }
+    venv_value_unref(&kept);
+    return rc == VENV_OK ? venv_memory_file_start(&shell->loop.uv, shell->memory_path, &calls, &shell->memory, err) : rc;
+}
+
 static venv_rc start_core(agent_shell *shell, venv_error *err)
 {
     uint64_t seed = 0;
@@ -416,7 +526,7 @@ static venv_rc start_core(agent_shell *shell, venv_error *err)
         rc = venv_identity_random_id(&boot, err);
     if (rc == VENV_OK)
         rc = venv_agent_new(shell->config, boot, seed, venv_clock_read(), &shell->core, err);
-    return rc;
+    return rc == VENV_OK ? start_memory(shell, err) : rc;
 }
 
 static venv_rc start_all(agent_shell *shell, venv_error *err)
@@ -488,6 +598,9 @@ venv_rc venv_agent_shell_run(const venv_shell_host *host, venv_agent_config *con
     }
     venv_agent_free(shell.core);
     venv_tls_context_free(shell.tls);
+    for (size_t i = 0; i < shell.held_count; i++)
+        action_fini(&shell.held[i]);
+    free(shell.held);
     free(shell.events);
     return rc;
 }

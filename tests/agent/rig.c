@@ -107,6 +107,7 @@ void rig_init(agent_rig *rig, const char *extra, const char *properties)
 void rig_fini(agent_rig *rig)
 {
     venv_agent_actions_fini(&rig->actions);
+    venv_value_unref(&rig->kept);
     venv_agent_free(rig->agent);
     venv_agent_config_free(rig->config);
 }
@@ -124,6 +125,11 @@ static void step(agent_rig *rig, const venv_agent_event *event)
         rig->heard += action->kind == VENV_AGENT_ACT_SEND;
         if (action->kind == VENV_AGENT_ACT_CONNECT)
             rig->dialing = true;
+        if (action->kind != VENV_AGENT_ACT_KEEP)
+            continue;
+        venv_value_unref(&rig->kept);
+        rig->kept = venv_value_ref(&action->value);
+        rig->kept_number = action->token;
     }
     /* the deadline never lies in the past: the shell would spin */
     assert_true(venv_agent_deadline(rig->agent).ns > rig->now.mono.ns);

@@ -20,6 +20,8 @@ typedef struct agent_rig {
     bool verbose;
     bool silent;    /* the manager does not answer heartbeats */
     uint64_t heard; /* frames that the manager has got on this connection */
+    venv_value kept; /* what the last KEEP held… */
+    uint64_t kept_number; /* …and its number */
     bool dialing; /* CONNECT was asked for and not answered */
 } agent_rig;
 

@@ -57,6 +57,7 @@ void node_fini(node *n)
     venv_hypervisor_close(n->hypervisor);
     venv_fake_world_free(n->machines);
     venv_agent_config_free(n->config);
+    venv_value_unref(&n->kept);
 }
 
 static happening *plan_for(sim *s, int index, int64_t delay, happening_kind kind)
@@ -74,6 +75,8 @@ void node_start(sim *s, int index)
     n->life++;
     if (venv_agent_new(n->config, venv_random_id(&s->random), venv_random_next(&s->random), sim_now(s), &n->core, &err) != VENV_OK)
         sim_fail(s, "an agent does not start: %s", err.text);
+    else if (venv_value_kind(&n->kept) != VENV_NULL && venv_agent_recall(n->core, &n->kept, &err) != VENV_OK)
+        sim_fail(s, "an agent does not remember: %s", err.text);
     /* worker_free stays: what the last life asked for is under way in the hypervisor, and comes first. */
     if (n->machines)
         node_list_soon(s, index);
@@ -170,6 +173,10 @@ static void carry_out(sim *s, int index, const venv_agent_action *a)
     case VENV_AGENT_ACT_MACHINE: machine(s, index, a); break;
     case VENV_AGENT_ACT_MACHINES: node_list_soon(s, index); break;
     case VENV_AGENT_ACT_COMMANDS: break;
+    case VENV_AGENT_ACT_KEEP: /* durable at once: what waits for it need not wait */
+        venv_value_unref(&n->kept);
+        n->kept = venv_value_ref(&a->value);
+        break;
     case VENV_AGENT_ACT_LOG:
         if (s->verbose)
             fprintf(stderr, "%10.3f %s: %s\n", (double)s->now / 1e9, n->config->name, a->text);

@@ -131,6 +131,7 @@ typedef struct node {
     venv_hypervisor *hypervisor; /* of this life; NULL: not connected */
     int64_t worker_free;     /* one call of the hypervisor after the other */
     venv_instant last_told;
+    venv_value kept;         /* what outlives the agent: its last KEEP */
 } node;
 
 typedef struct counts {
