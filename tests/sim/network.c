@@ -1,204 +1,395 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections between agents and the manager. Frames of one direction of a connection keep their order, as on
- * TCP; everything else is as late as it likes. A connection that is cut loses what is under way, and each end learns
- * of it when it does, or by its heartbeats.
+ * Connections between agents and managers, as TCP under TLS is: what arrives, arrives in order and once, or the connection
+ * is dead. Loss, duplication and reordering below it are seen as delay, in bursts; a path that is cut for a short time
+ * is a longer delay; for a longer one, the sender's TCP gives up and tells its process. What was sent on an old connection
+ * can arrive when there is a new one. Connections die with a word (reset) or without.
  */
-#include "sim/world.h"
+#include "sim/sim.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-connection *network_find(sim *s, uint64_t id)
+#define FRAMES_MAX 65536u
+
+static connection *find(sim *s, uint64_t id)
 {
     connection *c = &s->connections[id % CONNECTIONS_MAX];
-    return c->used && c->id == id ? c : NULL;
+    return id != 0 && c->id == id ? c : NULL;
 }
 
-static happening *plan_for(sim *s, int64_t delay, happening_kind kind, const connection *c)
+static process *receiver(sim *s, const connection *c, int direction)
 {
-    happening *h = sim_plan(s, delay, kind);
-    h->connection = c->id;
-    h->node = c->node;
-    h->life = kind == TO_AGENT || kind == AGENT_CONNECTED || kind == AGENT_DISCONNECTED ? c->agent_life : c->manager_life;
-    return h;
+    return direction == TO_AGENT ? &s->nodes[c->node].process : &s->servers[c->server].process;
 }
 
-void network_dial(sim *s, int index)
+/* The process that had the connection at that end is still the same one, and runs. */
+static bool lives(sim *s, const connection *c, int direction)
 {
-    node *n = &s->nodes[index];
-    connection *c = &s->connections[s->next_connection % CONNECTIONS_MAX];
+    const process *p = receiver(s, c, direction);
+    return p->up && p->life == c->lives[direction];
+}
+
+static path *path_of(sim *s, const connection *c)
+{
+    return &s->nodes[c->node].path;
+}
+
+static bool blocked(sim *s, const connection *c, int direction)
+{
+    return path_of(s, c)->blocked_until[direction] > s->now;
+}
+
+static void clear(pipe_line *line)
+{
+    for (size_t i = 0; i < line->count; i++)
+        venv_value_unref(&line->frames[(line->begin + i) % line->capacity].value);
+    line->count = line->begin = 0;
+    line->stalled = false;
+}
+
+static void release(connection *c)
+{
+    for (int d = 0; d < 2; d++) {
+        clear(&c->lines[d]);
+        free(c->lines[d].frames);
+    }
     memset(c, 0, sizeof *c);
-    c->id = s->next_connection++;
-    c->used = true;
-    c->node = index;
-    c->agent_life = n->life;
-    c->manager_life = s->server.life;
-    c->latency = sim_between(s, MS(0) + 50000, MS(40));
-    n->connection = c->id;
-    if (n->partitioned || !s->server.core) {
-        c->cut = true;
-        plan_for(s, sim_between(s, MS(1), S(3)), AGENT_DISCONNECTED, c);
-        return;
-    }
-    plan_for(s, c->latency, MANAGER_UP, c);
-    plan_for(s, 2 * c->latency, AGENT_CONNECTED, c);
 }
 
-/* When a frame arrives: after those that were sent before it. */
-static int64_t arrival(sim *s, const connection *c, int64_t *last)
+void network_fini(sim *s)
 {
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        release(&s->connections[i]);
+}
+
+static void plan_arrival(sim *s, connection *c, int direction, int64_t delay)
+{
+    happening *h = sim_plan(s, delay, ARRIVE);
+    h->connection = c->id;
+    h->direction = direction;
+    c->lines[direction].planned = true;
+}
+
+static frame *push(sim *s, connection *c, int direction, frame_kind kind)
+{
+    pipe_line *line = &c->lines[direction];
+    if (line->count == line->capacity) {
+        size_t capacity = line->capacity ? line->capacity * 2 : 8;
+        frame *grown = calloc(capacity, sizeof *grown);
+        if (!grown || capacity > FRAMES_MAX)
+            abort();
+        for (size_t i = 0; i < line->count; i++)
+            grown[i] = line->frames[(line->begin + i) % line->capacity];
+        free(line->frames);
+        line->frames = grown;
+        line->capacity = capacity;
+        line->begin = 0;
+    }
     int64_t at = s->now + c->latency + sim_chance(s, c->latency + 1);
-    if (sim_percent(s, 1))
-        at += sim_between(s, 0, S(2));
-    if (at <= *last)
-        at = *last + 1;
-    *last = at;
-    return at - s->now;
+    if (path_of(s, c)->bad_until > s->now && sim_percent(s, 20))
+        at += sim_between(s, MS(200), S(3)); /* lost, and sent again: all that follows waits for it */
+    if (at <= line->last_at)
+        at = line->last_at + 1;
+    line->last_at = at;
+    frame *f = &line->frames[(line->begin + line->count++) % line->capacity];
+    *f = (frame){ .kind = kind, .at = at, .value = venv_value_null() };
+    if (line->count == 1 && !line->planned)
+        plan_arrival(s, c, direction, at - s->now);
+    return f;
 }
 
-void network_to_manager(sim *s, connection *c, int16_t type, uint64_t request, const venv_value *body)
+/* Everybody has let go of it, and nothing is under way. */
+static void drop_if_over(connection *c)
 {
-    if (!c || c->cut) {
-        s->counts.messages_lost++;
-        return;
+    if (c->id && !c->open[TO_MANAGER] && !c->open[TO_AGENT] && (c->dead || (c->lines[0].count == 0 && c->lines[1].count == 0)))
+        release(c);
+}
+
+/* --- how it begins ---------------------------------------------------------------------------------------- */
+
+static connection *make(sim *s, node *n)
+{
+    for (size_t tries = 0; tries < CONNECTIONS_MAX; tries++) {
+        uint64_t id = ++s->connection_serial;
+        connection *c = &s->connections[id % CONNECTIONS_MAX];
+        if (c->id != 0)
+            continue;
+        c->id = id;
+        c->node = n->index;
+        c->server = n->server;
+        c->lives[TO_AGENT] = n->process.life;
+        c->lives[TO_MANAGER] = s->servers[n->server].process.life;
+        c->open[TO_AGENT] = true;
+        c->latency = sim_spread(s, MS(0) + 50000, MS(40));
+        return c;
     }
-    int64_t delay = arrival(s, c, &c->last_to_manager);
-    happening *h = plan_for(s, delay, TO_MANAGER, c);
-    h->type = type;
-    h->request = request;
-    if (venv_value_dup(body, &h->value, NULL) != VENV_OK)
-        sim_fail(s, "out of memory");
+    sim_fail(s, "more than %d connections", CONNECTIONS_MAX);
+    return NULL;
 }
 
-void network_to_agent(sim *s, connection *c, int16_t type, uint64_t request, const venv_value *body)
+void network_dial(sim *s, node *n)
 {
-    if (!c || c->cut) {
-        s->counts.messages_lost++;
-        return;
-    }
-    int64_t delay = arrival(s, c, &c->last_to_agent);
-    happening *h = plan_for(s, delay, TO_AGENT, c);
-    h->type = type;
-    h->request = request;
-    if (venv_value_dup(body, &h->value, NULL) != VENV_OK)
-        sim_fail(s, "out of memory");
-}
-
-/* One side closes in order: what it sent before arrives, then the other side learns. The closer learns at once. */
-void network_close(sim *s, connection *c, bool by_manager, const char *why)
-{
-    (void)why;
+    connection *c = make(s, n);
     if (!c)
         return;
-    if (by_manager) {
-        int64_t delay = c->cut ? sim_between(s, 0, S(20)) : arrival(s, c, &c->last_to_agent);
-        plan_for(s, 0, MANAGER_DOWN, c);
-        plan_for(s, delay, AGENT_DISCONNECTED, c);
+    n->connection = c->id;
+    bool cut = blocked(s, c, TO_MANAGER) || blocked(s, c, TO_AGENT);
+    if (cut || !s->servers[n->server].core) {
+        c->dead = cut;
+        push(s, c, TO_AGENT, FRAME_FIN)->at += cut ? sim_between(s, S(3), S(30)) : 0; /* no route; or refused */
+        if (cut)
+            return;
     } else {
-        int64_t delay = c->cut ? sim_between(s, 0, S(20)) : arrival(s, c, &c->last_to_manager);
-        plan_for(s, 0, AGENT_DISCONNECTED, c);
-        plan_for(s, delay, MANAGER_DOWN, c);
+        push(s, c, TO_AGENT, FRAME_UP)->at += 2 * c->latency;
+        push(s, c, TO_MANAGER, FRAME_UP)->at += 2 * c->latency;
     }
 }
 
-/* The connection is dead. Sometimes an end is told, sometimes it has to find out. */
-void network_cut(sim *s, connection *c)
+/* --- what is sent --------------------------------------------------------------------------------------------- */
+
+void network_send(sim *s, uint64_t id, int direction, int16_t type, uint64_t request, const venv_value *body)
 {
-    if (!c || c->cut)
+    connection *c = find(s, id);
+    s->counts.messages++;
+    if (!c || c->dead) {
+        s->counts.messages_lost++;
         return;
-    c->cut = true;
-    if (sim_percent(s, 60))
-        plan_for(s, sim_between(s, 0, S(20)), MANAGER_DOWN, c);
-    if (sim_percent(s, 60))
-        plan_for(s, sim_between(s, 0, S(20)), AGENT_DISCONNECTED, c);
+    }
+    frame *f = push(s, c, direction, FRAME_DATA);
+    f->type = type;
+    f->request = request;
+    if (venv_value_dup(body, &f->value, NULL) != VENV_OK)
+        sim_fail(s, "out of memory");
 }
 
-void network_manager_died(sim *s)
+/* The process at an end is told that it is over. */
+static void tell(sim *s, connection *c, int direction, const char *why)
 {
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-        connection *c = &s->connections[i];
-        if (!c->used || c->manager_life != s->server.life)
-            continue;
-        c->manager_up = false;
-        if (c->cut)
-            continue;
-        c->cut = true;
-        plan_for(s, sim_percent(s, 80) ? sim_between(s, 0, MS(500)) : sim_between(s, S(1), S(20)), AGENT_DISCONNECTED, c);
+    if (!c->open[direction])
+        return;
+    c->open[direction] = false;
+    if (!lives(s, c, direction))
+        return;
+    if (direction == TO_AGENT) {
+        node *n = &s->nodes[c->node];
+        if (n->connection == c->id)
+            n->connection = 0;
+        node_event(s, n, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_DISCONNECTED, .rc = VENV_EUNREACHABLE, .text = why });
+    } else {
+        server_event(s, &s->servers[c->server],
+                     &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_PEER_DOWN, .peer = c->id, .text = why });
     }
 }
 
-void network_agent_died(sim *s, int index)
+/* In order: what was sent before arrives, then the other side learns of it. The closer learns at once. */
+void network_close(sim *s, uint64_t id, int direction)
 {
-    connection *c = network_find(s, s->nodes[index].connection);
-    s->nodes[index].connection = 0;
+    connection *c = find(s, id);
     if (!c)
         return;
-    c->agent_up = false;
-    if (c->cut)
-        return;
-    c->cut = true;
-    plan_for(s, sim_percent(s, 80) ? sim_between(s, 0, MS(500)) : sim_between(s, S(1), S(20)), MANAGER_DOWN, c);
+    if (!c->dead)
+        push(s, c, direction, FRAME_FIN);
+    happening *h = sim_plan(s, 0, TIMED_OUT);
+    h->connection = id;
+    h->direction = !direction;
 }
 
-static void agent_side(sim *s, happening *h, connection *c)
+/* --- what arrives ----------------------------------------------------------------------------------------------- */
+
+static void take(sim *s, connection *c, int direction, const frame *f)
 {
-    node *n = &s->nodes[h->node];
-    if (!n->core || n->life != h->life || n->connection != h->connection)
-        return;
-    switch (h->kind) {
-    case AGENT_CONNECTED:
-        if (c->cut)
-            return;
-        c->agent_up = true;
-        node_event(s, h->node, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_CONNECTED });
+    node *n = &s->nodes[c->node];
+    server *v = &s->servers[c->server];
+    switch (f->kind) {
+    case FRAME_UP:
+        c->open[direction] = true;
+        if (direction == TO_AGENT)
+            node_event(s, n, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_CONNECTED });
+        else
+            server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_PEER_UP, .peer = c->id, .role = VENV_ROLE_AGENT,
+                                                      .text = n->name, .address = "192.0.2.1:1" });
         break;
-    case AGENT_DISCONNECTED:
-        n->connection = 0;
-        c->agent_up = false;
-        node_event(s, h->node, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_DISCONNECTED, .rc = VENV_EUNREACHABLE,
-                                                    .text = "the connection is gone" });
-        break;
-    default:
-        if (c->agent_up && !c->cut)
-            node_event(s, h->node, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_FRAME, .type = h->type, .request = h->request,
-                                                        .known = true, .value = &h->value });
+    case FRAME_FIN: tell(s, c, direction, "the peer closed the connection"); break;
+    case FRAME_DATA:
+        if (direction == TO_AGENT)
+            node_event(s, n, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_FRAME, .type = f->type, .request = f->request,
+                                                  .known = true, .value = &f->value });
+        else
+            server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_FRAME, .peer = c->id, .type = f->type,
+                                                      .request = f->request, .known = true, .value = &f->value });
         break;
     }
 }
 
-static void manager_side(sim *s, happening *h, connection *c)
+/* The sender's TCP has sent for long, and nobody has confirmed. */
+static void stall(sim *s, connection *c, int direction)
 {
-    if (!s->server.core || s->server.life != h->life)
+    pipe_line *line = &c->lines[direction];
+    if (line->stalled)
         return;
-    switch (h->kind) {
-    case MANAGER_UP:
-        if (c->cut)
-            return;
-        c->manager_up = true;
-        server_event(s, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_PEER_UP, .peer = c->id, .role = VENV_ROLE_AGENT,
-                                               .text = s->nodes[c->node].config->name, .address = "192.0.2.1:1" });
-        break;
-    case MANAGER_DOWN:
-        if (!c->manager_up)
-            return;
-        c->manager_up = false;
-        server_event(s, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_PEER_DOWN, .peer = c->id, .text = "the connection is gone" });
-        break;
-    default:
-        if (c->manager_up && !c->cut)
-            server_event(s, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_FRAME, .peer = c->id, .type = h->type,
-                                                   .request = h->request, .known = true, .value = &h->value });
-        break;
+    line->stalled = true;
+    happening *h = sim_plan(s, sim_between(s, S(15), S(60)), TIMED_OUT);
+    h->connection = c->id;
+    h->direction = !direction; /* who is told: the side that sends */
+    h->token = ++line->stalls;
+}
+
+static void arrive(sim *s, connection *c, int direction)
+{
+    pipe_line *line = &c->lines[direction];
+    line->planned = false;
+    if (line->count == 0)
+        return;
+    if (c->dead && line->frames[line->begin].kind != FRAME_FIN) {
+        s->counts.messages_lost += line->count;
+        clear(line);
+        drop_if_over(c);
+        return;
     }
+    if (blocked(s, c, direction) && !c->dead) {
+        stall(s, c, direction);
+        return; /* network_heal() or the end of the partition goes on */
+    }
+    process *p = receiver(s, c, direction);
+    if (p->frozen_until > s->now && lives(s, c, direction)) {
+        plan_arrival(s, c, direction, p->frozen_until - s->now);
+        return;
+    }
+    frame f = line->frames[line->begin];
+    if (f.at > s->now) {
+        plan_arrival(s, c, direction, f.at - s->now);
+        return;
+    }
+    line->begin = (line->begin + 1) % line->capacity;
+    line->count--;
+    line->stalled = false;
+    if (line->count > 0)
+        plan_arrival(s, c, direction, line->frames[line->begin].at - s->now);
+    uint64_t id = c->id;
+    if (lives(s, c, direction) && (c->open[direction] || f.kind == FRAME_UP))
+        take(s, c, direction, &f);
+    else if (f.kind == FRAME_DATA || f.kind == FRAME_UP)
+        network_cut(s, id, false); /* nobody is there: the answer is a reset */
+    venv_value_unref(&f.value);
+    c = find(s, id);
+    if (c)
+        drop_if_over(c);
+}
+
+static void timed_out(sim *s, connection *c, const happening *h)
+{
+    const pipe_line *line = &c->lines[!h->direction];
+    if (h->token != 0 && (!line->stalled || line->stalls != h->token))
+        return;
+    if (h->token != 0)
+        c->dead = true;
+    uint64_t id = c->id;
+    tell(s, c, h->direction, h->token != 0 ? "TCP gave up" : "closed");
+    c = find(s, id);
+    if (c)
+        drop_if_over(c);
 }
 
 void network_happening(sim *s, happening *h)
 {
-    connection *c = network_find(s, h->connection);
-    if (!c)
+    connection *c = find(s, h->connection);
+    if (c && h->kind == ARRIVE)
+        arrive(s, c, h->direction);
+    else if (c) {
+        /* A process that gets no processor learns later. */
+        const process *p = receiver(s, c, h->direction);
+        if (p->frozen_until > s->now) {
+            happening *again = sim_plan(s, p->frozen_until - s->now, TIMED_OUT);
+            again->connection = h->connection;
+            again->direction = h->direction;
+            again->token = h->token;
+            return;
+        }
+        timed_out(s, c, h);
+    }
+}
+
+/* --- how it ends -------------------------------------------------------------------------------------------------- */
+
+static void plan_end(sim *s, const connection *c, int direction, int64_t delay)
+{
+    happening *h = sim_plan(s, delay, TIMED_OUT);
+    h->connection = c->id;
+    h->direction = direction;
+}
+
+/* What is under way is lost. Both ends are told soon; silently: one, or none, who then have to find out. */
+void network_cut(sim *s, uint64_t id, bool silently)
+{
+    connection *c = find(s, id);
+    if (!c || c->dead)
         return;
-    if (h->kind == TO_AGENT || h->kind == AGENT_CONNECTED || h->kind == AGENT_DISCONNECTED)
-        agent_side(s, h, c);
-    else
-        manager_side(s, h, c);
+    c->dead = true;
+    for (int d = 0; d < 2; d++) {
+        s->counts.messages_lost += c->lines[d].count;
+        clear(&c->lines[d]);
+        if (c->open[d] && (!silently || sim_percent(s, 30)))
+            plan_end(s, c, d, silently ? sim_between(s, S(1), S(60)) : c->latency);
+    }
+    drop_if_over(c);
+}
+
+void network_process_died(sim *s, int node_index, int server_index, bool power)
+{
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        connection *c = &s->connections[i];
+        int end = c->node == node_index ? TO_AGENT : TO_MANAGER;
+        if (c->id == 0 || (c->node != node_index && c->server != server_index))
+            continue;
+        c->open[end] = false;
+        if (c->dead)
+            drop_if_over(c);
+        else if (power)
+            network_cut(s, c->id, true); /* a host without power says nothing */
+        else if (c->open[!end] || c->lines[!end].count > 0)
+            push(s, c, !end, FRAME_FIN);  /* the kernel closes for it: what it had sent still arrives */
+        else
+            network_cut(s, c->id, false);
+    }
+}
+
+/* --- partitions ----------------------------------------------------------------------------------------------------- */
+
+static void resume(sim *s, node *n, int direction)
+{
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        connection *c = &s->connections[i];
+        if (c->id != 0 && c->node == n->index && c->lines[direction].count > 0 && !c->lines[direction].planned)
+            plan_arrival(s, c, direction, sim_between(s, MS(1), S(2))); /* when it is sent again */
+    }
+}
+
+void network_block(sim *s, node *n, int direction, int64_t span)
+{
+    int64_t until = span == NEVER ? NEVER : s->now + span;
+    if (until <= n->path.blocked_until[direction])
+        return;
+    n->path.blocked_until[direction] = until;
+    if (until == NEVER)
+        return;
+    happening *h = sim_plan(s, span, PATH_OPEN);
+    h->index = n->index;
+    h->direction = direction;
+}
+
+void network_heal(sim *s, node *n)
+{
+    for (int d = 0; d < 2; d++) {
+        n->path.blocked_until[d] = 0;
+        resume(s, n, d);
+    }
+    n->path.bad_until = 0;
+}
+
+/* The end of a partition, unless a longer one has begun since. */
+void network_path_open(sim *s, node *n, int direction)
+{
+    if (n->path.blocked_until[direction] <= s->now)
+        resume(s, n, direction);
 }

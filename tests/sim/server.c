@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manager's host: the core, and a disk on which transactions become durable one after the other, some time
- * after they were handed over. What depends on a write is held back until then. A crash keeps what is durable,
- * perhaps a few transactions more, and loses everything that was held back.
+ * A manager's process: the core, and what does its actions. What depends on a write waits for the disk; a crash loses
+ * everything that waits.
  */
-#include "sim/world.h"
+#include "sim/sim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char yaml[] =
+static const char built_in[] =
     "manager:\n"
-    "  name: mgr\n"
+    "  name: %s\n"
     "  tls: {ca: /c, certificate: /d, key: /e}\n"
     "  memory_reserve: 0\n"
     "  action_timeout: 30s\n"
@@ -36,15 +35,44 @@ static const char yaml[] =
     "    on: [update]\n"
     "    do: [{stop: {environment: class2}}]\n";
 
-void server_init(sim *s)
+static venv_rc config_of(const char *yaml, venv_manager_config **ret_config, venv_error *err)
 {
-    venv_manager_source source = { "sim.yaml", { yaml, sizeof yaml - 1 } };
+    venv_manager_source source = { "manager.yaml", { yaml, strlen(yaml) } };
+    return venv_manager_config_new(&source, 1, NULL, NULL, ret_config, err);
+}
+
+/* The name goes where the first %s is. */
+static char *with_name(const char *template, const char *name)
+{
+    const char *at = strstr(template, "%s");
+    size_t size = strlen(template) + strlen(name) + 1;
+    char *text = malloc(size);
+    if (!text)
+        abort();
+    if (at)
+        snprintf(text, size, "%.*s%s%s", (int)(at - template), template, name, at + 2);
+    else
+        snprintf(text, size, "%s", template);
+    return text;
+}
+
+void server_init(sim *s, server *v, int index)
+{
     venv_error err = { 0 };
     char text[1024];
-    if (venv_manager_config_new(&source, 1, NULL, NULL, &s->server.config, &err) != VENV_OK) {
-        fprintf(stderr, "%s\n", venv_error_format(&err, text, sizeof text));
-        abort();
+    v->index = index;
+    if (index == 0)
+        snprintf(v->name, sizeof v->name, "mgr");
+    else
+        snprintf(v->name, sizeof v->name, "mgr%d", index + 1);
+    v->yaml = with_name(s->settings.manager_yaml ? s->settings.manager_yaml : built_in, v->name);
+    if (config_of(v->yaml, &v->config, &err) != VENV_OK) {
+        fprintf(stderr, "venv_sim: the configuration of %s: %s\n", v->name, venv_error_format(&err, text, sizeof text));
+        exit(2);
     }
+    clock_init(s, &v->process.clock);
+    disk_init(s, &v->disk);
+    v->process.wake = s->wakes[NODES_MAX + index] = NEVER;
 }
 
 static void action_fini(venv_manager_action *a)
@@ -54,238 +82,217 @@ static void action_fini(venv_manager_action *a)
     free(a->text);
 }
 
-static void drop_volatile(server *v)
+static void drop_held(server *v)
 {
-    for (size_t i = 0; i < v->write_count; i++) {
-        for (size_t k = 0; k < v->writes[i].count; k++)
-            action_fini(&v->writes[i].ops[k]);
-        free(v->writes[i].ops);
-    }
-    v->write_count = 0;
     for (size_t i = 0; i < v->held_count; i++)
         action_fini(&v->held[i]);
     v->held_count = 0;
 }
 
-void server_fini(sim *s)
+void server_fini(server *v)
 {
-    server *v = &s->server;
     venv_manager_free(v->core);
-    drop_volatile(v);
-    for (size_t i = 0; i < v->row_count; i++) {
-        venv_value_unref(&v->rows[i].key);
-        venv_value_unref(&v->rows[i].value);
-    }
-    for (uint64_t i = 0; i < v->revision; i++)
-        venv_value_unref(&v->log[i]);
+    drop_held(v);
+    free(v->held);
+    disk_fini(&v->disk);
     venv_manager_config_free(v->config);
+    free(v->yaml);
 }
 
-void server_start(sim *s)
+void server_woken(sim *s, server *v)
 {
-    server *v = &s->server;
-    venv_manager_row *rows = calloc(v->row_count + 1, sizeof *rows);
+    int64_t at = v->core ? clock_when(s, &v->process.clock, venv_manager_deadline(v->core)) : NEVER;
+    if (at < v->process.frozen_until)
+        at = v->process.frozen_until;
+    v->process.wake = s->wakes[NODES_MAX + v->index] = at;
+}
+
+void server_start(sim *s, server *v)
+{
+    size_t count = venv_table_count(v->disk.rows), n = 0, cursor = 0;
+    venv_manager_row *rows = calloc(count + 1, sizeof *rows);
     venv_error err = { 0 };
-    for (size_t i = 0; i < v->row_count; i++)
-        rows[i] = (venv_manager_row){ v->rows[i].collection, &v->rows[i].key, &v->rows[i].value };
-    v->life++;
-    v->durable = 0;
-    v->last_durable_at = s->now;
-    venv_rc rc = venv_manager_new(v->config, rows, v->row_count, v->revision, venv_random_id(&s->random),
-                                  venv_random_next(&s->random), sim_now(s), &v->core, &err);
+    const disk_row *row;
+    if (!rows)
+        abort();
+    while ((row = disk_next(&v->disk, &cursor)))
+        rows[n++] = (venv_manager_row){ row->collection, &row->key, &row->value };
+    v->process.life++;
+    v->process.up = true;
+    v->disk.durable = 0;
+    v->disk.last_durable_at = s->now;
+    venv_rc rc = venv_manager_new(v->config, rows, count, v->disk.revision, venv_random_id(&s->random), venv_random_next(&s->random),
+                                  clock_read(s, &v->process.clock), &v->core, &err);
     free(rows);
     if (rc != VENV_OK)
-        sim_fail(s, "the manager does not start: %s", err.text);
+        sim_fail(s, "%s does not start: %s", v->name, err.text);
+    server_woken(s, v);
 }
 
-/* --- the disk --------------------------------------------------------------------------------------------- */
-
-static void apply_row(sim *s, venv_manager_action *a)
+static void carry_out(sim *s, server *v, venv_manager_action *a)
 {
-    server *v = &s->server;
-    size_t at = 0;
-    while (at < v->row_count && (v->rows[at].collection != a->collection || venv_value_compare(&v->rows[at].key, &a->key) != 0))
-        at++;
-    if (at == v->row_count && a->kind == VENV_MANAGER_ACT_DELETE)
-        return;
-    if (at == v->row_count) {
-        if (v->row_count == ROWS_MAX) {
-            sim_fail(s, "more than %d rows", ROWS_MAX);
-            return;
-        }
-        v->rows[v->row_count++] = (disk_row){ a->collection, a->key, a->value };
-        a->key = a->value = venv_value_null();
-        return;
-    }
-    check_row(s, &v->rows[at], a->kind == VENV_MANAGER_ACT_PUT ? &a->value : NULL);
-    if (a->kind == VENV_MANAGER_ACT_PUT) {
-        venv_value_unref(&v->rows[at].value);
-        v->rows[at].value = a->value;
-        a->value = venv_value_null();
-        return;
-    }
-    venv_value_unref(&v->rows[at].key);
-    venv_value_unref(&v->rows[at].value);
-    memmove(&v->rows[at], &v->rows[at + 1], (v->row_count - at - 1) * sizeof *v->rows);
-    v->row_count--;
-}
-
-static void apply_write(sim *s, pending_write *w)
-{
-    server *v = &s->server;
-    for (size_t k = 0; k < w->count; k++) {
-        venv_manager_action *a = &w->ops[k];
-        if (a->kind != VENV_MANAGER_ACT_APPEND) {
-            apply_row(s, a);
-        } else {
-            const venv_value *revision = venv_value_get(&a->value, "revision");
-            if (!revision || venv_value_peek_uint(revision) != v->revision + 1)
-                sim_fail(s, "the log of events has a gap after revision %llu", (unsigned long long)v->revision);
-            if (v->revision < sizeof v->log / sizeof v->log[0]) {
-                v->log[v->revision++] = a->value;
-                a->value = venv_value_null();
-            }
-        }
-        action_fini(a);
-    }
-    free(w->ops);
-    v->durable = w->number;
-    memmove(&v->writes[0], &v->writes[1], (v->write_count - 1) * sizeof v->writes[0]);
-    v->write_count--;
-}
-
-static void carry_out(sim *s, venv_manager_action *a)
-{
-    connection *c = network_find(s, a->peer);
-    if (a->kind == VENV_MANAGER_ACT_SEND) {
-        network_to_agent(s, c, a->type, a->request, &a->value);
-    } else if (a->kind == VENV_MANAGER_ACT_CLOSE) {
-        network_close(s, c, true, a->text);
+    happening *h;
+    venv_list_builder list;
+    switch (a->kind) {
+    case VENV_MANAGER_ACT_SEND:
+        if (a->peer >= PERSONS)
+            admin_receives(s, v, a);
+        else
+            network_send(s, a->peer, TO_AGENT, a->type, a->request, &a->value);
+        break;
+    case VENV_MANAGER_ACT_CLOSE:
+        if (a->peer >= PERSONS)
+            admin_receives(s, v, a);
+        else
+            network_close(s, a->peer, TO_AGENT);
+        break;
+    case VENV_MANAGER_ACT_READ:
+        venv_list_init(&list);
+        for (uint64_t r = a->since; r < v->disk.revision && r < a->since + a->limit; r++)
+            venv_list_add(&list, venv_value_ref(&v->disk.log[r]));
+        h = sim_plan(s, sim_between(s, MS(1), MS(30)), HISTORY);
+        h->index = v->index;
+        h->life = v->process.life;
+        h->token = a->token;
+        if (venv_list_take(&list, &h->value, NULL) != VENV_OK)
+            sim_fail(s, "out of memory");
+        break;
+    default: break;
     }
 }
 
-static void release(sim *s)
+void server_release(sim *s, server *v)
 {
-    server *v = &s->server;
-    size_t kept = 0;
-    for (size_t i = 0; i < v->held_count; i++) {
-        if (v->held[i].after_write > v->durable) {
+    size_t kept = 0, count = v->held_count;
+    uint64_t life = v->process.life;
+    for (size_t i = 0; i < count && v->process.life == life; i++) {
+        if (v->held[i].after_write > v->disk.durable) {
             v->held[kept++] = v->held[i];
             continue;
         }
-        carry_out(s, &v->held[i]);
-        action_fini(&v->held[i]);
+        venv_manager_action a = v->held[i];
+        carry_out(s, v, &a);
+        action_fini(&a);
     }
     v->held_count = kept;
 }
 
-void server_durable(sim *s)
+static void hold_back(server *v, venv_manager_action *a)
 {
-    if (s->server.core && s->server.write_count > 0) {
-        apply_write(s, &s->server.writes[0]);
-        release(s);
+    if (v->held_count == v->held_capacity) {
+        v->held_capacity = v->held_capacity ? v->held_capacity * 2 : 64;
+        v->held = reallocarray(v->held, v->held_capacity, sizeof *v->held);
+        if (!v->held)
+            abort();
     }
-}
-
-static venv_manager_action move_action(venv_manager_action *a)
-{
-    venv_manager_action moved = *a;
+    v->held[v->held_count++] = *a;
     a->key = a->value = venv_value_null();
     a->text = NULL;
-    return moved;
 }
 
-static void take_write(sim *s, venv_manager_actions *out)
+static void say(sim *s, const server *v, const venv_manager_action *a)
 {
-    server *v = &s->server;
-    pending_write *w = &v->writes[v->write_count++];
-    *w = (pending_write){ out->write, calloc(out->count, sizeof *w->ops), 0 };
-    for (size_t i = 0; i < out->count; i++) {
-        venv_manager_action *a = &out->items[i];
-        if (a->kind == VENV_MANAGER_ACT_PUT || a->kind == VENV_MANAGER_ACT_DELETE || a->kind == VENV_MANAGER_ACT_APPEND)
-            w->ops[w->count++] = move_action(a);
+    venv_str line;
+    if (!s->settings.out)
+        return;
+    if (a->kind == VENV_MANAGER_ACT_APPEND) {
+        line = venv_value_get_text(&a->value, "text");
+        report_say(s, v->name, "event: %.*s", (int)line.size, line.data);
+    } else if (a->kind == VENV_MANAGER_ACT_LOG) {
+        report_say(s, v->name, "%s", a->text);
+    } else if (a->kind == VENV_MANAGER_ACT_SEND && a->type >= VENV_MSG_MACHINE_START) {
+        report_say(s, v->name, "→ %llu: %s", (unsigned long long)a->peer, venv_message_name(a->type));
     }
-    int64_t at = s->now + sim_between(s, MS(1), MS(15));
-    if (sim_percent(s, 1))
-        at += sim_between(s, 0, S(3)); /* a slow disk */
-    if (at <= v->last_durable_at)
-        at = v->last_durable_at + 1;
-    v->last_durable_at = at;
-    sim_plan(s, at - s->now, DURABLE)->life = v->life;
-    if (!s->healing && sim_chance(s, 400) == 0)
-        sim_plan(s, sim_between(s, 0, MS(20)), MANAGER_CRASH)->life = v->life;
 }
 
-void server_event(sim *s, const venv_manager_event *event)
+void server_event(sim *s, server *v, const venv_manager_event *event)
 {
-    server *v = &s->server;
-    if (!v->core)
+    if (!v->core || s->failed)
         return;
     venv_manager_actions out;
     venv_error err = { 0 };
     venv_manager_actions_init(&out);
-    if (venv_manager_step(v->core, sim_now(s), event, &out, &err) != VENV_OK)
-        sim_fail(s, "the manager failed: %s", err.text);
-    if (v->write_count == sizeof v->writes / sizeof v->writes[0] || v->held_count + out.count > HELD_MAX) {
-        sim_fail(s, "the disk does not keep up");
+    if (venv_manager_step(v->core, clock_read(s, &v->process.clock), event, &out, &err) != VENV_OK)
+        sim_fail(s, "%s failed: %s", v->name, err.text);
+    for (size_t i = 0; i < out.count; i++)
+        say(s, v, &out.items[i]);
+    if (out.write && !disk_take(s, v, &out)) {
         venv_manager_actions_fini(&out);
+        server_crash(s, v, false);
         return;
     }
-    for (size_t i = 0; s->verbose && i < out.count; i++)
-        if (out.items[i].kind == VENV_MANAGER_ACT_APPEND) {
-            venv_str line = venv_value_get_text(&out.items[i].value, "text");
-            fprintf(stderr, "%10.3f event: %.*s\n", (double)s->now / 1e9, (int)line.size, line.data);
-        }
-    if (out.write)
-        take_write(s, &out);
     for (size_t i = 0; i < out.count; i++) {
         venv_manager_action *a = &out.items[i];
-        if (s->verbose && a->kind == VENV_MANAGER_ACT_LOG)
-            fprintf(stderr, "%10.3f manager: %s\n", (double)s->now / 1e9, a->text);
-        if (s->verbose && a->kind == VENV_MANAGER_ACT_SEND && a->type >= VENV_MSG_MACHINE_START)
-            fprintf(stderr, "%10.3f manager → %llu: %s\n", (double)s->now / 1e9, (unsigned long long)a->peer, venv_message_name(a->type));
-        if (a->kind != VENV_MANAGER_ACT_SEND && a->kind != VENV_MANAGER_ACT_CLOSE)
+        if (a->kind != VENV_MANAGER_ACT_SEND && a->kind != VENV_MANAGER_ACT_CLOSE && a->kind != VENV_MANAGER_ACT_READ)
             continue;
-        if (a->after_write <= v->durable)
-            carry_out(s, a);
+        if (a->after_write <= v->disk.durable)
+            carry_out(s, v, a);
         else
-            v->held[v->held_count++] = move_action(a);
+            hold_back(v, a);
     }
+    uint64_t shape[] = { out.count, out.write, (uint64_t)event->kind };
     venv_manager_actions_fini(&out);
-    uint64_t digest = s->counts.steps % 16 == 0 ? venv_manager_digest(v->core) : 0;
-    sim_mix(s, &digest, sizeof digest);
-}
-
-void server_time(sim *s)
-{
-    server_event(s, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_TIME });
+    report_mix(s, shape, sizeof shape);
+    if (s->counts.steps % 64 == 0 && v->core) {
+        uint64_t digest = venv_manager_digest(v->core);
+        report_mix(s, &digest, sizeof digest);
+    }
+    server_woken(s, v);
 }
 
 /* Between write and sync, between sync and send: whatever has not happened yet does not. */
-void server_crash(sim *s)
+static void end(sim *s, server *v, bool power)
 {
-    server *v = &s->server;
-    if (!v->core)
-        return;
     s->counts.manager_crashes++;
-    size_t luck = v->write_count > 0 ? (size_t)sim_chance(s, (int64_t)v->write_count + 1) : 0;
-    for (size_t i = 0; i < luck; i++)
-        apply_write(s, &v->writes[0]);
-    s->counts.writes_lost += v->write_count;
-    drop_volatile(v);
+    disk_crash(s, v);
+    drop_held(v);
     venv_manager_free(v->core);
     v->core = NULL;
-    network_manager_died(s);
-    sim_plan(s, sim_between(s, MS(10), S(20)), MANAGER_START);
+    v->process.up = false;
+    v->process.frozen_until = 0;
+    if (power)
+        clock_reboot(s, &v->process.clock);
+    server_woken(s, v);
+    network_process_died(s, -1, v->index, power);
 }
 
-const venv_value *server_row(const sim *s, venv_collection collection, venv_id key)
+void server_crash(sim *s, server *v, bool power)
 {
-    for (size_t i = 0; i < s->server.row_count; i++) {
-        venv_id id;
-        const disk_row *row = &s->server.rows[i];
-        if (row->collection == collection && venv_value_to_id(&row->key, &id) && venv_id_equal(id, key))
-            return &row->value;
-    }
-    return NULL;
+    if (!v->core)
+        return;
+    report_say(s, v->name, power ? "its host loses power" : "it is killed");
+    end(s, v, power);
+    sim_plan(s, power ? sim_between(s, S(5), S(60)) : sim_spread(s, MS(10), S(20)), MANAGER_START)->index = v->index;
+}
+
+void server_stop(sim *s, server *v)
+{
+    if (v->core)
+        end(s, v, false);
+}
+
+void server_freeze(sim *s, server *v, int64_t span)
+{
+    if (v->core && v->process.frozen_until < s->now + span)
+        v->process.frozen_until = s->now + span;
+    server_woken(s, v);
+}
+
+bool server_configure(sim *s, server *v, const char *yaml, venv_error *err)
+{
+    venv_manager_config *fresh = NULL;
+    if (config_of(yaml, &fresh, err) != VENV_OK)
+        return false;
+    char *text = strdup(yaml);
+    if (!text)
+        abort();
+    bool was_up = v->core != NULL;
+    server_stop(s, v);
+    venv_manager_config_free(v->config);
+    free(v->yaml);
+    v->config = fresh;
+    v->yaml = text;
+    if (was_up)
+        server_start(s, v);
+    return true;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time, what will happen, misfortunes, and the batch queue. */
-#include "sim/world.h"
-
-#include "base/table.h"
+/* Time, and what happens in it, in order: happenings first made first, and the deadlines of the cores. */
+#include "sim/sim.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -25,9 +23,17 @@ int64_t sim_between(sim *s, int64_t low, int64_t high)
     return low + sim_chance(s, high - low + 1);
 }
 
-venv_now sim_now(const sim *s)
+int64_t sim_spread(sim *s, int64_t low, int64_t high)
 {
-    return (venv_now){ { s->now }, { s->wall + s->now } };
+    int64_t top = low > 0 ? low : 1, doublings = 0;
+    while (top < high) {
+        top *= 2;
+        doublings++;
+    }
+    for (int64_t k = sim_chance(s, doublings + 1); k > 0; k--)
+        top /= 2;
+    top = top < low ? low : top > high ? high : top;
+    return sim_between(s, low, top);
 }
 
 void sim_fail(sim *s, const char *format, ...)
@@ -41,52 +47,49 @@ void sim_fail(sim *s, const char *format, ...)
     s->failed = true;
 }
 
-void sim_mix(sim *s, const void *data, size_t size)
-{
-    s->trace = venv_hash_bytes(data, size, s->trace);
-}
-
-void sim_trace(sim *s, const char *what, uint64_t a, uint64_t b)
-{
-    uint64_t numbers[] = { (uint64_t)s->now, a, b };
-    sim_mix(s, what, strlen(what));
-    sim_mix(s, numbers, sizeof numbers);
-    if (s->verbose)
-        fprintf(stderr, "%10.3f %s %llu %llu\n", (double)s->now / 1e9, what, (unsigned long long)a, (unsigned long long)b);
-}
-
 /* --- what will happen: a heap by time, then by order of making ------------------------------------------ */
 
-static bool before(const happening *a, const happening *b)
+static bool before(const waiting *a, const waiting *b)
 {
     return a->at != b->at ? a->at < b->at : a->order < b->order;
 }
 
+static uint32_t new_place(sim *s)
+{
+    if (s->pool_free_count > 0)
+        return s->pool_free[--s->pool_free_count];
+    if (s->pool_count == s->pool_capacity) {
+        s->pool_capacity = s->pool_capacity ? s->pool_capacity * 2 : 256;
+        s->pool = reallocarray(s->pool, s->pool_capacity, sizeof *s->pool);
+        s->pool_free = reallocarray(s->pool_free, s->pool_capacity, sizeof *s->pool_free);
+        s->heap = reallocarray(s->heap, s->pool_capacity, sizeof *s->heap);
+        if (!s->pool || !s->pool_free || !s->heap)
+            abort();
+    }
+    return (uint32_t)s->pool_count++;
+}
+
+/* To be filled in at once: the next call may move it. */
 happening *sim_plan(sim *s, int64_t delay, happening_kind kind)
 {
-    if (s->heap_count == s->heap_capacity) {
-        size_t capacity = s->heap_capacity ? s->heap_capacity * 2 : 256;
-        happening *grown = realloc(s->heap, capacity * sizeof *grown);
-        if (!grown)
-            abort();
-        s->heap = grown;
-        s->heap_capacity = capacity;
-    }
-    happening fresh = { .at = s->now + (delay > 0 ? delay : 0), .order = s->order++, .kind = kind };
-    fresh.value = venv_value_null();
+    waiting fresh = { s->now + (delay > 0 ? delay : 0), s->order++, new_place(s) };
     size_t at = s->heap_count++;
-    /* Sift up before it is filled: the key is complete, the rest is filled in place. */
     while (at > 0 && before(&fresh, &s->heap[(at - 1) / 2])) {
         s->heap[at] = s->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     s->heap[at] = fresh;
-    return &s->heap[at];
+    happening *h = &s->pool[fresh.place];
+    memset(h, 0, sizeof *h);
+    h->at = fresh.at;
+    h->kind = kind;
+    h->value = venv_value_null();
+    return h;
 }
 
 static happening pop(sim *s)
 {
-    happening first = s->heap[0], last = s->heap[--s->heap_count];
+    waiting first = s->heap[0], last = s->heap[--s->heap_count];
     size_t at = 0;
     for (;;) {
         size_t child = 2 * at + 1;
@@ -101,211 +104,116 @@ static happening pop(sim *s)
     }
     if (s->heap_count > 0)
         s->heap[at] = last;
-    return first;
-}
-
-/* --- misfortunes -------------------------------------------------------------------------------------- */
-
-static void hypervisor_down(sim *s, int index)
-{
-    node *n = &s->nodes[index];
-    if (n->hypervisor_down)
-        return;
-    n->hypervisor_down = true;
-    venv_fake_world_reachable(n->machines, false);
-    sim_plan(s, sim_between(s, S(1), S(60)), HYPERVISOR_BACK)->node = index;
-    node_list_soon(s, index);
-}
-
-static void fault(sim *s)
-{
-    int victim = (int)sim_chance(s, s->node_count);
-    int guest_node = 1 + (int)sim_chance(s, s->node_count - 1);
-    node *n = &s->nodes[victim];
-    s->counts.faults++;
-    switch (sim_chance(s, 9)) {
-    case 0:
-        sim_trace(s, "manager-crash", 0, 0);
-        server_crash(s);
-        break;
-    case 1:
-        sim_trace(s, "agent-crash", (uint64_t)victim, 0);
-        node_crash(s, victim);
-        break;
-    case 2:
-        sim_trace(s, "cut", (uint64_t)victim, 0);
-        if (n->connection)
-            network_cut(s, network_find(s, n->connection));
-        break;
-    case 3:
-        sim_trace(s, "partition", (uint64_t)victim, 0);
-        if (!n->partitioned) {
-            n->partitioned = true;
-            if (n->connection)
-                network_cut(s, network_find(s, n->connection));
-            sim_plan(s, sim_between(s, S(1), S(90)), PARTITION_HEALED)->node = victim;
-        }
-        break;
-    case 4:
-        sim_trace(s, "hypervisor-down", (uint64_t)guest_node, 0);
-        hypervisor_down(s, guest_node);
-        break;
-    case 8: /* both at once: the new agent knows nothing, and cannot ask */
-        sim_trace(s, "node-crash", (uint64_t)guest_node, 0);
-        hypervisor_down(s, guest_node);
-        node_crash(s, guest_node);
-        break;
-    case 5:
-        sim_trace(s, "start-fails", (uint64_t)guest_node, 0);
-        venv_fake_world_fail(s->nodes[guest_node].machines, VENV_FAKE_START, VENV_FAKE_BEFORE, VENV_EIO, 1);
-        break;
-    case 6:
-        sim_trace(s, "answer-lost", (uint64_t)guest_node, 0);
-        venv_fake_world_fail(s->nodes[guest_node].machines, sim_percent(s, 50) ? VENV_FAKE_START : VENV_FAKE_DESTROY,
-                             VENV_FAKE_AFTER, VENV_EUNKNOWN, 1);
-        break;
-    default:
-        sim_trace(s, "list-fails", (uint64_t)guest_node, 0);
-        venv_fake_world_fail(s->nodes[guest_node].machines, VENV_FAKE_LIST, VENV_FAKE_BEFORE, VENV_EUNREACHABLE,
-                             (uint32_t)sim_between(s, 1, 3));
-        break;
-    }
-    if (!s->healing)
-        sim_plan(s, sim_between(s, MS(100), S(40)), FAULT);
-}
-
-/* --- the batch queue ------------------------------------------------------------------------------------ */
-
-static int64_t guests(sim *s)
-{
-    int64_t count = 0;
-    for (int i = 1; i < s->node_count; i++)
-        count += venv_fake_world_running_count(s->nodes[i].machines);
-    return count;
-}
-
-/* Each guest runs one job; a job whose guest is gone waits again. */
-static void jobs(sim *s)
-{
-    int64_t slots = guests(s);
-    if (s->running > slots) {
-        s->pending += s->running - slots;
-        s->running = slots;
-    }
-    for (int64_t k = s->running; k > 0; k--)
-        if (sim_percent(s, 10)) {
-            s->running--;
-            s->done++;
-        }
-    while (s->running < slots && s->pending > 0) {
-        s->pending--;
-        s->running++;
-    }
-    if (!s->healing && sim_percent(s, 2))
-        s->pending += sim_between(s, 1, 6);
-    for (int i = 1; i < s->node_count; i++)
-        venv_fake_world_advance(s->nodes[i].machines, (venv_span){ S(1) });
-    sim_plan(s, S(1), JOBS);
+    s->pool_free[s->pool_free_count++] = first.place;
+    return s->pool[first.place];
 }
 
 /* --- the loop -------------------------------------------------------------------------------------------- */
 
-static void happen(sim *s, happening *h)
+static void server_happening(sim *s, happening *h)
 {
-    node *n = &s->nodes[h->node];
-    sim_trace(s, "happens", (uint64_t)h->kind, (uint64_t)h->node);
+    server *v = &s->servers[h->index];
     switch (h->kind) {
-    case TO_MANAGER:
-    case TO_AGENT:
-    case MANAGER_UP:
-    case MANAGER_DOWN:
-    case AGENT_CONNECTED:
-    case AGENT_DISCONNECTED: network_happening(s, h); break;
     case DURABLE:
-        if (h->life == s->server.life)
-            server_durable(s);
+        if (h->life == v->process.life)
+            disk_durable(s, v);
         break;
     case HISTORY:
-        if (h->life == s->server.life)
-            server_event(s, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_HISTORY, .token = h->token, .value = &h->value });
+        if (h->life == v->process.life)
+            server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_HISTORY, .token = h->token, .value = &h->value });
         break;
     case MANAGER_START:
-        if (!s->server.core)
-            server_start(s);
+        if (!v->core)
+            server_start(s, v);
         break;
-    case MANAGER_CRASH:
-        if (h->life == s->server.life && !s->healing)
-            server_crash(s);
+    default: /* MANAGER_CRASH */
+        if (h->life == v->process.life && !s->healing)
+            server_crash(s, v, false);
         break;
+    }
+}
+
+static void happen(sim *s, happening *h)
+{
+    node *n = &s->nodes[h->index];
+    report_trace(s, "happens", (uint64_t)h->kind, (uint64_t)h->index);
+    switch (h->kind) {
+    case ARRIVE:
+    case TIMED_OUT: network_happening(s, h); break;
+    case DURABLE:
+    case HISTORY:
+    case MANAGER_START:
+    case MANAGER_CRASH: server_happening(s, h); break;
     case AGENT_START:
-        if (!n->core)
-            node_start(s, h->node);
+        if (!n->core && !n->held_down)
+            node_start(s, n);
         break;
     case SAMPLED:
     case RAN:
-    case MACHINE_RUN:
     case MACHINE_TOLD:
-    case LIST_MADE:
     case LIST_TOLD: node_happening(s, h); break;
-    case HYPERVISOR_BACK:
-        n->hypervisor_down = false;
-        venv_fake_world_reachable(n->machines, true);
-        node_list_soon(s, h->node);
-        break;
-    case PARTITION_HEALED: n->partitioned = false; break;
+    case MACHINE_RUN:
+    case LIST_MADE: hypervisor_happening(s, h); break;
+    case HYPERVISOR_BACK: hypervisor_back(s, n); break;
+    case PATH_OPEN: network_path_open(s, n, h->direction); break;
     case FAULT:
         if (!s->healing)
-            fault(s);
+            faults_strike(s);
         break;
-    case JOBS: jobs(s); break;
-    case PERSON_ASKS: person_asks(s); break;
+    case JOBS: queue_second(s); break;
+    case ADMIN: admin_acts(s); break;
     case HAPPENING__COUNT: break;
     }
     venv_value_unref(&h->value);
     free(h->text);
 }
 
-static int64_t next_deadline(const sim *s, int *ret_who)
+/* The earliest deadline: who, among nodes and then managers. */
+static int first_wake(const sim *s, int64_t *ret_at)
 {
-    int64_t first = s->heap_count > 0 ? s->heap[0].at : INT64_MAX;
-    *ret_who = -2;
-    if (s->server.core) {
-        int64_t at = venv_manager_deadline(s->server.core).ns;
-        if (at < first) {
-            first = at;
-            *ret_who = -1;
+    int who = -1;
+    int64_t first = NEVER;
+    for (int i = 0; i < s->node_count; i++)
+        if (s->wakes[i] < first) {
+            first = s->wakes[i];
+            who = i;
         }
-    }
-    for (int i = 0; i < s->node_count; i++) {
-        if (!s->nodes[i].core)
-            continue;
-        int64_t at = venv_agent_deadline(s->nodes[i].core).ns;
-        if (at < first) {
-            first = at;
-            *ret_who = i;
+    for (int i = NODES_MAX; i < NODES_MAX + s->server_count; i++)
+        if (s->wakes[i] < first) {
+            first = s->wakes[i];
+            who = i;
         }
-    }
-    return first;
+    *ret_at = first;
+    return who;
 }
 
-/* Let things happen until a time. */
-void sim_step(sim *s, int64_t until)
+static void wake(sim *s, int who)
+{
+    report_trace(s, "wakes", (uint64_t)who, 0);
+    if (who >= NODES_MAX)
+        server_event(s, &s->servers[who - NODES_MAX], &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_TIME });
+    else
+        node_event(s, &s->nodes[who], &(venv_agent_event){ .kind = VENV_AGENT_EVENT_TIME });
+}
+
+void sim_play(sim *s, int64_t until)
 {
     while (!s->failed) {
-        int who;
-        int64_t at = next_deadline(s, &who);
+        int64_t at;
+        int who = first_wake(s, &at);
+        bool planned = s->heap_count > 0 && s->heap[0].at <= at;
+        if (planned)
+            at = s->heap[0].at;
         if (at > until)
             break;
         if (at > s->now)
             s->now = at;
         s->counts.steps++;
-        if (who == -2) {
+        if (planned) {
             happening h = pop(s);
             happen(s, &h);
-        } else if (who == -1) {
-            server_time(s);
         } else {
-            node_event(s, who, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_TIME });
+            wake(s, who);
         }
         check_step(s);
     }
@@ -313,32 +221,50 @@ void sim_step(sim *s, int64_t until)
         s->now = until;
 }
 
-sim *sim_new(uint64_t seed, bool verbose)
+/* --- beginning and end -------------------------------------------------------------------------------------- */
+
+static void make_nodes(sim *s, int hypervisors)
+{
+    char name[16];
+    for (int i = 0; i < s->server_count; i++) {
+        snprintf(name, sizeof name, i == 0 ? "head" : "head%d", i + 1);
+        node_init(s, &s->nodes[s->node_count], s->node_count, i, name, false);
+        s->node_count++;
+    }
+    for (int i = 0; i < hypervisors; i++) {
+        snprintf(name, sizeof name, "n%d", i + 1);
+        node_init(s, &s->nodes[s->node_count], s->node_count, i % s->server_count, name, true);
+        s->node_count++;
+    }
+}
+
+sim *sim_new(uint64_t seed, const sim_settings *settings)
 {
     sim *s = calloc(1, sizeof *s);
     if (!s)
         abort();
     s->seed = seed;
-    s->verbose = verbose;
-    s->wall = INT64_C(1700000000) * VENV_NS_PER_S;
+    s->settings = *settings;
     s->now = S(100);
-    s->next_connection = 1;
+    s->connections = calloc(CONNECTIONS_MAX, sizeof *s->connections);
+    s->wakes = calloc(NODES_MAX + SERVERS_MAX, sizeof *s->wakes);
+    if (!s->connections || !s->wakes)
+        abort();
     venv_random_init(&s->random, seed);
-    s->node_count = (int)sim_between(s, 2, NODES_MAX);
-    server_init(s);
-    node_init(s, 0, "head", false);
-    for (int i = 1; i < s->node_count; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "node%d", i);
-        node_init(s, i, name, true);
+    s->server_count = settings->servers ? settings->servers : sim_percent(s, 70) ? 1 : (int)sim_between(s, 2, 3);
+    int hypervisors = settings->nodes ? settings->nodes : (int)sim_spread(s, s->server_count, 8);
+    for (int i = 0; i < s->server_count; i++)
+        server_init(s, &s->servers[i], i);
+    make_nodes(s, hypervisors);
+    for (int i = 0; i < s->server_count; i++) {
+        sim_plan(s, 0, MANAGER_START)->index = i;
+        s->servers[i].pending = settings->idle_admin ? 0 : sim_between(s, 0, 5);
     }
-    sim_plan(s, 0, MANAGER_START);
     for (int i = 0; i < s->node_count; i++)
-        sim_plan(s, sim_between(s, 0, S(3)), AGENT_START)->node = i;
+        sim_plan(s, sim_between(s, 0, S(3)), AGENT_START)->index = i;
     sim_plan(s, S(1), JOBS);
-    s->pending = sim_between(s, 0, 5);
-    sim_plan(s, sim_between(s, S(1), S(20)), FAULT);
-    sim_plan(s, sim_between(s, S(5), S(60)), PERSON_ASKS);
+    sim_plan(s, sim_between(s, S(5), S(60)), ADMIN);
+    faults_init(s);
     return s;
 }
 
@@ -349,9 +275,31 @@ void sim_free(sim *s)
         venv_value_unref(&h.value);
         free(h.text);
     }
-    free(s->heap);
-    server_fini(s);
+    network_fini(s);
+    for (int i = 0; i < s->server_count; i++)
+        server_fini(&s->servers[i]);
     for (int i = 0; i < s->node_count; i++)
         node_fini(&s->nodes[i]);
+    free(s->heap);
+    free(s->pool);
+    free(s->pool_free);
+    free(s->connections);
+    free(s->wakes);
     free(s);
+}
+
+node *sim_node(sim *s, const char *name)
+{
+    for (int i = 0; i < s->node_count; i++)
+        if (strcmp(s->nodes[i].name, name) == 0)
+            return &s->nodes[i];
+    return NULL;
+}
+
+server *sim_server(sim *s, const char *name)
+{
+    for (int i = 0; i < s->server_count; i++)
+        if (strcmp(s->servers[i].name, name) == 0)
+            return &s->servers[i];
+    return NULL;
 }
