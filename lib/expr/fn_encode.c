@@ -4,7 +4,7 @@
  */
 #include "expr/standard.h"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#include "base/base64.h"
 
 EXPR_FUNCTION(encode)
 {
@@ -14,27 +14,8 @@ EXPR_FUNCTION(encode)
     if (expr_charge(context, node, bytes.size / 4) != X_OK)
         return X_FATAL;
     venv_buf_clear(buf);
-    for (size_t i = 0; i < bytes.size && buf->rc == VENV_OK; i += 3) {
-        size_t rest = bytes.size - i;
-        uint32_t group = (uint32_t)(uint8_t)bytes.data[i] << 16;
-        if (rest > 1)
-            group |= (uint32_t)(uint8_t)bytes.data[i + 1] << 8;
-        if (rest > 2)
-            group |= (uint8_t)bytes.data[i + 2];
-        char text[4] = { alphabet[group >> 18], alphabet[group >> 12 & 63], rest > 1 ? alphabet[group >> 6 & 63] : '=',
-                         rest > 2 ? alphabet[group & 63] : '=' };
-        venv_buf_append(buf, text, sizeof text);
-    }
+    venv_base64_append(buf, bytes.data, bytes.size);
     return venv_cel_text_scratch(context, node, VENV_STRING, out);
-}
-
-static int digit_of(char c)
-{
-    for (int i = 0; i < 64; i++) {
-        if (alphabet[i] == c)
-            return i;
-    }
-    return -1;
 }
 
 EXPR_FUNCTION(decode)
@@ -55,7 +36,7 @@ EXPR_FUNCTION(decode)
     uint32_t group = 0;
     unsigned bits = 0;
     for (size_t i = 0; i < size; i++) {
-        int digit = digit_of(text.data[i]);
+        int digit = venv_base64_digit(text.data[i]);
         if (digit < 0)
             return venv_cel_fail(context, node, VENV_EINVAL, "this is no base64");
         group = group << 6 | (uint32_t)digit;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -138,6 +139,9 @@ static venv_rc check_request(const venv_run_request *request, venv_error *err)
             return venv_error_set(err, VENV_EINVAL, "variable %zu is not VENV_NAME=value", i + 1);
         total += size + 1;
     }
+    if (request->input.size > VENV_RUN_INPUT_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "the standard input has %zu bytes; at most %u are allowed", request->input.size,
+                              VENV_RUN_INPUT_MAX);
     if (total > VENV_RUN_ARGS_SIZE_MAX)
         return venv_error_set(err, VENV_ELIMIT, "the arguments have %zu bytes; at most %u are allowed", total,
                               VENV_RUN_ARGS_SIZE_MAX);
@@ -224,14 +228,35 @@ static void close_both(int fds[2])
 /* The child's ends are [1]. */
 typedef struct channels {
     int out[2], err[2], control[2];
-    int null_fd;
+    int in_fd;
 } channels;
 
-static bool channels_open(channels *c)
+/* A file in memory never blocks its writer, however little the command reads of it. */
+static int open_input(venv_str input)
+{
+    if (input.size == 0)
+        return open("/dev/null", O_RDWR | O_CLOEXEC);
+    int fd = memfd_create("venv-input", MFD_CLOEXEC);
+    for (size_t at = 0; fd >= 0 && at < input.size;) {
+        ssize_t n = write(fd, input.data + at, input.size - at);
+        if (n < 0) {
+            close(fd);
+            return -1;
+        }
+        at += (size_t)n;
+    }
+    if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool channels_open(channels *c, venv_str input)
 {
     *c = (channels){ { -1, -1 }, { -1, -1 }, { -1, -1 }, -1 };
-    c->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    return c->null_fd >= 0 && pipe2(c->out, O_CLOEXEC) == 0 && pipe2(c->err, O_CLOEXEC) == 0 &&
+    c->in_fd = open_input(input);
+    return c->in_fd >= 0 && pipe2(c->out, O_CLOEXEC) == 0 && pipe2(c->err, O_CLOEXEC) == 0 &&
            fcntl(c->out[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(c->err[0], F_SETFL, O_NONBLOCK) == 0 &&
            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, c->control) == 0;
 }
@@ -241,8 +266,8 @@ static void channels_close(channels *c)
     close_both(c->out);
     close_both(c->err);
     close_both(c->control);
-    if (c->null_fd >= 0)
-        close(c->null_fd);
+    if (c->in_fd >= 0)
+        close(c->in_fd);
 }
 
 /* No handler of ours runs in the child: signals are blocked from before the fork. */
@@ -283,7 +308,7 @@ static venv_run *run_new(venv_runner *runner, const venv_index_entry *entry, con
 static venv_rc launch(venv_run *run, channels *c, int executable_fd, const vectors *v, venv_error *err)
 {
     const venv_supervisor_plan plan = {
-        .null_fd = c->null_fd, .out_fd = c->out[1], .err_fd = c->err[1], .executable_fd = executable_fd,
+        .in_fd = c->in_fd, .out_fd = c->out[1], .err_fd = c->err[1], .executable_fd = executable_fd,
         .control_fd = c->control[1], .is_script = begins_with_hash_bang(executable_fd),
         .argv = (char **)(uintptr_t)v->argv, .envp = (char **)(uintptr_t)v->envp,
     };
@@ -312,7 +337,7 @@ static venv_rc start(venv_runner *runner, const venv_index_entry *entry, int exe
     vectors *v = vectors_new(request, entry);
     venv_run *run = run_new(runner, entry, request, now);
 
-    if (!channels_open(&c))
+    if (!channels_open(&c, request->input))
         rc = venv_error_set(err, VENV_EIO, "cannot start command %s: %s", entry->name, strerror(errno));
     else if (!v || !run)
         rc = venv_error_set(err, VENV_ENOMEM, "out of memory for command %s", entry->name);

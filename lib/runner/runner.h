@@ -13,7 +13,7 @@
  *
  * A command is run without a shell, with an argument vector, a clean environment (a fixed PATH,
  * LC_ALL=C, VENV_COMMAND, VENV_COMMAND_DIR and the VENV_… that the caller adds), in "/", with no open files but
- * standard input (/dev/null), output and error, in a session of its own. The file is opened and
+ * standard input (/dev/null, or a file in memory with what the caller gives), output and error, in a session of its own. The file is opened and
  * checked once and executed by that descriptor; a script (#!) keeps it open as descriptor 3 and
  * is known to its interpreter as /dev/fd/3: $0 does not name it, VENV_COMMAND_DIR says where it lives.
  *
@@ -35,6 +35,7 @@
 #define VENV_RUN_ARG_COUNT_MAX 256
 #define VENV_RUN_ARG_SIZE_MAX (16u << 10)   /* one argument or variable */
 #define VENV_RUN_ARGS_SIZE_MAX (128u << 10) /* all of them */
+#define VENV_RUN_INPUT_MAX (1u << 20)       /* standard input */
 #define VENV_RUN_OUT_MAX (1u << 20)         /* stdout kept, unless the options say otherwise */
 #define VENV_RUN_ERR_MAX (64u << 10)        /* stderr kept */
 #define VENV_RUN_DRAIN_MAX (64u << 20)      /* a run that printed this much is ended */
@@ -78,6 +79,7 @@ typedef struct venv_run_request {
     size_t arg_count;
     const char *const *variables; /* "VENV_NAME=value"; may be NULL */
     size_t variable_count;
+    venv_str input;       /* standard input; empty: /dev/null */
     venv_span timeout;    /* > 0, at most VENV_RUN_TIMEOUT_MAX_S */
 } venv_run_request;
 

@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 /* Where the descriptors are, in the supervisor and (but for CONTROL) in the command. */
-enum { FD_NULL = 0, FD_OUT, FD_ERR, FD_EXECUTABLE, FD_CONTROL, FD_SIGNALS, FD__COUNT };
+enum { FD_IN = 0, FD_OUT, FD_ERR, FD_EXECUTABLE, FD_CONTROL, FD_SIGNALS, FD__COUNT };
 
 #define NOFILE_MAX 1024
 #define RESCAN_MS_MIN 5
@@ -44,7 +44,7 @@ static void tell(int32_t news, int number)
 /* Bring the plan's descriptors to their places, and close everything else. */
 static bool place_descriptors(const venv_supervisor_plan *plan)
 {
-    const int wanted[] = { plan->null_fd, plan->out_fd, plan->err_fd, plan->executable_fd, plan->control_fd };
+    const int wanted[] = { plan->in_fd, plan->out_fd, plan->err_fd, plan->executable_fd, plan->control_fd };
     int high[FD_CONTROL + 1];
 
     for (int i = 0; i <= FD_CONTROL; i++) {
@@ -257,8 +257,8 @@ _Noreturn void venv_supervisor_main(const venv_supervisor_plan *plan)
     if (command == 0)
         become_command(plan, self);
     /* The command's ends of the pipes are the command's. */
-    (void)dup2(FD_NULL, FD_OUT);
-    (void)dup2(FD_NULL, FD_ERR);
+    (void)dup2(FD_IN, FD_OUT);
+    (void)dup2(FD_IN, FD_ERR);
     close(FD_EXECUTABLE);
     if (command < 0) {
         tell(VENV_SUPERVISOR_NOT_STARTED, errno);

@@ -25,7 +25,7 @@ typedef struct venv_supervisor_message {
 } venv_supervisor_message;
 
 typedef struct venv_supervisor_plan {
-    int null_fd, out_fd, err_fd, executable_fd, control_fd;
+    int in_fd, out_fd, err_fd, executable_fd, control_fd;
     bool is_script; /* its interpreter opens descriptor 3 */
     char **argv, **envp;
 } venv_supervisor_plan;

@@ -338,7 +338,7 @@ static void send_frame(agent_shell *shell, const venv_agent_action *action)
 static void do_effect(agent_shell *shell, const venv_agent_action *action)
 {
     if (action->kind == VENV_AGENT_ACT_RUN)
-        venv_run_pool_start(shell->pool, action->token, action->name, &action->value, action->timeout, action->out_max,
+        venv_run_pool_start(shell->pool, action->token, action->name, &action->value, VENV_STR(""), action->timeout, action->out_max,
                             action->err_max);
     else
         call_machine(shell, action);

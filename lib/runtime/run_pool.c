@@ -147,8 +147,8 @@ static bool read_args(const venv_value *args, venv_str *ret_args)
     return true;
 }
 
-static venv_rc start_run(venv_run_pool *pool, const char *name, const venv_value *args, venv_span timeout, venv_run **ret_run,
-                         venv_error *err)
+static venv_rc start_run(venv_run_pool *pool, const char *name, const venv_value *args, venv_str input, venv_span timeout,
+                         venv_run **ret_run, venv_error *err)
 {
     size_t count = venv_value_count(args);
     if (count > VENV_RUN_ARG_COUNT_MAX)
@@ -158,16 +158,17 @@ static venv_rc start_run(venv_run_pool *pool, const char *name, const venv_value
         return venv_error_set(err, VENV_ENOMEM, "out of memory for a command");
     if (!read_args(args, texts))
         return venv_error_set(err, VENV_EKIND, "a command's arguments must be texts");
-    venv_run_request request = { .name = { name, strlen(name) }, .args = texts, .arg_count = count, .timeout = timeout };
+    venv_run_request request = { .name = { name, strlen(name) }, .args = texts, .arg_count = count, .input = input,
+                                 .timeout = timeout };
     return venv_runner_start(pool->runner, &request, venv_clock_read(), ret_run, err);
 }
 
-void venv_run_pool_start(venv_run_pool *pool, uint64_t token, const char *name, const venv_value *args, venv_span timeout,
-                         size_t out_max, size_t err_max)
+void venv_run_pool_start(venv_run_pool *pool, uint64_t token, const char *name, const venv_value *args, venv_str input,
+                         venv_span timeout, size_t out_max, size_t err_max)
 {
     venv_error err = { 0 };
     venv_run *run = NULL;
-    if (start_run(pool, name, args, timeout, &run, &err) != VENV_OK) {
+    if (start_run(pool, name, args, input, timeout, &run, &err) != VENV_OK) {
         tell_failure(pool, token, err.rc, err.text);
         return;
     }
@@ -204,6 +205,11 @@ void venv_run_pool_kill(venv_run_pool *pool, uint64_t token)
             return;
         }
     }
+}
+
+venv_rc venv_run_pool_refresh(venv_run_pool *pool, venv_error *err)
+{
+    return venv_runner_reindex(pool->runner, err);
 }
 
 venv_rc venv_run_pool_commands(venv_run_pool *pool, venv_value *ret_commands, venv_error *err)

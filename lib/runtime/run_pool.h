@@ -24,12 +24,14 @@ typedef struct venv_run_pool_calls {
 /* Makes the runner with these options. Fails as venv_runner_new() does. */
 venv_rc venv_run_pool_new(uv_loop_t *loop, const venv_runner_options *options, const venv_run_pool_calls *calls,
                           venv_run_pool **ret_pool, venv_error *err);
-/* `args` is null or a list of strings. Of the output at most so many bytes are told (0: all that the runner keeps). */
-void venv_run_pool_start(venv_run_pool *pool, uint64_t token, const char *name, const venv_value *args, venv_span timeout,
-                         size_t out_max, size_t err_max);
+/* `args` is null or a list of strings, `input` what it reads; both are copied. Of the output at most so many bytes are told (0: all that the runner keeps). */
+void venv_run_pool_start(venv_run_pool *pool, uint64_t token, const char *name, const venv_value *args, venv_str input,
+                         venv_span timeout, size_t out_max, size_t err_max);
 /* End a run early; it is answered when it is over. */
 void venv_run_pool_kill(venv_run_pool *pool, uint64_t token);
-/* Read the directories again; the list of commands as [{name, path}]. */
+/* Read the directories again. On failure the old index stays. */
+venv_rc venv_run_pool_refresh(venv_run_pool *pool, venv_error *err);
+/* The same, and the list of commands as [{name, path}]. */
 venv_rc venv_run_pool_commands(venv_run_pool *pool, venv_value *ret_commands, venv_error *err);
 /* Ends every run at once. No call comes any more. Accepts NULL. */
 void venv_run_pool_end(venv_run_pool *pool);

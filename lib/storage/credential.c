@@ -5,6 +5,8 @@
  */
 #include "storage/driver.h"
 
+#include "net/secret.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,26 +92,8 @@ static venv_rc refuse(venv_storage_error *err, const char *name, const char *wha
 /* The first line of a file that nobody else may read. */
 static venv_rc read_file(const char *name, const char *reference, char *buffer, size_t size, venv_storage_error *err)
 {
-    int fd = open(reference + strlen("file:"), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0)
-        return refuse(err, name, errno == ENOENT ? "its file is missing" : "its file cannot be opened", reference);
-    const char *wrong = NULL;
-    ssize_t got = 0;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        wrong = "it is no regular file";
-    else if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 077) != 0)
-        wrong = "its file may be read by others; chmod 600 it";
-    else if ((got = read(fd, buffer, size)) < 0 || (size_t)got >= size)
-        wrong = "its file cannot be read or is too long";
-    (void)close(fd);
-    if (wrong) {
-        explicit_bzero(buffer, size);
-        return refuse(err, name, wrong, reference);
-    }
-    buffer[got] = 0;
-    buffer[strcspn(buffer, "\r\n")] = 0;
-    return VENV_OK;
+    const char *wrong = venv_net_secret_read(reference + strlen("file:"), buffer, size);
+    return wrong ? refuse(err, name, wrong, reference) : VENV_OK;
 }
 
 static venv_rc read_reference(const venv_storage_settings *settings, const char *name, const char *reference,

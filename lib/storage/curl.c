@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,24 +38,6 @@ typedef struct exchange {
     char denied_address[64];
 } exchange;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static CURLcode ready = CURLE_FAILED_INIT;
-
-static void start_curl(void)
-{
-    ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-bool venv_storage_curl_has(const char *protocol)
-{
-    (void)pthread_once(&once, start_curl);
-    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-    for (size_t i = 0; info->protocols[i]; i++)
-        if (strcmp(info->protocols[i], protocol) == 0)
-            return true;
-    return false;
-}
-
 void venv_storage_curl_free(venv_storage_curl *curl)
 {
     if (curl) {
@@ -67,38 +48,20 @@ void venv_storage_curl_free(venv_storage_curl *curl)
 
 static venv_rc get_easy(venv_storage *storage, CURL **ret_easy, venv_storage_error *err)
 {
-    (void)pthread_once(&once, start_curl);
+    venv_error why = { 0 };
     if (!storage->curl) {
         venv_storage_curl *curl = calloc(1, sizeof *curl);
-        if (curl && ready == CURLE_OK)
-            curl->easy = curl_easy_init();
-        if (!curl || !curl->easy) {
+        venv_rc rc = curl ? venv_net_curl_new(&curl->easy, &why) : VENV_ENOMEM;
+        if (rc != VENV_OK) {
             free(curl);
-            return ready == CURLE_OK ? venv_storage_fail_memory(err)
-                                     : venv_storage_fail(err, VENV_STORAGE_TOOL_MISSING, VENV_STORAGE_PARSE,
-                                                         "libcurl does not start: %s", curl_easy_strerror(ready));
+            return rc == VENV_ENOMEM ? venv_storage_fail_memory(err)
+                                     : venv_storage_fail(err, VENV_STORAGE_TOOL_MISSING, VENV_STORAGE_PARSE, "%s", why.text);
         }
         storage->curl = curl;
     }
     curl_easy_reset(storage->curl->easy);
     *ret_easy = storage->curl->easy;
     return VENV_OK;
-}
-
-bool venv_storage_curl_add(struct curl_slist **list, const char *format, ...)
-{
-    char *text = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (length < 0)
-        return false;
-    struct curl_slist *grown = curl_slist_append(*list, text);
-    free(text);
-    if (grown)
-        *list = grown;
-    return grown != NULL;
 }
 
 bool venv_storage_curl_origin(const venv_storage_url *url, char *buffer, size_t size)
@@ -299,29 +262,18 @@ static long milliseconds(venv_span span)
     return (long)(span.ns / 1000000);
 }
 
-static CURLcode set_rules(CURL *easy, exchange *x, const venv_storage_scheme *scheme, const char *target)
+static CURLcode set_rules(CURL *easy, exchange *x, const char *target)
 {
     const venv_storage_options *options = &x->storage->shared->settings.options;
-    CURLcode code = CURLE_OK;
-    char protocol[16];
-    (void)snprintf(protocol, sizeof protocol, "%.*s", (int)strcspn(target, ":"), target);
-    (void)scheme;
-    SET(CURLOPT_PROTOCOLS_STR, protocol);
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, "");
-    SET(CURLOPT_NOPROXY, "*");
-    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    CURLcode code = venv_net_curl_secure(easy, target);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, x);
     SET(CURLOPT_MAXLIFETIME_CONN, LIFETIME_S);
     SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(options->size_max < INT64_MAX ? options->size_max : INT64_MAX));
-    SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options->connect_timeout.ns > 0 ? options->connect_timeout
                                                                                  : (venv_span){ 30 * VENV_NS_PER_S }));
     SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
     SET(CURLOPT_LOW_SPEED_TIME, options->idle_timeout.ns > 0 ? (long)((options->idle_timeout.ns + VENV_NS_PER_S - 1) / VENV_NS_PER_S) : 60L);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
     /* With TLS 1.3 libcurl closes the data connection of ftp with session tickets unread in it: the reset that this
        makes takes the end of an upload with it (seen with vsftpd, reply 426). */
     SET(CURLOPT_SSLVERSION, strncmp(target, "ftp", 3) == 0 ? (long)CURL_SSLVERSION_TLSv1_2 | (long)CURL_SSLVERSION_MAX_TLSv1_2
@@ -503,7 +455,7 @@ static venv_rc perform(venv_storage *storage, const venv_storage_request *reques
     venv_buf_clear(&response->body);
     response->object_size = VENV_STORAGE_SIZE_UNKNOWN;
     response->complete = response->stopped = false;
-    CURLcode code = set_rules(easy, &x, venv_storage_scheme_find(request->url->scheme), request->target);
+    CURLcode code = set_rules(easy, &x, request->target);
     if (code == CURLE_OK)
         code = set_secrets(easy, secrets, request);
     if (code == CURLE_OK)

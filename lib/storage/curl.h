@@ -10,8 +10,7 @@
 #include "storage/driver.h"
 
 #include "base/buf.h"
-
-#include <curl/curl.h>
+#include "net/curl.h"
 
 #define VENV_STORAGE_BODY_MAX (8u << 20) /* of an answer that is read whole: a listing, an error */
 
@@ -67,7 +66,5 @@ venv_rc venv_storage_http_result(const venv_storage_response *response, venv_sto
 bool venv_storage_curl_origin(const venv_storage_url *url, char *buffer, size_t size);
 /* …and its path, encoded, with a slash at the end if `directory`. */
 bool venv_storage_curl_target(const venv_storage_url *url, bool directory, char *buffer, size_t size);
-/* Append to a list; false on no memory. */
-bool venv_storage_curl_add(struct curl_slist **list, const char *format, ...) VENV_PRINTF(2, 3);
 
 #endif

@@ -97,9 +97,9 @@ static venv_rc ask(venv_storage *storage, const venv_storage_url *url, bool dire
     venv_storage_request request = { .url = url, .target = target, .method = "PROPFIND", .upload = true, .capture = true,
                                      .data = question, .data_size = sizeof question - 1 };
     venv_storage_response response;
-    if (!venv_storage_curl_add(&request.headers, "Depth: %d", depth) ||
-        !venv_storage_curl_add(&request.headers, "Content-Type: application/xml") ||
-        !venv_storage_curl_add(&request.headers, "Expect:")) {
+    if (!venv_net_curl_add(&request.headers, "Depth: %d", depth) ||
+        !venv_net_curl_add(&request.headers, "Content-Type: application/xml") ||
+        !venv_net_curl_add(&request.headers, "Expect:")) {
         curl_slist_free_all(request.headers);
         return venv_storage_fail_memory(err);
     }
@@ -247,8 +247,8 @@ static venv_rc dav_rename(venv_storage *storage, const venv_storage_url *from, c
         return venv_storage_fail(err, VENV_STORAGE_EXISTS, VENV_STORAGE_REQUEST, "it exists");
     if (!venv_storage_curl_target(to, false, target, sizeof target))
         return venv_storage_fail(err, VENV_STORAGE_INVALID, VENV_STORAGE_PARSE, "the URL is too long");
-    if (!venv_storage_curl_add(&headers, "Destination: %s", target) ||
-        !venv_storage_curl_add(&headers, "Overwrite: %s", replace ? "T" : "F")) {
+    if (!venv_net_curl_add(&headers, "Destination: %s", target) ||
+        !venv_net_curl_add(&headers, "Overwrite: %s", replace ? "T" : "F")) {
         curl_slist_free_all(headers);
         return venv_storage_fail_memory(err);
     }

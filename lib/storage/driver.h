@@ -149,6 +149,5 @@ uint64_t venv_storage_memory_count(venv_storage_memory *memory, const char *key)
 
 /* curl.c */
 void venv_storage_curl_free(venv_storage_curl *curl);
-bool venv_storage_curl_has(const char *protocol);
 
 #endif

@@ -69,8 +69,8 @@ static venv_rc command(venv_storage *storage, const venv_storage_url *url, venv_
 {
     struct curl_slist *commands = NULL;
     venv_storage_response response;
-    if (!venv_storage_curl_add(&commands, "%s %s", first, first_path) ||
-        (second && !venv_storage_curl_add(&commands, "%s %s", second, second_path))) {
+    if (!venv_net_curl_add(&commands, "%s %s", first, first_path) ||
+        (second && !venv_net_curl_add(&commands, "%s %s", second, second_path))) {
         curl_slist_free_all(commands);
         return venv_storage_fail_memory(err);
     }

@@ -85,9 +85,9 @@ venv_rc venv_storage_http_get_target(venv_storage *storage, const venv_storage_u
     venv_storage_response response;
     bool added = true;
     if (tag && tag[0])
-        added = venv_storage_curl_add(&request.headers, "If-Match: %s", tag);
+        added = venv_net_curl_add(&request.headers, "If-Match: %s", tag);
     if (added && region) /* of an empty body */
-        added = venv_storage_curl_add(&request.headers, "x-amz-content-sha256: "
+        added = venv_net_curl_add(&request.headers, "x-amz-content-sha256: "
                                       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     if (!added) {
         curl_slist_free_all(request.headers);
@@ -128,8 +128,8 @@ venv_rc venv_storage_http_put(venv_storage *storage, const venv_storage_url *url
                                      .data_size = size };
     venv_storage_response response;
     /* Without `Expect` a refusal costs the bytes that were sent, with it each put costs a second where the server is silent. */
-    if (!venv_storage_curl_add(&request.headers, "Content-Type: application/octet-stream") ||
-        ((flags & VENV_STORAGE_PUT_NEW) && !venv_storage_curl_add(&request.headers, "If-None-Match: *"))) {
+    if (!venv_net_curl_add(&request.headers, "Content-Type: application/octet-stream") ||
+        ((flags & VENV_STORAGE_PUT_NEW) && !venv_net_curl_add(&request.headers, "If-None-Match: *"))) {
         curl_slist_free_all(request.headers);
         return venv_storage_fail_memory(err);
     }

@@ -6,6 +6,8 @@
  */
 #include "storage/driver.h"
 
+#include "net/curl.h"
+
 #include "base/cleanup.h"
 
 #include <arpa/inet.h>
@@ -196,7 +198,7 @@ static venv_rc read_scheme(venv_storage_settings *settings, const char *text, si
     bool known = word_is(text, size, "all");
     for (size_t i = 0; (scheme = venv_storage_scheme_at(i)) != NULL; i++) {
         bool named = word_is(text, size, scheme->name);
-        if (named && scheme->curl_protocol && !venv_storage_curl_has(scheme->curl_protocol))
+        if (named && scheme->curl_protocol && !venv_net_curl_has(scheme->curl_protocol))
             return venv_storage_fail(err, VENV_STORAGE_TOOL_MISSING, VENV_STORAGE_PARSE,
                                      "schemes: the libcurl of this machine has no %s", scheme->name);
         if (named || word_is(text, size, "all"))

@@ -126,7 +126,7 @@ static venv_rc send_signed(venv_storage *storage, const venv_storage_url *url, c
                                      .method = strcmp(method, "HEAD") == 0 ? NULL : method,
                                      .head = strcmp(method, "HEAD") == 0, .capture = true, .upload = upload,
                                      .data = data, .data_size = size };
-    if (!venv_storage_curl_add(&request.headers, "x-amz-content-sha256: %s", venv_sha256_text(digest, text))) {
+    if (!venv_net_curl_add(&request.headers, "x-amz-content-sha256: %s", venv_sha256_text(digest, text))) {
         curl_slist_free_all(request.headers);
         return venv_storage_fail_memory(err);
     }
@@ -371,7 +371,7 @@ static venv_rc put_whole(venv_storage *storage, const venv_storage_url *url, con
     venv_storage_response response;
     if (!key_target(where, url->path, "", target))
         return too_long(err);
-    if ((flags & VENV_STORAGE_PUT_NEW) && !venv_storage_curl_add(&headers, "If-None-Match: *"))
+    if ((flags & VENV_STORAGE_PUT_NEW) && !venv_net_curl_add(&headers, "If-None-Match: *"))
         return venv_storage_fail_memory(err);
     venv_rc rc = send_signed(storage, url, where, target, "PUT", data, size, headers, &response, err);
     venv_storage_response_fini(&response);
@@ -426,7 +426,7 @@ static venv_rc end_upload(upload *u, uint32_t flags, venv_storage_error *err)
     venv_storage_response response;
     (void)snprintf(query, sizeof query, "uploadId=%s", u->id);
     venv_buf_append_text(&u->parts, "</CompleteMultipartUpload>");
-    if (u->parts.rc != VENV_OK || ((flags & VENV_STORAGE_PUT_NEW) && !venv_storage_curl_add(&headers, "If-None-Match: *")))
+    if (u->parts.rc != VENV_OK || ((flags & VENV_STORAGE_PUT_NEW) && !venv_net_curl_add(&headers, "If-None-Match: *")))
         return venv_storage_fail_memory(err);
     if (!key_target(u->where, u->url->path, query, target)) {
         curl_slist_free_all(headers);
@@ -534,7 +534,7 @@ static venv_rc s3_rename(venv_storage *storage, const venv_storage_url *from, co
         return rc;
     if (!key_target(&where, to->path, "", target) || !venv_storage_encode(from->path, true, encoded, sizeof encoded))
         return too_long(err);
-    if (!venv_storage_curl_add(&headers, "x-amz-copy-source: /%s/%s", from->host, encoded))
+    if (!venv_net_curl_add(&headers, "x-amz-copy-source: /%s/%s", from->host, encoded))
         return venv_storage_fail_memory(err);
     rc = send_signed(storage, from, &where, target, "PUT", "", 0, headers, &response, err);
     venv_storage_response_fini(&response);

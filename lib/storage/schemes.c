@@ -2,6 +2,8 @@
 /* The table of schemes: what venv_storage_driver_at() tells and what URLs are checked against. */
 #include "storage/driver.h"
 
+#include "net/curl.h"
+
 #include "base/cleanup.h"
 
 #include <string.h>
@@ -72,7 +74,7 @@ bool venv_storage_driver_at(size_t index, venv_storage_driver_info *ret_info)
         .summary = scheme->summary,
         .operations = scheme->operations,
         .encrypted = scheme->encrypted,
-        .available = !scheme->curl_protocol || venv_storage_curl_has(scheme->curl_protocol),
+        .available = !scheme->curl_protocol || venv_net_curl_has(scheme->curl_protocol),
     };
     return true;
 }

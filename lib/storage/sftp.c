@@ -56,7 +56,7 @@ static venv_rc command(venv_storage *storage, const venv_storage_url *url, const
     venv_storage_response response;
     if (!quote(url->path, path, sizeof path) || (second && !quote(second, other, sizeof other)))
         return venv_storage_fail(err, VENV_STORAGE_INVALID, VENV_STORAGE_PARSE, "the path is too long");
-    if (!venv_storage_curl_add(&commands, "%s %s%s%s", verb, path, second ? " " : "", other)) {
+    if (!venv_net_curl_add(&commands, "%s %s%s%s", verb, path, second ? " " : "", other)) {
         curl_slist_free_all(commands);
         return venv_storage_fail_memory(err);
     }
