@@ -126,11 +126,16 @@ static size_t output_size(const venv_value *item)
     return venv_value_get_text(item, "stdout").size + venv_value_get_text(item, "stderr").size + 512;
 }
 
-static venv_value cut_output(venv_manager *m, const venv_value *item, size_t max)
+venv_value venv_mgr_cut_output(venv_manager *m, const venv_value *item, size_t max)
 {
+    bool cut = false;
+    const venv_value *key, *value;
+    for (size_t i = 0; venv_value_entry(item, i, &key, &value); i++)
+        cut = cut || (venv_value_kind(value) == VENV_BYTES && venv_value_peek_text(value).size > max);
+    if (!cut)
+        return venv_value_ref(item);
     venv_map_builder map;
     venv_map_init(&map);
-    const venv_value *key, *value;
     for (size_t i = 0; venv_value_entry(item, i, &key, &value); i++) {
         venv_value copy = venv_value_ref(value);
         if (venv_value_kind(value) == VENV_BYTES && venv_value_peek_text(value).size > max) {
@@ -157,7 +162,7 @@ static venv_value gather_value(venv_manager *m, const gather *g, size_t output_m
         const venv_value *item = &g->items[i].value;
         size_t size = output_size(item);
         if (venv_value_get(item, "stdout") && size > left)
-            venv_list_add(&list, cut_output(m, item, left / 4));
+            venv_list_add(&list, venv_mgr_cut_output(m, item, left / 4));
         else
             venv_list_add(&list, venv_value_ref(item));
         left -= size < left ? size : left;

@@ -6,10 +6,12 @@
 #include "manager/config.h"
 
 #include "codec/config.h"
+#include "manager/outside.h"
 #include "trigger/trigger.h"
 
 #include <venv/environment.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +74,10 @@ static const venv_config_row main_rows[] = {
       .help = "Further files, or patterns of them, with environments and triggers." },
     { "environments", VENV_CONFIG_MAP, .of = &any_row, .or_null = true, .fallback = "{}", .help = "What can be started: venv-environment(5)." },
     { "triggers", VENV_CONFIG_MAP, .of = &any_row, .or_null = true, .fallback = "{}", .help = "When what is done." },
+    { "mail", VENV_CONFIG_TABLE, .of = venv_mgr_outside_mail, .help = "How the action mail sends, and to whom." },
+    { "webhooks", VENV_CONFIG_MAP, .of = &venv_mgr_outside_webhook, .max = 256, .fallback = "{}", .help = "Where the action webhook may send." },
+    { "plugins", VENV_CONFIG_LIST, .of = &venv_mgr_outside_plugin, .one_or_list = true, .max = 32, .fallback = "[]",
+      .help = "Folders with the executables that the action plugin may run on this host." },
     { .name = NULL },
 };
 
@@ -240,6 +246,12 @@ static venv_rc check_actions(const venv_manager_config *c, const definition *d, 
         if (venv_value_kind(action) != VENV_MAP || !venv_value_entry(action, 0, &verb, &arguments) ||
             venv_value_kind(arguments) != VENV_MAP)
             continue;
+        char word[16];
+        const char *blamed = NULL;
+        venv_str shown = venv_value_peek_text(verb), to = venv_value_get_text(arguments, "to");
+        snprintf(word, sizeof word, "%.*s", (int)(shown.size < sizeof word ? shown.size : 0), shown.data ? shown.data : "");
+        if (!(to.data && memmem(to.data, to.size, "${", 2)) && venv_mgr_outside_find(c, word, arguments, &blamed, err) != VENV_OK)
+            return venv_mark_blame(venv_mark_get(venv_mark_at(venv_mark_at(list, i), 0), arguments, blamed), err);
         const venv_value *name = venv_value_get(arguments, "environment");
         venv_str text = venv_value_get_text(arguments, "environment");
         if (text.size == 0 || memmem(text.data, text.size, "${", 2) || venv_value_find(&c->environments, name))
@@ -282,6 +294,24 @@ static venv_rc read_triggers(venv_manager_config *c, const document *documents, 
     venv_triggers_free(checked);
     free(list.items);
     return rc;
+}
+
+/* --- where actions may reach ---------------------------------------------------------------------------- */
+
+static venv_rc copy_section(const document *d, const char *key, venv_value *to, venv_error *err)
+{
+    const venv_value *section = venv_config_get(&d->settings, key);
+    return section ? venv_value_dup(section, to, err) : VENV_OK;
+}
+
+static venv_rc read_outside(venv_manager_config *c, const document *d, venv_error *err)
+{
+    venv_rc rc = copy_section(d, "mail", &c->mail, err);
+    if (rc == VENV_OK)
+        rc = copy_section(d, "webhooks", &c->webhooks, err);
+    if (rc == VENV_OK)
+        rc = copy_section(d, "plugins", &c->plugins, err);
+    return rc == VENV_OK ? venv_mgr_outside_check(c, &d->value, venv_yaml_marks_root(d->marks), err) : rc;
 }
 
 /* --- the section `manager` -------------------------------------------------------------------------------- */
@@ -383,6 +413,8 @@ venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count
     if (rc == VENV_OK)
         rc = check_times(c, &documents[0], err);
     if (rc == VENV_OK)
+        rc = read_outside(c, &documents[0], err);
+    if (rc == VENV_OK)
         rc = read_environments(c, documents, count, err);
     if (rc == VENV_OK)
         rc = read_triggers(c, documents, count, err);
@@ -425,5 +457,8 @@ void venv_manager_config_free(venv_manager_config *c)
     free(c->tls_key);
     venv_value_unref(&c->environments);
     venv_value_unref(&c->triggers);
+    venv_value_unref(&c->mail);
+    venv_value_unref(&c->webhooks);
+    venv_value_unref(&c->plugins);
     free(c);
 }

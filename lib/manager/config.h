@@ -48,6 +48,8 @@ struct venv_manager_config {
     uint64_t send_burst;
     venv_value environments; /* name → definition, checked by lib/environment */
     venv_value triggers;     /* name → definition, checked by lib/trigger */
+    venv_value mail;         /* settings, null if there are none; webhooks: name → settings; plugins: a list of folders */
+    venv_value webhooks, plugins;
     venv_expr_zone_fn zone;  /* of the time zones in triggers */
     void *zone_user;
 };

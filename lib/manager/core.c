@@ -179,6 +179,7 @@ static void first_step(venv_manager *m)
     venv_mgr_event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
               "manager %s started (start %llu of this state); it knows %zu instances and %zu agents", m->config->name,
               (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
+    venv_mgr_deliver_again(m);
 }
 
 venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_event *event,
@@ -204,6 +205,9 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
         break;
     case VENV_MANAGER_EVENT_HISTORY:
         venv_mgr_events_history(m, event->token, event->value);
+        break;
+    case VENV_MANAGER_EVENT_DELIVERED:
+        venv_mgr_delivered(m, event);
         break;
     }
     sweep(m);

@@ -39,6 +39,7 @@ void venv_mgr_deed_free(deed *d)
         return;
     free(d->subject);
     venv_value_unref(&d->result);
+    venv_value_unref(&d->delivery);
     free(d);
 }
 
@@ -101,9 +102,33 @@ void venv_mgr_deed_run(venv_manager *m, deed *d, venv_span timeout)
 static void tell_end(venv_manager *m, const deed *d)
 {
     char kind[48];
+    if (strcmp(d->kind, "firing") == 0)
+        return; /* the trigger's own event and those of its actions say it */
     snprintf(kind, sizeof kind, "action-%s", state_names[d->state]);
     venv_mgr_event_add(m, kind, d->subject, d->id, venv_value_null(), "%s %s by %s: %s%s%s", d->kind, d->subject, d->by,
               state_names[d->state], d->error[0] ? ": " : "", d->error);
+}
+
+/* As its children have. */
+static void end_parent(venv_manager *m, deed *up)
+{
+    char why[REASON_MAX];
+    snprintf(why, sizeof why, "%s", up->error);
+    venv_mgr_deed_end(m, up, up->failed > 0 ? VENV_ECONFLICT : up->unknown > 0 ? VENV_EUNKNOWN : VENV_OK, why);
+}
+
+void venv_mgr_deed_children_begin(venv_manager *m, deed *d)
+{
+    d->is_parent = true;
+    venv_mgr_deed_run(m, d, (venv_span){ 0 });
+    d->open++; /* not over before all are made */
+}
+
+void venv_mgr_deed_children_made(venv_manager *m, deed *d)
+{
+    d->open--;
+    if (d->open == 0 && venv_mgr_deed_is_open(d))
+        end_parent(m, d);
 }
 
 static void child_ended(venv_manager *m, const deed *child)
@@ -119,9 +144,7 @@ static void child_ended(venv_manager *m, const deed *child)
     venv_mgr_deed_touch(m, up);
     if ((up->open > 0 && !VENV_SEEDED(PARENT_ENDS_EARLY)) || !venv_mgr_deed_is_open(up))
         return;
-    char why[REASON_MAX];
-    snprintf(why, sizeof why, "%s", up->error);
-    venv_mgr_deed_end(m, up, up->failed > 0 ? VENV_ECONFLICT : up->unknown > 0 ? VENV_EUNKNOWN : VENV_OK, why);
+    end_parent(m, up);
 }
 
 /* `rc` VENV_OK: done. VENV_EUNKNOWN and what is like it: unknown. Anything else: failed. */
@@ -140,6 +163,13 @@ void venv_mgr_deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error)
     venv_mgr_deed_touch(m, d);
     tell_end(m, d);
     child_ended(m, d);
+}
+
+/* It had ended, by its time or by a restart: that stays. What came of it is told, because people look for it. */
+void venv_mgr_deed_late(venv_manager *m, const deed *d, venv_rc rc, const char *error)
+{
+    venv_mgr_event_add(m, "action-late", d->subject, d->id, venv_value_null(), "%s %s by %s ended as %s; its result came later: %s%s%s", d->kind,
+                       d->subject, d->by, state_names[d->state], venv_rc_name(rc), error && error[0] ? ": " : "", error ? error : "");
 }
 
 /* --- rows and views ------------------------------------------------------------------------------------ */
@@ -178,6 +208,8 @@ venv_value venv_mgr_deed_row(venv_manager *m, const deed *d)
     }
     if (venv_value_kind(&d->result) != VENV_NULL)
         venv_map_put(&map, "result", venv_value_ref(&d->result));
+    if (venv_value_kind(&d->delivery) != VENV_NULL && venv_mgr_deed_is_open(d))
+        venv_map_put(&map, "delivery", venv_value_ref(&d->delivery));
     return venv_mgr_take_map(m, &map);
 }
 
@@ -229,8 +261,9 @@ bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row)
     d->open = (uint32_t)venv_value_get_int(row, "open", 0);
     d->failed = (uint32_t)venv_value_get_int(row, "failed", 0);
     d->unknown = (uint32_t)venv_value_get_int(row, "unknown", 0);
-    const venv_value *result = venv_value_get(row, "result");
-    if (result && venv_value_dup(result, &d->result, NULL) != VENV_OK)
+    const venv_value *result = venv_value_get(row, "result"), *delivery = venv_value_get(row, "delivery");
+    if ((result && venv_value_dup(result, &d->result, NULL) != VENV_OK) ||
+        (delivery && venv_value_dup(delivery, &d->delivery, NULL) != VENV_OK))
         venv_mgr_no_memory(m);
     /* What ran when the manager ended has the whole of its time again. */
     d->deadline = venv_mgr_deed_is_open(d) && !d->is_parent ? venv_mgr_after(m, m->config->action_timeout) : VENV_INSTANT_NEVER;

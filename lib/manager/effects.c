@@ -150,6 +150,18 @@ void venv_mgr_effect_read(venv_manager *m, uint64_t token, uint64_t since, uint3
     action->limit = limit;
 }
 
+void venv_mgr_effect_deliver(venv_manager *m, venv_id id, venv_value order)
+{
+    venv_manager_action *action = add(m, VENV_MANAGER_ACT_DELIVER);
+    if (!action) {
+        venv_value_unref(&order);
+        return;
+    }
+    action->after_write = AFTER_WRITES;
+    action->action = id;
+    action->value = order;
+}
+
 void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...)
 {
     char text[1024];

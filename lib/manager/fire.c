@@ -5,6 +5,8 @@
  */
 #include "manager/internal.h"
 
+#include "base/cleanup.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +75,10 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
         venv_mgr_event_add(m, "log", d->subject, d->parent, venv_value_null(), "%s", text);
         venv_mgr_deed_end(m, d, VENV_OK, "");
         return VENV_OK;
+    case VENV_ORDER_MAIL:
+    case VENV_ORDER_WEBHOOK:
+    case VENV_ORDER_PLUGIN:
+        return venv_mgr_deliver(m, d, &order->arguments, err);
     default: /* not carried out by this manager */
         break;
     }
@@ -84,9 +90,9 @@ static void carry_out(venv_manager *m, const venv_trigger_report *report, const 
 {
     char by[BY_MAX], subject[VENV_NAME_MAX + 1];
     snprintf(by, sizeof by, "trigger/%s", report->trigger);
-    static const char *const subjects[] = { "environment", "instance", "target" };
+    static const char *const subjects[] = { "environment", "instance", "target", "to", "name" };
     subject[0] = '\0';
-    for (size_t k = 0; k < 3 && subject[0] == '\0'; k++)
+    for (size_t k = 0; k < VENV_COUNT_OF(subjects) && subject[0] == '\0'; k++)
         text_argument(order, subjects[k], subject, sizeof subject);
     if (venv_table_count(m->deeds) >= DEEDS_MAX) {
         venv_mgr_event_add(m, "trigger-failed", report->trigger, firing, venv_value_null(),
@@ -118,6 +124,22 @@ static const char *did(venv_trigger_report_kind kind)
     }
 }
 
+/* The firing is the parent of what it does: a row of its own, that ends when all of that has. */
+static deed *firing_new(venv_manager *m, const venv_trigger_report *report, venv_id firing, uint64_t origin)
+{
+    char by[BY_MAX];
+    snprintf(by, sizeof by, "trigger/%s", report->trigger);
+    if (venv_table_count(m->deeds) >= DEEDS_MAX)
+        return NULL;
+    deed *f = venv_mgr_deed_new(m, firing, (venv_id){ { 0 } }, "firing", report->trigger, by);
+    if (!f)
+        return NULL;
+    venv_mgr_set_reason(f->reason, report->text);
+    f->origin = origin;
+    venv_mgr_deed_children_begin(m, f);
+    return f;
+}
+
 static void tell(venv_manager *m, const venv_trigger_report *report)
 {
     char kind[32];
@@ -131,8 +153,11 @@ static void tell(venv_manager *m, const venv_trigger_report *report)
     uint64_t origin = m->revision;
     if (report->kind == VENV_TRIGGER_FIRED)
         venv_mgr_firing_remember(m, report->trigger, firing);
+    deed *f = report->order_count > 0 ? firing_new(m, report, firing, origin) : NULL;
     for (size_t i = 0; i < report->order_count && m->rc == VENV_OK; i++)
         carry_out(m, report, &report->orders[i], firing, origin);
+    if (f && m->rc == VENV_OK)
+        venv_mgr_deed_children_made(m, f);
 }
 
 static void save_row(void *user, const char *key, const venv_value *row)

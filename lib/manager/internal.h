@@ -14,6 +14,7 @@
  *      requests.c   what users ask for                            lists.c     what users see
  *      events.c     the log of events                             rows.c      rows of the store
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
+ *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
  * a stop, with id, parent, state and result) is a `deed` here, so that the two are not confused.
@@ -137,6 +138,7 @@ typedef struct deed {
     char reason[REASON_MAX];
     char error[REASON_MAX];
     venv_value result;
+    venv_value delivery;     /* mail, webhook, plugin: its arguments, until it ends for ever; else null */
     venv_instant deadline;   /* NEVER: none */
     uint32_t open, failed, unknown; /* children */
     uint64_t origin;         /* revision of the event that it comes from; 0: not known */
@@ -270,6 +272,7 @@ void venv_mgr_effect_put(venv_manager *m, venv_collection collection, venv_value
 void venv_mgr_effect_delete(venv_manager *m, venv_collection collection, venv_value key);
 void venv_mgr_effect_append(venv_manager *m, venv_value event);
 void venv_mgr_effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit);
+void venv_mgr_effect_deliver(venv_manager *m, venv_id action, venv_value order); /* after the writes */
 void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...) VENV_PRINTF(3, 4);
 void venv_mgr_effects_finish(venv_manager *m);
 venv_value venv_mgr_id_value(venv_manager *m, venv_id id);
@@ -371,6 +374,10 @@ deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char 
 void venv_mgr_deed_touch(venv_manager *m, deed *d);
 void venv_mgr_deed_run(venv_manager *m, deed *d, venv_span timeout);
 void venv_mgr_deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error);
+/* It does nothing itself: it ends when its children have, which are made between these two. */
+void venv_mgr_deed_children_begin(venv_manager *m, deed *d);
+void venv_mgr_deed_children_made(venv_manager *m, deed *d);
+void venv_mgr_deed_late(venv_manager *m, const deed *d, venv_rc rc, const char *error); /* a result that came after its end */
 void venv_mgr_deed_free(deed *d);
 bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row);
 venv_value venv_mgr_deed_row(venv_manager *m, const deed *d);
@@ -392,6 +399,12 @@ void venv_mgr_calls_forget_peer(venv_manager *m, uint64_t peer);
 void venv_mgr_gathers_sweep(venv_manager *m);
 void venv_mgr_gather_free(gather *g);
 gather *venv_mgr_gather_of_deed(venv_manager *m, venv_id id);
+venv_value venv_mgr_cut_output(venv_manager *m, const venv_value *item, size_t max); /* bytes in it that are longer, with a mark */
+
+/* deliver.c: the deed's kind is the verb */
+venv_rc venv_mgr_deliver(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
+void venv_mgr_delivered(venv_manager *m, const venv_manager_event *event);
+void venv_mgr_deliver_again(venv_manager *m);
 
 /* verbs.c: what users and triggers can ask for, done in one place. `deed` carries id, parent and who. */
 venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment, const char *node, int64_t count, venv_error *err);

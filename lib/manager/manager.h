@@ -28,6 +28,7 @@ typedef enum venv_manager_event_kind {
     VENV_MANAGER_EVENT_PEER_DOWN, /* peer, text = reason */
     VENV_MANAGER_EVENT_FRAME,     /* peer, type, request, value */
     VENV_MANAGER_EVENT_HISTORY,   /* rows of the event log that a READ asked for: token, value = list of EVENT bodies */
+    VENV_MANAGER_EVENT_DELIVERED, /* an order ended: action, rc, text = error or NULL, value = result or NULL */
 } venv_manager_event_kind;
 
 typedef struct venv_manager_event {
@@ -40,6 +41,8 @@ typedef struct venv_manager_event {
     uint64_t request;
     bool known;               /* FRAME: venv_frame.known */
     uint64_t token;
+    venv_id action;
+    venv_rc rc;
     const venv_value *value;  /* borrowed for the step */
 } venv_manager_event;
 
@@ -63,12 +66,14 @@ typedef enum venv_manager_action_kind {
     VENV_MANAGER_ACT_DELETE,   /* collection, key */
     VENV_MANAGER_ACT_APPEND,   /* value = body of EVENT, with its revision: to the log of events */
     VENV_MANAGER_ACT_READ,     /* HISTORY(token) wanted: `since` revision (exclusive), at most `limit` */
+    VENV_MANAGER_ACT_DELIVER,  /* action, value = the order of a mail, webhook or plug-in (deliver/deliver.h, and {kind: "plugin", name,
+                                * input, timeout}); DELIVERED(action) follows, unless the manager ends before */
     VENV_MANAGER_ACT_LOG,      /* level, text */
 } venv_manager_action_kind;
 
 typedef struct venv_manager_action {
     venv_manager_action_kind kind;
-    uint64_t after_write;  /* SEND, CLOSE, READ: this step number's transaction must be durable first; 0 = at once */
+    uint64_t after_write;  /* SEND, CLOSE, READ, DELIVER: this step number's transaction must be durable first; 0 = at once */
     uint64_t peer;
     int16_t type;
     uint64_t request, token, since;
@@ -76,6 +81,7 @@ typedef struct venv_manager_action {
     venv_collection collection;
     venv_value key;        /* string or bytes; owned */
     venv_value value;      /* owned */
+    venv_id action;
     int level;
     char *text;            /* owned */
 } venv_manager_action;

@@ -57,14 +57,10 @@ venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment_na
                               START_COUNT_MAX);
     if (venv_table_count(m->instances) + (size_t)count > INSTANCES_MAX || venv_table_count(m->deeds) + (size_t)count > DEEDS_MAX)
         return venv_error_set(err, VENV_ELIMIT, "there are too many instances or actions; old ones go away by themselves");
-    d->is_parent = true;
-    venv_mgr_deed_run(m, d, (venv_span){ 0 });
-    d->open++; /* not over before all are made */
+    venv_mgr_deed_children_begin(m, d);
     for (int64_t n = 0; n < count && m->rc == VENV_OK; n++)
         start_one(m, d, environment, node);
-    d->open--;
-    if (d->open == 0)
-        venv_mgr_deed_end(m, d, d->failed > 0 ? VENV_EIO : VENV_OK, d->error[0] ? d->error : "no start worked");
+    venv_mgr_deed_children_made(m, d);
     return VENV_OK;
 }
 
@@ -143,9 +139,7 @@ venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments
         free(items);
         return venv_error_set(err, VENV_ERANGE, "grace: expected a time from 0s to 1h");
     }
-    d->is_parent = true;
-    venv_mgr_deed_run(m, d, (venv_span){ 0 });
-    d->open++;
+    venv_mgr_deed_children_begin(m, d);
     for (size_t n = 0; n < count && m->rc == VENV_OK; n++) {
         instance *i = items[n];
         if (i->stop_wanted && !(force && !i->force))
@@ -159,9 +153,7 @@ venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments
             venv_mgr_deed_end(m, old, VENV_ECANCELED, "a stop by force took its place");
         venv_mgr_instance_stop(m, i, child->id, force, grace);
     }
-    d->open--;
-    if (d->open == 0)
-        venv_mgr_deed_end(m, d, VENV_OK, "");
+    venv_mgr_deed_children_made(m, d);
     free(items);
     return VENV_OK;
 }

@@ -40,8 +40,19 @@ typedef struct stop_flag {
     atomic_int references;
 } stop_flag;
 
+/* How an order ended, on its way to whoever gave it: told by the loop, never from within a call. */
+typedef struct answer {
+    struct answer *next;
+    venv_id action;
+    venv_rc rc;
+    char error[256];
+    venv_value result;
+} answer;
+
 struct venv_delivery {
     const venv_log *log;
+    uv_timer_t timer; /* runs while there are answers */
+    answer *answers, **answers_end;
     venv_delivery_calls calls;
     venv_worker *threads[VENV_DELIVERY_THREADS];
     venv_run_pool *plugins;
@@ -72,9 +83,43 @@ static void held_free(held_order *held)
     free(held);
 }
 
+static void on_timer(uv_timer_t *timer)
+{
+    venv_delivery *d = timer->data;
+    answer *first = d->answers;
+    d->answers = NULL;
+    d->answers_end = &d->answers;
+    for (answer *next; first; first = next) {
+        next = first->next;
+        if (!d->ending)
+            d->calls.ended(d->calls.user, first->action, first->rc, first->error[0] ? first->error : NULL,
+                           venv_value_kind(&first->result) == VENV_NULL ? NULL : &first->result);
+        venv_value_unref(&first->result);
+        free(first);
+    }
+}
+
+/* Takes the result over. */
+static void tell(venv_delivery *d, venv_id action, venv_rc rc, const char *error, venv_value result)
+{
+    answer *a = calloc(1, sizeof *a);
+    if (!a) {
+        venv_value_unref(&result);
+        venv_log_print(d->log, VENV_LOG_ERROR, "out of memory: how a delivery ended is lost");
+        return; /* the core's time-out says that it is unknown */
+    }
+    a->action = action;
+    a->rc = rc;
+    a->result = result;
+    (void)snprintf(a->error, sizeof a->error, "%.250s", rc == VENV_OK || !error ? "" : error);
+    *d->answers_end = a;
+    d->answers_end = &a->next;
+    (void)uv_timer_start(&d->timer, on_timer, 0, 0);
+}
+
 static void fail_now(venv_delivery *d, venv_id action, venv_rc rc, const char *error)
 {
-    d->calls.ended(d->calls.user, action, rc, error, NULL);
+    tell(d, action, rc, error, venv_value_null());
 }
 
 /* --- mail and webhooks ------------------------------------------------------------------------ */
@@ -123,9 +168,7 @@ static void done(void *user, venv_job *each)
         venv_map_put(&map, "truncated", venv_value_bool(true));
     if (venv_map_take(&map, &result, NULL) != VENV_OK)
         result = venv_value_null(); /* out of memory: the outcome counts, its details do not */
-    if (!d->ending)
-        d->calls.ended(d->calls.user, job->action, o->rc, o->rc == VENV_OK ? NULL : o->error, &result);
-    venv_value_unref(&result);
+    tell(d, job->action, o->rc, o->error, result);
     drop_job(each);
 }
 
@@ -201,9 +244,7 @@ static void on_ran(void *user, uint64_t token, const venv_run_outcome *run)
         venv_map_put(&map, "truncated", venv_value_bool(true));
     if (venv_map_take(&map, &result, NULL) != VENV_OK)
         result = venv_value_null();
-    if (!d->ending)
-        d->calls.ended(d->calls.user, held->action, rc, rc == VENV_OK ? NULL : error, &result);
-    venv_value_unref(&result);
+    tell(d, held->action, rc, error, result);
     held_free(held);
 }
 
@@ -315,6 +356,9 @@ venv_rc venv_delivery_start(uv_loop_t *loop, const venv_value *directories, cons
     d->calls = *calls;
     d->flag = flag;
     d->held_end = &d->held;
+    d->answers_end = &d->answers;
+    (void)uv_timer_init(loop, &d->timer);
+    d->timer.data = d;
     venv_rc rc = start_plugins(d, loop, directories, err);
     for (size_t i = 0; rc == VENV_OK && i < VENV_DELIVERY_THREADS; i++) {
         venv_worker_options options = { .queue_max = VENV_DELIVERY_QUEUE_MAX, .batch_max = 1, .context = flag, .work = work,
@@ -330,6 +374,13 @@ venv_rc venv_delivery_start(uv_loop_t *loop, const venv_value *directories, cons
     }
     *ret_delivery = d;
     return VENV_OK;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    venv_delivery *d = handle->data;
+    flag_release(d->flag);
+    free(d);
 }
 
 void venv_delivery_end(venv_delivery *d)
@@ -349,6 +400,6 @@ void venv_delivery_end(venv_delivery *d)
         next = held->next;
         held_free(held);
     }
-    flag_release(d->flag);
-    free(d);
+    on_timer(&d->timer);
+    uv_close((uv_handle_t *)&d->timer, on_closed);
 }

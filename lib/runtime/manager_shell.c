@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "manager/manager.h"
 #include "runtime/clock.h"
+#include "runtime/delivery.h"
 #include "runtime/loop.h"
 #include "runtime/notify.h"
 #include "runtime/server.h"
@@ -36,6 +37,7 @@ typedef struct manager_shell {
     venv_manager *core;
     venv_server *server;
     venv_store_worker *store;
+    venv_delivery *delivery;
     venv_manager_actions actions;
     uint64_t appended, trimmed_at; /* revisions */
     bool stopping, finishing;
@@ -120,6 +122,9 @@ static void do_action(manager_shell *shell, const venv_manager_action *action)
         venv_server_close_peer(shell->server, action->peer, action->text ? action->text : "closed by the manager");
         break;
     case VENV_MANAGER_ACT_READ: read_log(shell, action); break;
+    case VENV_MANAGER_ACT_DELIVER:
+        venv_delivery_take(shell->delivery, action->action, &action->value, action->after_write);
+        break;
     case VENV_MANAGER_ACT_LOG: venv_log_print(shell->log, (venv_log_level)action->level, "%s", action->text); break;
     case VENV_MANAGER_ACT_PUT:
     case VENV_MANAGER_ACT_DELETE:
@@ -193,11 +198,19 @@ static void on_durable(void *user, uint64_t write)
     manager_shell *shell = user;
     if (shell->server)
         venv_server_durable(shell->server, write);
+    if (shell->delivery)
+        venv_delivery_durable(shell->delivery, write);
 }
 
 static void on_history(void *user, uint64_t token, const venv_value *entries)
 {
     deliver(user, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_HISTORY, .token = token, .value = entries });
+}
+
+static void on_delivered(void *user, venv_id action, venv_rc rc, const char *error, const venv_value *result)
+{
+    deliver(user, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_DELIVERED, .action = action, .rc = rc, .text = error,
+                                         .value = result });
 }
 
 static void on_store_failed(void *user, const venv_error *why)
@@ -218,6 +231,8 @@ static void finish(manager_shell *shell)
     shell->finishing = true;
     venv_server_end(shell->server);
     shell->server = NULL;
+    venv_delivery_end(shell->delivery);
+    shell->delivery = NULL;
     venv_store_worker_stop(shell->store);
     shell->store = NULL;
     venv_loop_close(&shell->loop);
@@ -409,8 +424,11 @@ static venv_rc start_store(manager_shell *shell, venv_error *err)
 static venv_rc start_all(manager_shell *shell, venv_error *err)
 {
     uint64_t seed = 0;
+    venv_delivery_calls deliveries = { .ended = on_delivered, .user = shell };
     venv_server_calls calls = { .up = on_up, .frame = on_frame, .down = on_down, .empty = on_empty, .user = shell };
     venv_rc rc = start_store(shell, err);
+    if (rc == VENV_OK)
+        rc = venv_delivery_start(&shell->loop.uv, &shell->config->plugins, shell->log, &deliveries, &shell->delivery, err);
     if (rc == VENV_OK)
         rc = venv_shell_seed(&seed, err);
     if (rc == VENV_OK)

@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 
-#include <curl/curl.h>
+#include "net/curl.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -49,6 +49,8 @@ void rig_free(rig *r)
         venv_value_unref(&r->log[i]);
     for (size_t i = 0; i < r->sent_count; i++)
         venv_value_unref(&r->sent[i].body);
+    for (size_t i = 0; i < r->delivery_count; i++)
+        venv_value_unref(&r->deliveries[i].order);
     venv_manager_config_free(r->config);
     free(r);
 }
@@ -130,6 +132,11 @@ static void take(rig *r, const venv_manager_actions *actions)
         case VENV_MANAGER_ACT_CLOSE:
             s = sent(r, a, -1);
             snprintf(s->text, sizeof s->text, "%s", a->text);
+            break;
+        case VENV_MANAGER_ACT_DELIVER:
+            assert_true(r->delivery_count < RIG_DELIVERY_MAX);
+            r->deliveries[r->delivery_count].action = a->action;
+            assert_int_equal(venv_value_dup(&a->value, &r->deliveries[r->delivery_count++].order, NULL), VENV_OK);
             break;
         case VENV_MANAGER_ACT_READ:
         case VENV_MANAGER_ACT_LOG: break;

@@ -16,6 +16,7 @@
 #define RIG_ROWS_MAX 2048
 #define RIG_LOG_MAX  4096
 #define RIG_SENT_MAX 4096
+#define RIG_DELIVERY_MAX 64
 
 typedef struct rig_row {
     venv_collection collection;
@@ -29,6 +30,11 @@ typedef struct rig_sent {
     char text[256];    /* why it was closed */
 } rig_sent;
 
+typedef struct rig_delivery {
+    venv_id action;
+    venv_value order;
+} rig_delivery;
+
 typedef struct rig {
     venv_manager_config *config;
     venv_manager *m;
@@ -39,6 +45,8 @@ typedef struct rig {
     size_t log_count;
     rig_sent sent[RIG_SENT_MAX];
     size_t sent_count;
+    rig_delivery deliveries[RIG_DELIVERY_MAX];
+    size_t delivery_count;
     uint64_t boots;
     uint64_t last_write; /* number of the last transaction */
     size_t drop_writes_from; /* test switch: 0, or the steps' count after which writes are lost at the crash */
