@@ -231,133 +231,174 @@ int venv_cel_fast_item(const xctx *context, const fast_program *program, const v
     return run(context, program, item);
 }
 
+/* ---- counting ---- */
+
 /*
- * A comparison of a field for up to 64 items at once, without a branch on its answer: a bit for each item.
- * What does not change is taken out of the loop. Only the items in `need` are looked at: the others are decided.
- * Written once for each kind of constant.
+ * Items are counted in blocks: each test goes over its block as over a column, without a branch on its
+ * answers. An item is looked at only by the tests that it comes to.
+ *
+ * A column takes its field to be in the same place in each item, as in lists of agents, messages or
+ * events it is. If that, or its kind, is not so, it says so and the block is gone through item by item.
  */
 #define BLOCK 64u
+#define AHEAD 8u /* items, of which the processor is told before it comes to them */
 
-/* The value of the field of an item; `place` is where it was in the last one. */
-static inline const venv_value *field_at(const venv_value *item, const venv_value *name, const uint64_t key[2],
-                                         uint32_t *place)
+typedef struct fast_block {
+    const venv_value *items;
+    uint32_t count;
+    uint32_t rest;  /* items from the first of the block to the end of the list */
+    uint32_t least; /* the places that are looked at are in maps with more entries than this */
+} fast_block;
+
+/*
+ * Answers for the items whose bit is in `need`; what becomes of the others does not matter. The first
+ * test of a block needs all, and looks at all whether they are maps that are large enough.
+ */
+typedef bool (*column_fn)(const fast_test *test, uint32_t place, const fast_block *block, uint64_t need,
+                          uint8_t *ret_answers);
+
+/* From so many items on, looking at all of them is quicker than choosing. */
+static bool is_dense(const fast_block *block, uint64_t need)
 {
-    uint64_t entry[2];
-    if (__builtin_expect(item->w.kind != VENV_MAP, 0))
-        return NULL;
-    const struct venv_object *map = item->w.as.object;
-    const venv_value *at = &venv_object_items(map)[2 * (size_t)*place];
-    if (__builtin_expect(*place < map->count, 1)) {
-        memcpy(entry, at, sizeof entry);
-        if (__builtin_expect(((entry[0] ^ key[0]) | (entry[1] ^ key[1])) == 0, 1))
-            return at + 1;
-    }
-    return venv_cel_find_slow(map, name, place);
+    return (uint32_t)__builtin_popcountll(need) >= block->count - block->count / 4;
 }
 
-#define BITS_OF_FIELD(name, wanted, expression)                                                                      \
-    static bool name(const xctx *context, const fast_test *test, const venv_value *items, uint64_t need,             \
-                     uint64_t *ret_bits)                                                                             \
+/* Not even its kind is looked at: what is fetched in vain does no harm. */
+static inline void prefetch(const venv_value *item, size_t place)
+{
+    __builtin_prefetch((const char *)item->w.as.object + venv_map_size(place));
+}
+
+/* An answer if the item has the field in its place. */
+#define LOOK(wanted, expression)                                                                                     \
+    do {                                                                                                             \
+        const venv_value *entry = &venv_object_items(map)[2 * (size_t)place], *value = entry + 1;                    \
+        memcpy(name, entry, sizeof name);                                                                            \
+        if (__builtin_expect(name[0] != key[0], 0) || __builtin_expect(name[1] != key[1], 0))                        \
+            return false;                                                                                            \
+        if (__builtin_expect(value->w.kind != (wanted), 0))                                                          \
+            return false;                                                                                            \
+        ret_answers[i] = (expression);                                                                               \
+    } while (0)
+
+#define COLUMN(column_name, wanted, expression)                                                                      \
+    static bool column_name(const fast_test *test, uint32_t place, const fast_block *block, uint64_t need,           \
+                            uint8_t *ret_answers)                                                                    \
     {                                                                                                                \
-        uint64_t bits = 0, key[2];                                                                                   \
-        const uint8_t mask = test->mask;                                                                             \
+        const venv_value *items = block->items;                                                                      \
         const venv_value constant = test->value;                                                                     \
-        uint32_t place = context->sites[test->site];                                                                 \
+        uint64_t key[2], name[2];                                                                                    \
         memcpy(key, &test->key, sizeof key);                                                                         \
-        if (need == UINT64_MAX) { /* the first test of a block looks at all */                                       \
-            for (uint32_t i = 0; i < BLOCK; i++) {                                                                   \
-                const venv_value *value = field_at(&items[i], &test->key, key, &place);                              \
-                if (__builtin_expect(!value || value->w.kind != (wanted), 0))                                        \
+        if (is_dense(block, need)) {                                                                                 \
+            const size_t count = block->count, rest = block->rest, least = block->least;                             \
+            for (size_t i = 0; i < count; i++) {                                                                     \
+                prefetch(&items[i + AHEAD < rest ? i + AHEAD : i], least);                                           \
+                if (__builtin_expect(items[i].w.kind != VENV_MAP, 0))                                                \
                     return false;                                                                                    \
-                bits |= (uint64_t)(expression) << i;                                                                 \
+                const struct venv_object *map = items[i].w.as.object;                                                \
+                if (__builtin_expect(map->count <= least, 0))                                                        \
+                    return false;                                                                                    \
+                LOOK(wanted, expression);                                                                            \
             }                                                                                                        \
         } else {                                                                                                     \
             for (uint64_t left = need; left; left &= left - 1) {                                                     \
-                const unsigned i = (unsigned)__builtin_ctzll(left);                                                  \
-                const venv_value *value = field_at(&items[i], &test->key, key, &place);                              \
-                if (__builtin_expect(!value || value->w.kind != (wanted), 0))                                        \
-                    return false;                                                                                    \
-                bits |= (uint64_t)(expression) << i;                                                                 \
+                const size_t i = (size_t)__builtin_ctzll(left);                                                      \
+                const struct venv_object *map = items[i].w.as.object;                                                \
+                LOOK(wanted, expression);                                                                            \
             }                                                                                                        \
         }                                                                                                            \
-        context->sites[test->site] = place;                                                                          \
-        *ret_bits = bits;                                                                                            \
         return true;                                                                                                 \
     }
 
-BITS_OF_FIELD(bits_int, VENV_INT, expr_mask_int(mask, value->w.as.i, constant.w.as.i))
-BITS_OF_FIELD(bits_double, VENV_DOUBLE, expr_mask_double(mask, value->w.as.d, constant.w.as.d))
-BITS_OF_FIELD(bits_text, VENV_STRING, (mask >> expr_same_words(value, &constant)) & 1)
-BITS_OF_FIELD(bits_bool, VENV_BOOL, ((void)mask, (void)constant, value->w.as.u != 0))
+COLUMN(int_less, VENV_INT, value->w.as.i < constant.w.as.i)
+COLUMN(int_at_most, VENV_INT, value->w.as.i <= constant.w.as.i)
+COLUMN(int_equal, VENV_INT, value->w.as.i == constant.w.as.i)
+COLUMN(double_less, VENV_DOUBLE, value->w.as.d < constant.w.as.d)
+COLUMN(double_at_most, VENV_DOUBLE, value->w.as.d <= constant.w.as.d)
+COLUMN(double_more, VENV_DOUBLE, value->w.as.d > constant.w.as.d)
+COLUMN(double_at_least, VENV_DOUBLE, value->w.as.d >= constant.w.as.d)
+COLUMN(double_equal, VENV_DOUBLE, value->w.as.d == constant.w.as.d)
+COLUMN(text_equal, VENV_STRING, expr_same_words(value, &constant))
+COLUMN(bool_true, VENV_BOOL, ((void)constant, value->w.as.u != 0))
 
-/*
- * Is it `a && b && …` of fields of the item, or `a || b || …`? *ret_decisive is then the answer that ends
- * it: where a test gives that, it is the answer of the whole.
- */
-static bool is_chain(const fast_program *program, bool *ret_decisive)
+/* A bit for each answer, the first one lowest. */
+static uint64_t bits_of(const uint8_t answers[static BLOCK])
 {
-    const fast_test *const *ends = program->ends;
-    const fast_test *first = program->tests;
-    bool or = program->count > 1 && first->yes == ends[1];
-    for (uint32_t i = 0; i < program->count; i++) {
-        const fast_test *test = &program->tests[i], *next = test + 1;
-        bool last = i + 1 == program->count;
-        if (test->op / 4 != FAST_ITEM_FIELD || (last && (test->yes != ends[1] || test->no != ends[0])))
-            return false;
-        if (!last && (test->yes != (or ? ends[1] : next) || test->no != (or ? next : ends[0])))
-            return false;
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < BLOCK; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, answers + i, sizeof eight);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        eight = __builtin_bswap64(eight);
+#endif
+        bits |= eight * UINT64_C(0x0102040810204080) >> 56 << i; /* a byte of 0 or 1 each: no carry disturbs the top */
     }
-    *ret_decisive = or;
+    return bits;
+}
+
+/* By the mask of the comparison; where its bit 3 is set, or for ints bit 2, the answers are the opposite. */
+static bool column(const fast_test *test, uint32_t place, const fast_block *block, uint64_t need, uint64_t *ret_bits)
+{
+    static const column_fn columns[][16] = {
+        [FAST_INT] = { [1] = int_less, [2] = int_equal, [3] = int_at_most, [4] = int_at_most, [6] = int_less,
+                       [13] = int_equal },
+        [FAST_DOUBLE] = { [1] = double_less, [2] = double_equal, [3] = double_at_most, [4] = double_more,
+                          [6] = double_at_least, [13] = double_equal },
+        [FAST_TEXT] = { [2] = text_equal, [13] = text_equal },
+    };
+    uint8_t answers[BLOCK];
+    fast_kind kind = (fast_kind)(test->op % 4);
+    column_fn run_column = kind == FAST_BOOL ? bool_true : columns[kind][test->mask & 15];
+    if (!run_column || !run_column(test, place, block, need, answers))
+        return false;
+    bool opposite = kind != FAST_BOOL && test->mask & (kind == FAST_INT ? 4u : 8u);
+    *ret_bits = (bits_of(answers) ^ (opposite ? UINT64_MAX : 0)) & need;
     return true;
 }
 
-static bool bits_of(const xctx *context, const fast_test *test, const venv_value *items, uint64_t need,
-                    uint64_t *ret_bits)
+/* `reached`: by which items each test is, and then both ends. */
+static bool count_block(const xctx *context, const fast_program *program, const fast_block *block, uint64_t *reached,
+                        uint64_t *ret_count)
 {
-    switch ((fast_kind)(test->op % 4)) {
-    case FAST_INT:
-        return bits_int(context, test, items, need, ret_bits);
-    case FAST_DOUBLE:
-        return bits_double(context, test, items, need, ret_bits);
-    case FAST_TEXT:
-        return bits_text(context, test, items, need, ret_bits);
-    default:
-        return bits_bool(context, test, items, need, ret_bits);
+    for (uint32_t i = 0; i < program->count + 2; i++)
+        reached[i] = 0;
+    reached[0] = UINT64_MAX >> (BLOCK - block->count);
+    for (uint32_t i = 0; i < program->count; i++) {
+        const fast_test *test = &program->tests[i];
+        uint64_t bits;
+        if (!reached[i])
+            continue;
+        if (!column(test, context->sites[test->site], block, reached[i], &bits))
+            return false;
+        reached[test->yes - program->tests] |= bits; /* always further on */
+        reached[test->no - program->tests] |= reached[i] & ~bits;
     }
-}
-
-static bool count_chain(const xctx *context, const fast_program *program, bool decisive, const venv_value *items,
-                        uint32_t count, uint64_t *ret_count)
-{
-    uint64_t found = 0;
-    for (uint32_t from = 0; from < count; from += BLOCK) {
-        uint32_t size = count - from < BLOCK ? count - from : BLOCK;
-        uint64_t all = size == BLOCK ? UINT64_MAX : (UINT64_C(1) << size) - 1;
-        uint64_t open = all; /* not decided yet */
-        for (uint32_t i = 0; i < program->count && open; i++) {
-            uint64_t bits;
-            if (!bits_of(context, &program->tests[i], items + from, open, &bits))
-                return false;
-            open = decisive ? open & ~bits : bits;
-        }
-        found += (unsigned)__builtin_popcountll(decisive ? all & ~open : open);
-    }
-    *ret_count = found;
+    *ret_count += (unsigned)__builtin_popcountll(reached[program->ends[1] - program->tests]);
     return true;
 }
 
 bool venv_cel_fast_count(const xctx *context, const fast_program *program, const venv_value *items, uint32_t count,
                      uint64_t *ret_count)
 {
-    bool decisive;
-    if (is_chain(program, &decisive))
-        return count_chain(context, program, decisive, items, count, ret_count);
-    uint64_t found = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        int answered = run(context, program, &items[i]);
-        if (__builtin_expect(answered < 0, 0))
-            return false;
-        found += (unsigned)answered;
+    uint64_t found = 0, reached[FAST_TESTS_MAX + 2];
+    bool columns = true; /* nothing but fields of the item? */
+    for (uint32_t i = 0; i < program->count; i++)
+        columns &= program->tests[i].op / 4 == FAST_ITEM_FIELD;
+    for (uint32_t from = 0, size; from < count; from += size) {
+        size = count - from < BLOCK ? count - from : BLOCK;
+        fast_block block = { .items = items + from, .count = size, .rest = count - from };
+        for (uint32_t i = 0; columns && i < program->count; i++) {
+            uint32_t place = context->sites[program->tests[i].site];
+            block.least = place > block.least ? place : block.least;
+        }
+        if (columns && count_block(context, program, &block, reached, &found))
+            continue;
+        for (uint32_t i = from; i < from + size; i++) {
+            int answered = run(context, program, &items[i]);
+            if (__builtin_expect(answered < 0, 0))
+                return false;
+            found += (unsigned)answered;
+        }
     }
     *ret_count = found;
     return true;
