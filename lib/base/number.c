@@ -4,6 +4,8 @@
  */
 #include "base/number.h"
 
+#include <fenv.h>
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -80,11 +82,34 @@ static bool scan(venv_str text, size_t *ret_point)
     return at == text.size;
 }
 
+/*
+ * A few digits without an exponent: whole numbers and powers of ten so small are doubles themselves, and
+ * so their quotient is rounded once, and right.
+ */
+static bool parse_short(venv_str text, size_t point, double *ret_number)
+{
+    static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
+    uint64_t digits = 0;
+    if (text.size > 15 || FLT_EVAL_METHOD != 0 || fegetround() != FE_TONEAREST)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (i == point)
+            continue;
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        digits = digits * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *ret_number = (double)digits / powers[point < text.size ? text.size - point - 1 : 0];
+    return true;
+}
+
 bool venv_double_parse(venv_str text, double *ret_number)
 {
     size_t point;
     if (text.size > NUMBER_TEXT_MAX || !scan(text, &point))
         return false;
+    if (parse_short(text, point, ret_number))
+        return true;
     char copy[NUMBER_TEXT_MAX + 16];
     const char *sign = localeconv()->decimal_point;
     size_t sign_size = strlen(sign);

@@ -30,6 +30,7 @@ typedef struct checker {
     uint32_t local_count;
     bool checked;
     venv_rc rc;
+    char buffer[QUALIFIED_MAX + 1]; /* of the name that is resolved */
 } checker;
 
 static const expr_type *check(checker *c, ast *node, const check_scope *scope);
@@ -110,9 +111,8 @@ static bool next_candidate(const checker *c, venv_str name, bool leading_dot, si
 /* A variable or the name of a type. NULL if there is none. */
 static const expr_type *resolve_name(checker *c, ast *node, venv_str name, bool leading_dot)
 {
-    char buffer[QUALIFIED_MAX + 1];
     venv_str candidate;
-    for (size_t level = 0; next_candidate(c, name, leading_dot, &level, buffer, &candidate);) {
+    for (size_t level = 0; next_candidate(c, name, leading_dot, &level, c->buffer, &candidate);) {
         const expr_type *type;
         const char *type_name;
         int64_t slot = venv_cel_env_find_variable(c->env, candidate, &type);

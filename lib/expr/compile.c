@@ -210,6 +210,8 @@ static void append_quoted(venv_buf *buf, const char *text)
 
 static const char *read_text(compiler *c, const venv_expr_read *read, bool has_args)
 {
+    if (read->kind == VENV_EXPR_READ_VARIABLE && read->path_count == 1)
+        return read->path[0];
     venv_buf buf;
     venv_buf_init(&buf, VENV_EXPR_SOURCE_SIZE_MAX * 4);
     venv_buf_append_text(&buf, read->path[0]);
@@ -286,42 +288,68 @@ static const ast *base_of(compiler *c, const ast *node, uint32_t *ret_keys)
     }
 }
 
+/* Where a reference lies; FAST_ITEM if expr/fast.h does not know of such. */
+static unsigned place_of(const xnode *attr)
+{
+    if (attr->u.attr.key_count == 0)
+        return attr->u.attr.slot < 0 ? FAST_LOCAL : FAST_SLOT;
+    return attr->u.attr.slot < 0 && attr->u.attr.key_count == 1 ? FAST_FIELD : FAST_ITEM;
+}
+
+static venv_str key_text(const ast *node)
+{
+    return node->kind == AST_SELECT ? node->name : venv_text_of(&node->args[1]->value);
+}
+
+/* For those who resolve what is read, and for lists of it. */
+static bool read_variable(compiler *c, const ast *node, const ast *base, xnode *made, bool tested)
+{
+    uint32_t key_count = made->u.attr.key_count;
+    const char **path = allocate(c, (key_count + 1) * sizeof *path);
+    if (!path)
+        return false;
+    path[0] = c->expr->env->variables[base->slot]->name.data; /* ends with a NUL, and lives as long as the program */
+    for (uint32_t i = key_count; i > 0; i--, node = node->args[0])
+        path[i] = text_z(c, key_text(node));
+    venv_expr_read read = { .kind = VENV_EXPR_READ_VARIABLE, .path = path, .path_count = key_count + 1,
+                            .slot = (uint32_t)base->slot, .tested = tested };
+    made->u.attr.slot = base->slot;
+    made->u.attr.read = add_read(c, read, false);
+    return c->rc == VENV_OK;
+}
+
 static const xnode *reference(compiler *c, const ast *node, const ast *base, uint32_t key_count)
 {
     bool has = node->kind == AST_SELECT && node->test_only;
     bool optional = (node->kind == AST_SELECT || node->kind == AST_INDEX) && node->optional;
     xnode *made = new_node(c, node, optional ? venv_cel_eval_opt_attr : has ? venv_cel_eval_boxed : venv_cel_eval_attr,
                            has ? venv_cel_test_has_attr : NULL);
-    venv_value *keys = allocate(c, key_count * sizeof *keys);
-    const char **path = allocate(c, (key_count + 1) * sizeof *path);
-    if (!made || !keys || !path)
+    venv_value *keys = key_count ? allocate(c, key_count * sizeof *keys) : NULL;
+    if (!made || (key_count && !keys))
         return NULL;
     made->kind = AST_IDENT;
     made->cost = 1 + key_count;
     uint32_t i = key_count;
     for (const ast *at = node; at != base; at = at->args[0]) {
-        venv_str name = at->kind == AST_SELECT ? at->name : venv_text_of(&at->args[1]->value);
-        path[i] = text_z(c, name);
-        keys[i - 1] = venv_text_borrow(VENV_STRING, path[i], name.size);
-        i--;
+        venv_str name = key_text(at);
+        keys[--i] = venv_text_borrow(VENV_STRING, name.data, name.size); /* the tree lives as long as the program */
         made->cost += at->kind == AST_INDEX;
     }
-    path[0] = text_z(c, base->name);
     made->u.attr.keys = keys;
     made->u.attr.key_count = key_count;
-    made->u.attr.name = venv_text_borrow(VENV_STRING, path[0], base->name.size);
+    made->u.attr.name = venv_text_borrow(VENV_STRING, base->name.data, base->name.size);
     made->site = c->site_count;
     c->site_count += 1 + key_count;
     if (base->local >= 0) {
         made->u.attr.slot = -1;
         made->u.attr.local = (uint32_t)base->local;
         made->u.attr.read = c->locals[base->local].read;
-        return made;
+    } else if (!read_variable(c, node, base, made, has || optional)) {
+        return NULL;
     }
-    made->u.attr.slot = base->slot;
-    venv_expr_read read = { .kind = VENV_EXPR_READ_VARIABLE, .path = path, .path_count = key_count + 1,
-                            .slot = (uint32_t)base->slot, .tested = has || optional };
-    made->u.attr.read = add_read(c, read, false);
+    unsigned place = place_of(made);
+    if (!has && !optional && place != FAST_ITEM)
+        made->leaf = (uint8_t)(1 + FAST_OP(place, FAST_BOOL));
     return made;
 }
 
@@ -379,7 +407,7 @@ static const ast_op mirrored[OP_COUNT] = { [OP_EQ] = OP_EQ, [OP_NE] = OP_NE, [OP
 /* A reference beside a constant: the comparison for where it lies and what it is compared with. */
 static void choose_comparison(xnode *made)
 {
-    static const xtest_fn tests[4][3] = {
+    static const xtest_fn tests[4][3] = { /* by fast_place, and one for what that does not know; by fast_kind */
         { venv_cel_test_slot_int, venv_cel_test_slot_double, venv_cel_test_slot_text },
         { venv_cel_test_local_int, venv_cel_test_local_double, venv_cel_test_local_text },
         { venv_cel_test_field_int, venv_cel_test_field_double, venv_cel_test_field_text },
@@ -393,15 +421,15 @@ static void choose_comparison(xnode *made)
     bool equality = made->op == OP_EQ || made->op == OP_NE;
     unsigned kind;
     if (value->w.kind == VENV_INT)
-        kind = 0;
+        kind = FAST_INT;
     else if (value->w.kind == VENV_DOUBLE)
-        kind = 1;
+        kind = FAST_DOUBLE;
     else if (value->w.kind == VENV_STRING && value->w.form == VENV_FORM_INLINE && equality)
-        kind = 2;
+        kind = FAST_TEXT;
     else
         return;
     bool local = attr->u.attr.slot < 0;
-    unsigned place = attr->u.attr.key_count == 0 ? (local ? 1u : 0u) : local && attr->u.attr.key_count == 1 ? 2u : 3u;
+    unsigned place = place_of(attr);
     if (left) { /* so that the reference is args[0] */
         const xnode **args = (const xnode **)(uintptr_t)made->args;
         args[0] = attr;
@@ -410,9 +438,10 @@ static void choose_comparison(xnode *made)
         made->mask = masks[made->op];
     }
     made->test = tests[place][kind];
+    made->leaf = place <= FAST_FIELD ? (uint8_t)(1 + FAST_OP(place, kind)) : 0;
     made->u.cmp.value = *value;
     made->u.cmp.index = local ? attr->u.attr.local : (uint32_t)attr->u.attr.slot;
-    if (place == 2) {
+    if (place == FAST_FIELD) {
         made->u.cmp.key = &attr->u.attr.keys[0];
         made->site = attr->site + 1;
     }

@@ -27,9 +27,16 @@ static venv_str name_of(const void *entry)
     return *(const venv_str *)entry;
 }
 
+/*
+ * FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/): the entries are named by the program and not by
+ * strangers, so that nobody can choose names that fall together.
+ */
 static uint32_t place_of(const expr_names *names, venv_str name)
 {
-    uint32_t at = (uint32_t)venv_hash_bytes(name.data, name.size, 0) & (names->size - 1);
+    uint32_t at = 2166136261u;
+    for (size_t i = 0; i < name.size; i++)
+        at = (at ^ (unsigned char)name.data[i]) * 16777619u;
+    at = (at ^ at >> 15) & (names->size - 1);
     while (names->places[at] && !same_text(name_of(names->places[at]), name))
         at = (at + 1) & (names->size - 1);
     return at;

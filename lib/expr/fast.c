@@ -6,46 +6,11 @@
 
 /* ---- making ---- */
 
-static bool is_bool_leaf(const xnode *node)
-{
-    return node->eval == venv_cel_eval_attr && node->test == venv_cel_test_boxed;
-}
-
-static bool find_leaf(const xnode *node, fast_place *ret_place, fast_kind *ret_kind)
-{
-    static const struct {
-        xtest_fn test;
-        fast_place place;
-        fast_kind kind;
-    } leaves[] = {
-        { venv_cel_test_slot_int, FAST_SLOT, FAST_INT },       { venv_cel_test_slot_double, FAST_SLOT, FAST_DOUBLE },
-        { venv_cel_test_slot_text, FAST_SLOT, FAST_TEXT },     { venv_cel_test_local_int, FAST_LOCAL, FAST_INT },
-        { venv_cel_test_local_double, FAST_LOCAL, FAST_DOUBLE }, { venv_cel_test_local_text, FAST_LOCAL, FAST_TEXT },
-        { venv_cel_test_field_int, FAST_FIELD, FAST_INT },     { venv_cel_test_field_double, FAST_FIELD, FAST_DOUBLE },
-        { venv_cel_test_field_text, FAST_FIELD, FAST_TEXT },
-    };
-    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
-        if (leaves[i].test == node->test) {
-            *ret_place = leaves[i].place;
-            *ret_kind = leaves[i].kind;
-            return true;
-        }
-    }
-    if (!is_bool_leaf(node))
-        return false;
-    bool local = node->u.attr.slot < 0;
-    *ret_kind = FAST_BOOL;
-    *ret_place = node->u.attr.key_count == 0 ? (local ? FAST_LOCAL : FAST_SLOT) : FAST_FIELD;
-    return node->u.attr.key_count == 0 || (local && node->u.attr.key_count == 1);
-}
-
 /* Tests that a condition needs; more than FAST_TESTS_MAX if it cannot be made of them. */
 static uint32_t count_leaves(const xnode *node)
 {
-    fast_place place;
-    fast_kind kind;
     uint32_t count = 0;
-    if (find_leaf(node, &place, &kind))
+    if (node->leaf)
         return 1;
     if (node->test != venv_cel_test_and && node->test != venv_cel_test_or && node->test != venv_cel_test_not)
         return FAST_TESTS_MAX + 1;
@@ -56,9 +21,8 @@ static uint32_t count_leaves(const xnode *node)
 
 static void emit_leaf(fast_test *test, const xnode *node, uint32_t item)
 {
-    fast_place place = FAST_SLOT;
-    fast_kind kind = FAST_BOOL;
-    (void)find_leaf(node, &place, &kind);
+    fast_place place = (fast_place)((node->leaf - 1) / 4);
+    fast_kind kind = (fast_kind)((node->leaf - 1) % 4);
     const xnode *attr = kind == FAST_BOOL ? node : node->args[0];
     bool field = place == FAST_FIELD;
     test->mask = node->mask;

@@ -4,6 +4,7 @@
  */
 #include "expr/lex.h"
 
+#include "base/cleanup.h"
 #include "base/number.h"
 #include "base/text.h"
 
@@ -25,14 +26,31 @@ static int hex_digit(char c)
     return -1;
 }
 
+/* What a byte can be part of. */
+enum { BYTE_NAME = 1, BYTE_DIGIT = 2, BYTE_BLANK = 4, BYTE_PUNCT = 8 };
+
+#define LETTERS(a) [a] = BYTE_NAME, [a + 1] = BYTE_NAME, [a + 2] = BYTE_NAME, [a + 3] = BYTE_NAME, \
+    [a + 4] = BYTE_NAME, [a + 5] = BYTE_NAME
+static const uint8_t bytes_of[256] = {
+    LETTERS('a'), LETTERS('g'), LETTERS('m'), LETTERS('s'), ['y'] = BYTE_NAME, ['z'] = BYTE_NAME,
+    LETTERS('A'), LETTERS('G'), LETTERS('M'), LETTERS('S'), ['Y'] = BYTE_NAME, ['Z'] = BYTE_NAME, ['_'] = BYTE_NAME,
+    ['0'] = BYTE_DIGIT, ['1'] = BYTE_DIGIT, ['2'] = BYTE_DIGIT, ['3'] = BYTE_DIGIT, ['4'] = BYTE_DIGIT,
+    ['5'] = BYTE_DIGIT, ['6'] = BYTE_DIGIT, ['7'] = BYTE_DIGIT, ['8'] = BYTE_DIGIT, ['9'] = BYTE_DIGIT,
+    [' '] = BYTE_BLANK, ['\t'] = BYTE_BLANK, ['\n'] = BYTE_BLANK, ['\r'] = BYTE_BLANK, ['\f'] = BYTE_BLANK,
+    ['('] = BYTE_PUNCT, [')'] = BYTE_PUNCT, ['['] = BYTE_PUNCT, [']'] = BYTE_PUNCT, ['{'] = BYTE_PUNCT,
+    ['}'] = BYTE_PUNCT, ['.'] = BYTE_PUNCT, [','] = BYTE_PUNCT, [':'] = BYTE_PUNCT, ['?'] = BYTE_PUNCT,
+    ['!'] = BYTE_PUNCT, ['<'] = BYTE_PUNCT, ['>'] = BYTE_PUNCT, ['+'] = BYTE_PUNCT, ['-'] = BYTE_PUNCT,
+    ['*'] = BYTE_PUNCT, ['/'] = BYTE_PUNCT, ['%'] = BYTE_PUNCT,
+};
+
 static bool is_name_start(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    return bytes_of[(unsigned char)c] & BYTE_NAME;
 }
 
 static bool is_name_part(char c)
 {
-    return is_name_start(c) || is_digit(c);
+    return bytes_of[(unsigned char)c] & (BYTE_NAME | BYTE_DIGIT);
 }
 
 /* The byte at an offset, NUL past the end. */
@@ -50,11 +68,11 @@ static void fail(expr_lexer *lexer, expr_token *token, uint32_t pos, venv_rc rc,
 
 static void skip_blank(expr_lexer *lexer)
 {
+    const char *text = lexer->source->text;
     for (;;) {
-        char c = peek(lexer, 0);
-        if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f') {
+        while (lexer->at < lexer->source->size && bytes_of[(unsigned char)text[lexer->at]] & BYTE_BLANK)
             lexer->at++;
-        } else if (c == '/' && peek(lexer, 1) == '/') {
+        if (peek(lexer, 0) == '/' && peek(lexer, 1) == '/') {
             while (lexer->at < lexer->source->size && peek(lexer, 0) != '\n')
                 lexer->at++;
         } else {
@@ -282,13 +300,14 @@ static void lex_punct(expr_lexer *lexer, expr_token *token)
 {
     char a = peek(lexer, 0), b = peek(lexer, 1);
     token->kind = TOK_PUNCT;
-    bool two = (b == '=' && strchr("=!<>", a)) || (a == '&' && b == '&') || (a == '|' && b == '|');
+    bool two = (b == '=' && (a == '=' || a == '!' || a == '<' || a == '>')) || (a == '&' && b == '&') ||
+               (a == '|' && b == '|');
     if (two) {
         token->punct = PUNCT(a, b);
         lexer->at += 2;
         return;
     }
-    if (!strchr("()[]{}.,:?!<>+-*/%", a) || !a) {
+    if (!(bytes_of[(unsigned char)a] & BYTE_PUNCT)) {
         const char *what = a == '=' ? "a single '='; expected '==' to compare"
                            : a == '&' ? "a single '&'; expected '&&' (bits: math.bitAnd)"
                            : a == '|' ? "a single '|'; expected '||' (bits: math.bitOr)"
@@ -298,6 +317,42 @@ static void lex_punct(expr_lexer *lexer, expr_token *token)
     }
     token->punct = PUNCT(a, 0);
     lexer->at++;
+}
+
+static token_word word_of(venv_str name)
+{
+    static const struct {
+        char text[10];
+        token_word word;
+    } words[] = {
+        { "in", WORD_IN },          { "true", WORD_TRUE },       { "false", WORD_FALSE },     { "null", WORD_NULL },
+        { "as", WORD_RESERVED },    { "break", WORD_RESERVED },  { "const", WORD_RESERVED },  { "continue", WORD_RESERVED },
+        { "else", WORD_RESERVED },  { "for", WORD_RESERVED },    { "function", WORD_RESERVED }, { "if", WORD_RESERVED },
+        { "import", WORD_RESERVED }, { "let", WORD_RESERVED },   { "loop", WORD_RESERVED },   { "package", WORD_RESERVED },
+        { "namespace", WORD_RESERVED }, { "return", WORD_RESERVED }, { "var", WORD_RESERVED }, { "void", WORD_RESERVED },
+        { "while", WORD_RESERVED },
+    };
+    if (name.size < 2 || name.size >= sizeof words[0].text)
+        return WORD_NONE;
+    for (size_t i = 0; i < VENV_COUNT_OF(words); i++) {
+        const char *text = words[i].text;
+        if (text[0] == name.data[0] && text[1] == name.data[1] && !text[name.size] &&
+            !memcmp(text, name.data, name.size))
+            return words[i].word;
+    }
+    return WORD_NONE;
+}
+
+static void lex_name(expr_lexer *lexer, expr_token *token)
+{
+    const char *text = lexer->source->text;
+    uint32_t at = lexer->at;
+    while (at < lexer->source->size && is_name_part(text[at]))
+        at++;
+    lexer->at = at;
+    token->kind = TOK_IDENT;
+    token->text = (venv_str){ text + token->pos, at - token->pos };
+    token->word = word_of(token->text);
 }
 
 void venv_cel_lex(expr_lexer *lexer, expr_token *ret_token)
@@ -314,12 +369,8 @@ void venv_cel_lex(expr_lexer *lexer, expr_token *ret_token)
     } else if (c == '"' || c == '\'') {
         lex_text(lexer, ret_token, false, false);
     } else if (is_name_start(c)) {
-        if (!lex_prefixed_text(lexer, ret_token)) {
-            while (is_name_part(peek(lexer, 0)))
-                lexer->at++;
-            ret_token->kind = TOK_IDENT;
-            ret_token->text = (venv_str){ lexer->source->text + ret_token->pos, lexer->at - ret_token->pos };
-        }
+        if (!lex_prefixed_text(lexer, ret_token))
+            lex_name(lexer, ret_token);
     } else if (c == '`') {
         lex_quoted_name(lexer, ret_token);
     } else {

@@ -20,10 +20,21 @@ typedef enum token_kind {
     TOK_BAD,   /* the error is set */
 } token_kind;
 
+/* What a name is besides a name. */
+typedef enum token_word {
+    WORD_NONE,
+    WORD_IN,
+    WORD_TRUE,
+    WORD_FALSE,
+    WORD_NULL,
+    WORD_RESERVED,
+} token_word;
+
 #define PUNCT(a, b) ((unsigned)(a) | (unsigned)(b) << 8)
 
 typedef struct expr_token {
     token_kind kind;
+    token_word word; /* of TOK_IDENT */
     uint32_t pos;
     uint32_t size;
     venv_str text; /* name; content of a literal */

@@ -208,19 +208,11 @@ static bool is_word(const expr_token *token, const char *word)
            !memcmp(token->text.data, word, token->text.size);
 }
 
-static bool word_in(const expr_token *token, const char *const *words)
+/* in, true, false, null */
+static bool is_keyword(const expr_token *token)
 {
-    for (; *words; words++) {
-        if (is_word(token, *words))
-            return true;
-    }
-    return false;
+    return token->word != WORD_NONE && token->word != WORD_RESERVED;
 }
-
-static const char *const keywords[] = { "in", "true", "false", "null", NULL };
-static const char *const reserved[] = { "as",  "break", "const", "continue", "else",   "for",    "function",
-                                        "if",  "import", "let",  "loop",     "package", "namespace", "return",
-                                        "var", "void",  "while", NULL };
 
 static ast *parse_expr(expr_parser *parser);
 
@@ -402,11 +394,11 @@ static ast *parse_struct(expr_parser *parser, const ast *type)
 static ast *parse_name(expr_parser *parser, uint32_t pos, bool dot)
 {
     expr_token name = parser->token;
-    if (name.kind != TOK_IDENT || word_in(&name, keywords)) {
+    if (name.kind != TOK_IDENT || is_keyword(&name)) {
         fail_expected(parser, "a name");
         return NULL;
     }
-    if (word_in(&name, reserved)) {
+    if (name.word == WORD_RESERVED) {
         (void)venv_cel_parser_fail(parser, name.pos, VENV_EINVAL, "'%.*s' is a reserved word; choose another name",
                                (int)name.text.size, name.text.data);
         return NULL;
@@ -449,10 +441,7 @@ static ast *parse_literal(expr_parser *parser, uint32_t pos, bool negative)
         value.w.kind = literal.kind == TOK_BYTES ? VENV_BYTES : VENV_STRING;
         break;
     default:
-        if (is_word(&literal, "true") || is_word(&literal, "false"))
-            value = venv_value_bool(is_word(&literal, "true"));
-        else
-            value = venv_value_null();
+        value = literal.word == WORD_NULL ? venv_value_null() : venv_value_bool(literal.word == WORD_TRUE);
         break;
     }
     advance(parser);
@@ -463,8 +452,8 @@ static ast *parse_primary(expr_parser *parser)
 {
     const expr_token *token = &parser->token;
     uint32_t pos = token->pos;
-    if (token->kind == TOK_INT || token->kind == TOK_UINT || token->kind == TOK_DOUBLE || token->kind == TOK_STRING ||
-        token->kind == TOK_BYTES || is_word(token, "true") || is_word(token, "false") || is_word(token, "null"))
+    bool literal = token->kind >= TOK_INT && token->kind <= TOK_BYTES;
+    if (literal || (is_keyword(token) && token->word != WORD_IN))
         return parse_literal(parser, pos, false);
     if (take_punct(parser, '(', '\0')) {
         ast *inner = parse_expr(parser);
@@ -480,7 +469,7 @@ static ast *parse_primary(expr_parser *parser)
         return parse_map(parser, pos);
     if (take_punct(parser, '.', '\0'))
         return parse_name(parser, pos, true);
-    if (token->kind == TOK_IDENT && !is_word(token, "in"))
+    if (token->kind == TOK_IDENT && token->word != WORD_IN)
         return parse_name(parser, pos, false);
     fail_expected(parser, "a value, a name or '('");
     return NULL;
@@ -490,7 +479,7 @@ static ast *parse_selector(expr_parser *parser, ast *base)
 {
     bool optional = take_punct(parser, '?', '\0');
     expr_token name = parser->token;
-    if (name.kind != TOK_QUOTED && (name.kind != TOK_IDENT || word_in(&name, keywords))) {
+    if (name.kind != TOK_QUOTED && (name.kind != TOK_IDENT || is_keyword(&name))) {
         fail_expected(parser, "the name of a field or function after '.'");
         return NULL;
     }
@@ -581,29 +570,32 @@ static ast *parse_unary(expr_parser *parser)
 /* Precedence of the binary operator at hand: 1 relations, 2 sums, 3 products; 0 for none. */
 static unsigned binary_at(const expr_parser *parser, ast_op *ret_op)
 {
-    static const struct {
-        unsigned punct;
-        ast_op op;
-        unsigned precedence;
-    } table[] = {
-        { PUNCT('<', 0), OP_LT, 1 },   { PUNCT('<', '='), OP_LE, 1 }, { PUNCT('>', 0), OP_GT, 1 },
-        { PUNCT('>', '='), OP_GE, 1 }, { PUNCT('=', '='), OP_EQ, 1 }, { PUNCT('!', '='), OP_NE, 1 },
-        { PUNCT('+', 0), OP_ADD, 2 },  { PUNCT('-', 0), OP_SUB, 2 },  { PUNCT('*', 0), OP_MUL, 3 },
-        { PUNCT('/', 0), OP_DIV, 3 },  { PUNCT('%', 0), OP_MOD, 3 },
-    };
-    if (is_word(&parser->token, "in")) {
+    const expr_token *token = &parser->token;
+    if (token->word == WORD_IN) {
         *ret_op = OP_IN;
         return 1;
     }
-    if (parser->token.kind != TOK_PUNCT)
+    if (token->kind != TOK_PUNCT)
         return 0;
-    for (size_t i = 0; i < VENV_COUNT_OF(table); i++) {
-        if (table[i].punct == parser->token.punct) {
-            *ret_op = table[i].op;
-            return table[i].precedence;
-        }
+    switch (token->punct) {
+#define OPERATOR(a, b, op, precedence)                                                                               \
+    case PUNCT(a, b):                                                                                                \
+        *ret_op = (op);                                                                                              \
+        return (precedence);
+        OPERATOR('<', 0, OP_LT, 1)
+        OPERATOR('<', '=', OP_LE, 1)
+        OPERATOR('>', 0, OP_GT, 1)
+        OPERATOR('>', '=', OP_GE, 1)
+        OPERATOR('=', '=', OP_EQ, 1)
+        OPERATOR('!', '=', OP_NE, 1)
+        OPERATOR('+', 0, OP_ADD, 2)
+        OPERATOR('-', 0, OP_SUB, 2)
+        OPERATOR('*', 0, OP_MUL, 3)
+        OPERATOR('/', 0, OP_DIV, 3)
+        OPERATOR('%', 0, OP_MOD, 3)
+    default:
+        return 0;
     }
-    return 0;
 }
 
 /* Recurses at most three levels: only to a higher precedence. */

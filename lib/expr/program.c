@@ -64,11 +64,15 @@ static venv_rc check_source(const expr_source *source, const venv_expr_limits *l
 
 static venv_rc describe_type(venv_expr *expr, const ast *root, venv_error *err)
 {
+    expr->type_mask = venv_cel_mask_of_type(root->type);
+    if (!root->type->a) {
+        expr->type_text = venv_cel_type_name((expr_type_kind)root->type->kind);
+        return VENV_OK;
+    }
     venv_buf buf;
     venv_buf_init(&buf, 4096);
     venv_cel_type_print(root->type, &buf);
     expr->type_text = buf.rc == VENV_OK ? venv_arena_dup(&expr->arena, (const char *)buf.data, buf.size) : NULL;
-    expr->type_mask = venv_cel_mask_of_type(root->type);
     venv_buf_fini(&buf);
     return expr->type_text ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
 }

@@ -49,6 +49,7 @@ struct xnode {
     bool flag;    /* optional access, has(), flat */
     uint32_t site; /* of a cached place in a map: context->sites[site] */
     uint32_t cost; /* nodes of this subtree that run once when it runs */
+    uint8_t leaf;  /* 1 + FAST_OP() where expr/fast.h knows the node, otherwise 0 */
     union {
         venv_value value; /* constant; key of a selection */
         struct {
