@@ -131,6 +131,7 @@ void venv_manager_free(venv_manager *m)
         free(m->waiters[i].instances);
     free(m->waiters);
     free(m->reads);
+    venv_mgr_whys_free(m);
     free(m->dirty_instances);
     free(m->dirty_deeds);
     free(m->dirty_agents);
@@ -204,7 +205,8 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
         venv_mgr_peer_frame(m, event);
         break;
     case VENV_MANAGER_EVENT_HISTORY:
-        venv_mgr_events_history(m, event->token, event->value);
+        if (!venv_mgr_why_history(m, event->token, event->value))
+            venv_mgr_events_history(m, event->token, event->value);
         break;
     case VENV_MANAGER_EVENT_DELIVERED:
         venv_mgr_delivered(m, event);
@@ -266,7 +268,7 @@ static uint64_t digest_agent(uint64_t hash, const agent *a)
 
 uint64_t venv_manager_digest(const venv_manager *m)
 {
-    uint64_t head[] = { m->revision, m->writes, m->next_number, m->outbox_count, m->waiter_count, m->read_count,
+    uint64_t head[] = { m->revision, m->writes, m->next_number, m->outbox_count, m->waiter_count, m->read_count, m->why_count,
                         venv_table_count(m->calls), venv_table_count(m->gathers), venv_table_count(m->requests),
                         m->random.s[0], m->random.s[1] };
     uint64_t hash = mix(venv_groups_digest(m->groups), head, sizeof head);

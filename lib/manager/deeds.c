@@ -33,6 +33,21 @@ deed *venv_mgr_deed_find(venv_manager *m, venv_id id)
     return venv_table_find(m->deeds, id.bytes, sizeof id.bytes);
 }
 
+/* The deed whose id this is, or begins with this text of at least eight characters. */
+const deed *venv_mgr_deed_by_text(venv_manager *m, venv_str name)
+{
+    venv_id id;
+    if (venv_id_parse(name, &id))
+        return venv_mgr_deed_find(m, id);
+    size_t cursor = 0;
+    void *item;
+    char text[VENV_ID_TEXT_SIZE];
+    while (name.size >= 8 && name.size < VENV_ID_TEXT_SIZE && venv_table_next(m->deeds, &cursor, NULL, &item))
+        if (memcmp(venv_id_format(((deed *)item)->id, text), name.data, name.size) == 0)
+            return item;
+    return NULL;
+}
+
 void venv_mgr_deed_free(deed *d)
 {
     if (!d)

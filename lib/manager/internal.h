@@ -15,6 +15,7 @@
  *      events.c     the log of events                             rows.c      rows of the store
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
+ *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
  * a stop, with id, parent, state and result) is a `deed` here, so that the two are not confused.
@@ -205,6 +206,19 @@ typedef struct history_read {
     bool follow;
 } history_read;
 
+/* Somebody asks why: the events that tell it are read one after the other. */
+#define WHYS_MAX       256u
+#define WHY_EVENTS_MAX 6u
+typedef struct why_job {
+    uint64_t token, peer, request;
+    const char *what; /* "instance", "node", "trigger", "action" */
+    char name[VENV_NAME_MAX + 64];
+    char *agent;      /* of a trigger: in whose context; or NULL */
+    uint64_t revisions[WHY_EVENTS_MAX];
+    venv_value events[WHY_EVENTS_MAX]; /* null: not there (yet, or any more) */
+    size_t count, next;
+} why_job;
+
 /* --- the core ---------------------------------------------------------------------------------------- */
 
 struct venv_manager {
@@ -238,6 +252,8 @@ struct venv_manager {
     size_t waiter_count;
     history_read *reads;
     size_t read_count;
+    why_job *whys;
+    size_t why_count;
     size_t followers;       /* peers that follow the events live */
     venv_triggers *triggers;
     venv_trigger_reports reports;
@@ -341,6 +357,13 @@ venv_value venv_mgr_verdict_value(venv_manager *m, const char *node, const venv_
 venv_value venv_mgr_placement_detail(venv_manager *m, const venv_placement_node *nodes, const venv_placement_verdict *verdicts,
                                      size_t count, size_t chosen);
 
+/* why.c, and chain.c, which puts the answer together */
+void venv_mgr_why_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
+void venv_mgr_evaluate_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
+bool venv_mgr_why_history(venv_manager *m, uint64_t token, const venv_value *rows); /* false: not asked for here */
+void venv_mgr_whys_forget_peer(venv_manager *m, uint64_t peer);
+void venv_mgr_whys_free(venv_manager *m);
+
 /* instances.c */
 instance *venv_mgr_instance_find(venv_manager *m, venv_id id);
 instance *venv_mgr_instance_named(venv_manager *m, const char *name);
@@ -361,6 +384,7 @@ void venv_mgr_instance_end_deeds(venv_manager *m, instance *i);
 
 /* place.c */
 bool venv_mgr_place_instance(venv_manager *m, instance *i);
+venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits);
 venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);
 
 /* reconcile.c */
@@ -369,6 +393,7 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
 void venv_mgr_reconcile_lost(venv_manager *m, agent *a);
 
 /* deeds.c */
+const deed *venv_mgr_deed_by_text(venv_manager *m, venv_str name); /* its id, or the first eight or more characters of it */
 deed *venv_mgr_deed_find(venv_manager *m, venv_id id);
 deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char *kind, const char *subject, const char *by);
 void venv_mgr_deed_touch(venv_manager *m, deed *d);

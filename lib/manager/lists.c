@@ -339,21 +339,6 @@ venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_ite
     return no_such_kind(what, err);
 }
 
-/* The deed whose id this is, or begins with this text of at least eight characters. */
-static const deed *deed_by_text(venv_manager *m, venv_str name)
-{
-    venv_id id;
-    if (venv_id_parse(name, &id))
-        return venv_mgr_deed_find(m, id);
-    size_t cursor = 0;
-    void *item;
-    char text[VENV_ID_TEXT_SIZE];
-    while (name.size >= 8 && name.size < VENV_ID_TEXT_SIZE && venv_table_next(m->deeds, &cursor, NULL, &item))
-        if (memcmp(venv_id_format(((deed *)item)->id, text), name.data, name.size) == 0)
-            return item;
-    return NULL;
-}
-
 venv_rc venv_mgr_show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *ret_item, venv_error *err)
 {
     char text[VENV_NAME_MAX + 1] = "";
@@ -375,8 +360,8 @@ venv_rc venv_mgr_show_thing(venv_manager *m, venv_str what, venv_str name, venv_
         found = environment_view(m, venv_mgr_environment_find(m, text), true);
     else if (is_word(what, "instance") && venv_mgr_instance_named(m, text))
         found = instance_whole(m, venv_mgr_instance_named(m, text));
-    else if (is_word(what, "action") && deed_by_text(m, name))
-        found = venv_mgr_deed_view(m, deed_by_text(m, name), true);
+    else if (is_word(what, "action") && venv_mgr_deed_by_text(m, name))
+        found = venv_mgr_deed_view(m, venv_mgr_deed_by_text(m, name), true);
     else if (is_word(what, "trigger")) {
         venv_rc rc = venv_triggers_describe(m->triggers, text, m->now, &found, err);
         if (rc != VENV_OK)

@@ -61,6 +61,7 @@ void venv_mgr_peer_down(venv_manager *m, uint64_t number, const char *reason)
         m->followers--;
     venv_mgr_sender_forget(m, number);
     venv_mgr_events_forget_peer(m, number);
+    venv_mgr_whys_forget_peer(m, number);
     venv_mgr_waiters_forget_peer(m, number);
     if (p->agent && p->agent->peer == number) {
         p->agent->peer = 0;

@@ -159,6 +159,22 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
     return placed;
 }
 
+/* What placement says of one node, as it is now. */
+venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits)
+{
+    agent *a = venv_mgr_agent_find(m, node);
+    venv_placement_node one = { .name = node };
+    venv_placement_verdict verdict = { .rule = VENV_PLACEMENT_CONNECTED };
+    candidate name;
+    size_t index = 0;
+    if (a)
+        fill(m, a, &one, &name);
+    if (venv_placement_choose(environment, NULL, &one, 1, m->place_context, NULL, &verdict, &index, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
+    *ret_fits = verdict.rule == VENV_PLACEMENT_OK;
+    return venv_mgr_verdict_value(m, node, &verdict);
+}
+
 /* What a start of `count` would do: where each would go, and why not elsewhere. Changes nothing. */
 venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count)
 {

@@ -581,6 +581,12 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
     case VENV_MSG_EXEC:
         rc = do_exec(m, p, request, body, &err);
         break;
+    case VENV_MSG_WHY:
+        venv_mgr_why_request(m, p, request, body);
+        break;
+    case VENV_MSG_EVALUATE:
+        venv_mgr_evaluate_request(m, p, request, body);
+        break;
     case VENV_MSG_EVENTS:
         venv_mgr_events_request(m, p, request, body);
         break;
