@@ -17,6 +17,7 @@
 #define LINES_MAX     3u  /* of the output of a command */
 #define ENDED_MAX     8u  /* instances of a node that failed, told */
 #define STEPS_MAX     512u
+#define PARENTS_MAX   4u  /* request or firing, order, the part for one instance */
 
 typedef struct chain {
     venv_manager *m;
@@ -254,15 +255,19 @@ static void tell_deed(chain *c, const deed *d, int level)
     tell_result(c, d, level + 1);
 }
 
-/* From what it comes, its parent, itself. */
+/* From what it comes, its parents, itself. The row of a firing says no more than its event. */
 static void tell_deed_chain(chain *c, const deed *d)
 {
-    const deed *up = d ? venv_mgr_deed_find(c->m, d->parent) : NULL;
-    if (!d)
-        return;
-    tell_origin(c, d->origin, 0);
-    tell_deed(c, up, 0);
-    tell_deed(c, d, up ? 1 : 0);
+    const deed *line[PARENTS_MAX];
+    size_t count = 0;
+    int level = 0;
+    for (const deed *at = d; at && count < PARENTS_MAX; at = venv_mgr_deed_find(c->m, at->parent))
+        line[count++] = at;
+    if (count > 0)
+        tell_origin(c, d->origin, 0);
+    while (count-- > 0)
+        if (strcmp(line[count]->kind, "firing") != 0 || line[count] == d)
+            tell_deed(c, line[count], level++);
 }
 
 /* --- instances -------------------------------------------------------------------------------------------- */
