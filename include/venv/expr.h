@@ -285,7 +285,7 @@ typedef struct venv_expr_read {
 } venv_expr_read;
 
 /**
- * Number of things that the expression can read, each listed once.
+ * Number of things that the expression can read, each listed once; what is read by `has()` and otherwise, twice.
  *
  * A path is as long as its constant names reach: `agent.p[key].x` reads `agent.p`, and may look at all of it.
  */

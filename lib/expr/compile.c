@@ -240,17 +240,15 @@ static const char *read_text(compiler *c, const venv_expr_read *read, bool has_a
     return text;
 }
 
-/* Its number in the list; a read that is there already is not listed again. */
+/* Its number in the list; a read that is there already is not listed again. One by has() is another one: it is answered otherwise. */
 static uint32_t add_read(compiler *c, venv_expr_read read, bool has_args)
 {
     if (!(read.text = read_text(c, &read, has_args)))
         return 0;
     uint32_t index = 0;
     for (read_row *row = c->reads; row; row = row->next, index++) {
-        if (!strcmp(row->read.text, read.text) && row->read.kind == read.kind) {
-            row->read.tested = row->read.tested && read.tested;
+        if (!strcmp(row->read.text, read.text) && row->read.kind == read.kind && row->read.tested == read.tested)
             return index;
-        }
     }
     read_row *row = allocate(c, sizeof *row);
     if (!row)

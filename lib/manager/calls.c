@@ -180,7 +180,12 @@ static void end_deed(venv_manager *m, const gather *g)
         return;
     venv_rc rc = VENV_OK;
     char error[REASON_MAX] = "";
+    size_t left_out = 0;
+    for (size_t i = 0; i < g->count; i++)
+        left_out += !venv_value_get_bool(&g->items[i].value, "selected", true);
     for (size_t i = 0; i < g->count; i++) {
+        if (left_out < g->count && !venv_value_get_bool(&g->items[i].value, "selected", true))
+            continue; /* nothing was asked of it: that is in the result */
         venv_str name = venv_value_get_text(&g->items[i].value, "rc"), text = venv_value_get_text(&g->items[i].value, "error");
         venv_rc item = name.size > 0 ? venv_mgr_rc_parse(name) : VENV_OK;
         if (item == VENV_OK || rc == VENV_EUNKNOWN)

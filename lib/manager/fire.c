@@ -46,7 +46,7 @@ static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_er
     venv_rc rc = order->verb == VENV_ORDER_EXEC ? venv_mgr_verb_exec(m, g, target, &order->arguments, d->id, err)
                  : order->verb == VENV_ORDER_CONTROL
                      ? venv_mgr_verb_steer(m, g, target, &order->arguments, err)
-                     : venv_mgr_verb_fetch(m, g, target, label, order->verb == VENV_ORDER_GET, err);
+                     : venv_mgr_verb_fetch(m, g, target, &order->arguments, label, order->verb == VENV_ORDER_GET, err);
     if (rc != VENV_OK)
         venv_mgr_deed_end(m, d, rc, err->text);
     venv_mgr_gather_finish(m, g);

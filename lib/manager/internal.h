@@ -11,6 +11,7 @@
  *      instances.c  instances and their table                     reconcile.c what nodes tell about machines
  *      place.c      choosing a node                               deeds.c     durable actions
  *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
+ *      select.c     which agents are meant
  *      requests.c   what users ask for                            lists.c     what users see
  *      events.c     the log of events                             rows.c      rows of the store
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
@@ -431,11 +432,18 @@ venv_rc venv_mgr_deliver(venv_manager *m, deed *d, const venv_value *arguments, 
 void venv_mgr_delivered(venv_manager *m, const venv_manager_event *event);
 void venv_mgr_deliver_again(venv_manager *m);
 
+/* select.c: `untold` hears of each agent of which `where` in the arguments could not tell, and why. */
+typedef void (*venv_mgr_untold_fn)(void *user, const venv_member *member, const char *why);
+venv_rc venv_mgr_select(venv_manager *m, const char *target, const venv_value *arguments, venv_groups_each_fn each, venv_mgr_untold_fn untold,
+               void *user, venv_error *err);
+/* {agent, label?, rc: "unknown", error, selected: false} for the answer. */
+venv_value venv_mgr_untold_item(venv_manager *m, const char *agent_name, const char *label, const char *why);
+
 /* verbs.c: what users and triggers can ask for, done in one place. `deed` carries id, parent and who. */
 venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment, const char *node, int64_t count, venv_error *err);
 venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
 venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);
-venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err);
+venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, const venv_value *arguments, const char *label, bool kept, venv_error *err);
 venv_rc venv_mgr_verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
 venv_rc venv_mgr_verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err);
 venv_environment *venv_mgr_environment_find(venv_manager *m, const char *name);

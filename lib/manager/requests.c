@@ -430,6 +430,13 @@ static void target_of(const venv_value *body, char *target, size_t size)
     snprintf(target, size, "%.*s", (int)(text.size < size ? text.size : size - 1), text.data ? text.data : "");
 }
 
+static venv_rc nobody_chosen(const char *target, const venv_value *body, venv_error *err)
+{
+    venv_str where = venv_value_get_text(body, "where");
+    return venv_error_set(err, VENV_ENOENT, "of no agent of %.64s it is true that %.*s", target,
+                          (int)(where.size < 300 ? where.size : 300), where.data ? where.data : "");
+}
+
 static venv_rc do_exec(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
 {
     char target[VENV_GROUPS_SELECTOR_MAX + 1], by[BY_MAX];
@@ -450,6 +457,8 @@ static venv_rc do_exec(venv_manager *m, peer *p, uint64_t request, const venv_va
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
     rc = venv_mgr_verb_exec(m, g, target, body, id, err);
+    if (rc == VENV_OK && g->count == 0 && venv_value_get(body, "where"))
+        rc = nobody_chosen(target, body, err);
     if (rc != VENV_OK) {
         venv_table_remove(m->gathers, &g->number, sizeof g->number);
         venv_mgr_gather_free(g);
@@ -478,13 +487,21 @@ typedef struct getting {
     venv_manager *m;
     const char *label;
     venv_list_builder *list;
-    bool found;
+    bool chosen, found;
 } getting;
+
+static void kept_untold(void *user, const venv_member *member, const char *why)
+{
+    getting *x = user;
+    x->chosen = x->found = true;
+    venv_list_add(x->list, venv_mgr_untold_item(x->m, member->name, x->label, why));
+}
 
 static bool each_kept(void *user, const venv_member *member)
 {
     getting *x = user;
     const agent *a = member->data;
+    x->chosen = true;
     for (size_t i = 0; a && i < a->property_count; i++) {
         const kept_property *p = &a->properties[i];
         if (x->label[0] && strcmp(p->label, x->label) != 0)
@@ -505,9 +522,11 @@ static venv_rc do_get(venv_manager *m, peer *p, uint64_t request, const venv_val
     snprintf(label, sizeof label, "%.*s", (int)text.size, text.data ? text.data : "");
     venv_list_builder list;
     venv_list_init(&list);
-    getting x = { m, label, &list, false };
-    venv_rc rc = venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_kept, &x, err);
-    if (rc == VENV_OK && label[0] && !x.found)
+    getting x = { m, label, &list, false, false };
+    venv_rc rc = venv_mgr_select(m, target, body, each_kept, kept_untold, &x, err);
+    if (rc == VENV_OK && !x.chosen)
+        rc = nobody_chosen(target, body, err);
+    else if (rc == VENV_OK && label[0] && !x.found)
         rc = venv_error_set(err, VENV_ENOENT, "no agent of %.64s has a property %s", target, label);
     if (rc != VENV_OK) {
         venv_list_fini(&list);
@@ -529,7 +548,9 @@ static venv_rc do_gather(venv_manager *m, peer *p, int16_t type, uint64_t reques
     gather *g = venv_mgr_gather_new(m, p, request, type, (venv_id){ { 0 } }, timeout_of(body, FETCH_TIMEOUT));
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
-    venv_rc rc = type == VENV_MSG_STEER ? venv_mgr_verb_steer(m, g, target, body, err) : venv_mgr_verb_fetch(m, g, target, label, false, err);
+    venv_rc rc = type == VENV_MSG_STEER ? venv_mgr_verb_steer(m, g, target, body, err) : venv_mgr_verb_fetch(m, g, target, body, label, false, err);
+    if (rc == VENV_OK && g->count == 0 && venv_value_get(body, "where"))
+        rc = nobody_chosen(target, body, err);
     if (rc != VENV_OK) {
         venv_table_remove(m->gathers, &g->number, sizeof g->number);
         venv_mgr_gather_free(g);

@@ -194,12 +194,23 @@ static bool each_property(void *user, const venv_member *member)
     return x->m->rc == VENV_OK;
 }
 
-venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, const char *label, bool kept, venv_error *err)
+/* An agent of which `where` cannot tell: an item of the answer, and no request to it. */
+static void add_untold(void *user, const venv_member *member, const char *why)
+{
+    asking *x = user;
+    const char *label = x->label ? x->label : "";
+    size_t index;
+    if (venv_mgr_gather_add(x->m, x->g, member->name, label, &index))
+        venv_mgr_gather_set(x->m, x->g, index, venv_mgr_untold_item(x->m, member->name, label, why));
+}
+
+venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, const venv_value *arguments, const char *label, bool kept,
+                   venv_error *err)
 {
     asking x = { m, g, label && label[0] ? label : NULL, NULL, { { 0 } }, kept ? VENV_MSG_GETPROP : VENV_MSG_FETCHPROP };
     if (x.label && !venv_label_is_valid((venv_str){ label, strlen(label) }))
         return venv_error_set(err, VENV_EINVAL, "'%.64s' is no name of a property", label);
-    return venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_property, &x, err);
+    return venv_mgr_select(m, target, arguments, each_property, add_untold, &x, err);
 }
 
 static bool each_exec(void *user, const venv_member *member)
@@ -229,7 +240,7 @@ venv_rc venv_mgr_verb_exec(venv_manager *m, gather *g, const char *target, const
     for (size_t i = 0; args && i < venv_value_count(args); i++)
         if (venv_value_kind(venv_value_at(args, i)) != VENV_STRING)
             return venv_error_set(err, VENV_EKIND, "args: expected a list of texts");
-    return venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_exec, &x, err);
+    return venv_mgr_select(m, target, arguments, each_exec, add_untold, &x, err);
 }
 
 static bool each_steer(void *user, const venv_member *member)
@@ -254,5 +265,5 @@ static bool each_steer(void *user, const venv_member *member)
 venv_rc venv_mgr_verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err)
 {
     asking x = { m, g, NULL, arguments, { { 0 } }, VENV_MSG_CONTROL };
-    return venv_groups_select(m->groups, (venv_str){ target, strlen(target) }, each_steer, &x, err);
+    return venv_mgr_select(m, target, arguments, each_steer, add_untold, &x, err);
 }

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "trigger/where.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,16 +25,20 @@ static const argument_row rows[] = {
     { VENV_ORDER_STOP, "grace", ARGUMENT_SPAN, false, 0, 0, { NULL } },
     { VENV_ORDER_STOP, "force", ARGUMENT_BOOL, false, 0, 0, { NULL } },
     { VENV_ORDER_GET, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_GET, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
     { VENV_ORDER_GET, "label", ARGUMENT_TEXT, false, 0, 0, { NULL } },
     { VENV_ORDER_FETCH, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_FETCH, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
     { VENV_ORDER_FETCH, "label", ARGUMENT_TEXT, true, 0, 0, { NULL } },
     { VENV_ORDER_EXEC, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_EXEC, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
     { VENV_ORDER_EXEC, "command", ARGUMENT_TEXT, true, 0, 0, { NULL } },
     { VENV_ORDER_EXEC, "args", ARGUMENT_TEXTS, false, 0, 0, { NULL } },
     { VENV_ORDER_EXEC, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
     { VENV_ORDER_LOG, "text", ARGUMENT_TEXT, true, 0, 0, { NULL } },
     { VENV_ORDER_LOG, "level", ARGUMENT_TEXT, false, 0, 0, { "error", "warning", "info", "debug", NULL } },
     { VENV_ORDER_CONTROL, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
+    { VENV_ORDER_CONTROL, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
     { VENV_ORDER_CONTROL, "verb", ARGUMENT_TEXT, true, 0, 0, { "stop", "rcon", "rjoin", NULL } },
     { VENV_ORDER_CONTROL, "groups", ARGUMENT_TEXTS, false, 0, 0, { NULL } },
     { VENV_ORDER_DESTROY, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
@@ -74,6 +79,7 @@ static const char *const expectations[] = {
     [ARGUMENT_BOOL] = "true or false",
     [ARGUMENT_SPAN] = "a time such as 30s",
     [ARGUMENT_TEXTS] = "a list of texts",
+    [ARGUMENT_WHERE] = "an expression about an agent, such as agent.p.load1 > 4.0",
     [ARGUMENT_TREE] = "any value",
 };
 
@@ -139,6 +145,7 @@ static venv_rc convert(const argument_row *row, const venv_value *value, venv_va
                                   (long long)number, (long long)row->min, (long long)row->max);
         *ret_value = venv_value_int(number);
         return VENV_OK;
+    case ARGUMENT_WHERE:
     case ARGUMENT_TREE:
         return venv_value_dup(value, ret_value, err);
     case ARGUMENT_TEXTS:
@@ -194,12 +201,41 @@ static venv_rc compile_tree(venv_expr_env *words, const venv_value *value, const
     return rc == VENV_OK ? add_tree(words, a, &a->literal, mark, 0, err) : rc;
 }
 
+/*
+ * Which agents: an expression of its own, not a template, so that no value can become a part of it. It is evaluated for each
+ * agent, when the action is carried out; what the trigger was about is over then.
+ */
+static venv_rc compile_where(venv_expr_env *words, const venv_value *value, const venv_mark *mark, argument *a, venv_error *err)
+{
+    venv_expr *expr = NULL;
+    if (venv_value_kind(value) != VENV_STRING)
+        return convert(a->row, value, &a->literal, err);
+    venv_str text = venv_value_peek_text(value);
+    if (text.size > VENV_WHERE_SIZE_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "%s: at most %u bytes are allowed", a->row->key, VENV_WHERE_SIZE_MAX);
+    venv_rc rc = venv_expr_compile(words, text.data, text.size, &expr, err);
+    if (rc != VENV_OK) {
+        venv_error_prefix(err, "%s", a->row->key);
+        return venv_trigger_blame_expr(mark, err);
+    }
+    for (size_t i = 0; rc == VENV_OK && i < venv_expr_read_count(expr); i++) {
+        const char *name = venv_expr_read_at(expr, i)->path[0];
+        if (strcmp(name, "agent") != 0 && strcmp(name, "agents") != 0 && strcmp(name, "now") != 0)
+            rc = venv_error_set(err, VENV_EINVAL, "%s: '%s' is not known here; agent, agents, now, queue() and instances() are",
+                                a->row->key, name);
+    }
+    venv_expr_unref(expr);
+    return rc == VENV_OK ? venv_value_dup(value, &a->literal, err) : rc;
+}
+
 static venv_rc compile_argument(venv_expr_env *words, const argument_row *row, const venv_value *value,
                                 const venv_mark *mark, argument *a, venv_error *err)
 {
     a->row = row;
     if (row->kind == ARGUMENT_TREE)
         return compile_tree(words, value, mark, a, err);
+    if (row->kind == ARGUMENT_WHERE)
+        return compile_where(words, value, mark, a, err);
     bool is_list = row->kind == ARGUMENT_TEXTS;
     if (is_list && venv_value_kind(value) != VENV_LIST)
         return venv_error_set(err, VENV_EKIND, "%s: expected a list of texts", row->key);
@@ -331,24 +367,35 @@ void venv_trigger_plan_each_expr(const plan *p, plan_expr_fn each, void *user)
         }
 }
 
-venv_rc venv_trigger_missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what,
-                      venv_error *err)
+static bool read_before(const venv_expr_context *memory, size_t index, const venv_expr_read *read)
 {
-    char list[PROBLEM_TEXT_MAX / 2] = "something it reads";
+    for (size_t i = 0; i < index; i++) {
+        const venv_expr_read *other = venv_expr_missing(memory, i);
+        if (other && strcmp(other->text, read->text) == 0)
+            return true;
+    }
+    return false;
+}
+
+void venv_trigger_missing_list(const venv_expr_context *memory, const venv_expr_result *result, char *list, size_t size)
+{
+    snprintf(list, size, "something it reads");
     size_t at = 0;
     for (size_t i = 0; i < result->missing_count; i++) {
         const venv_expr_read *read = venv_expr_missing(memory, i);
-        size_t size = read ? strlen(read->text) : 0;
-        if (!read || at + size + 3 > sizeof list)
+        if (!read || read_before(memory, i, read))
+            continue;
+        if (at + strlen(read->text) + 3 > size)
             break;
-        if (at > 0) {
-            memcpy(list + at, ", ", 2);
-            at += 2;
-        }
-        memcpy(list + at, read->text, size);
-        at += size;
-        list[at] = '\0';
+        at += (size_t)snprintf(list + at, size - at, "%s%s", at > 0 ? ", " : "", read->text);
     }
+}
+
+venv_rc venv_trigger_missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what,
+                      venv_error *err)
+{
+    char list[PROBLEM_TEXT_MAX / 2];
+    venv_trigger_missing_list(memory, result, list, sizeof list);
     return venv_error_set(err, VENV_EUNKNOWN, "%s is unknown: could not look at %s", what, list);
 }
 

@@ -9,7 +9,7 @@
  *      words.c       what expressions can say    note.c       what changed → which triggers
  *      machine.c     the table of states         unit.c       units: making, ending, counting
  *      step.c        evaluation                  rows.c       what outlives a restart, and looking
- *      explain.c     why, part by part
+ *      explain.c     why, part by part            where.c     which agents
  *      cron.c        times by the calendar       schedule.c   when a trigger with `at` is due
  *      switch.c      enabling and disabling      limit.c      how much may be done
  */
@@ -42,6 +42,7 @@ typedef enum argument_kind {
     ARGUMENT_BOOL,
     ARGUMENT_SPAN,
     ARGUMENT_TEXTS,
+    ARGUMENT_WHERE, /* an expression about an agent: checked here, evaluated for each agent when it is carried out */
     ARGUMENT_TREE, /* anything; each text in it may have `${…}` */
 } argument_kind;
 
@@ -216,7 +217,8 @@ void venv_trigger_plan_each_expr(const plan *p, plan_expr_fn each, void *user);
 venv_rc venv_trigger_plan_orders(const plan *p, venv_expr_context *memory, const venv_expr_input *input,
                     venv_order **ret_orders, size_t *ret_count, venv_error *err);
 void venv_trigger_orders_free(venv_order *orders, size_t count);
-/* "queue("class2"), agent.p.cputemp" of the last evaluation, into an error's text. */
+/* "queue("class2"), agent.p.cputemp" of the last evaluation; and into an error's text. */
+void venv_trigger_missing_list(const venv_expr_context *memory, const venv_expr_result *result, char *list, size_t size);
 venv_rc venv_trigger_missing_error(const venv_expr_context *memory, const venv_expr_result *result, const char *what, venv_error *err);
 
 /* note.c */

@@ -288,7 +288,7 @@ static void test_reads(void **state)
         { "memfree < 512 && memfree > 1", "memfree;" },
         { "agent.p.cputemp > 80.0 && agent['p'].load < 1.0", "agent.p.cputemp;agent.p.load;" },
         { "agent.p[state].x == 1", "agent.p;state;" },
-        { "has(agent.p.x) ? agent.p.x : 0", "agent.p.x;" },
+        { "has(agent.p.x) ? agent.p.x : 0", "agent.p.x?;agent.p.x;" },
         { "has(agent.p.x)", "agent.p.x?;" },
         { "agent.?p.orValue({}) == {}", "agent.p?;" },
         { "agents.filter(a, a.memfree > memfree).size()", "agents;memfree;" },

@@ -35,6 +35,13 @@ static int ask(venvctl *app, venv_client_verb verb, venv_map_builder *map, venv_
     return code;
 }
 
+static void put_target(venvctl *app, venv_map_builder *map)
+{
+    venv_map_put_z(map, "target", app->arguments[0]);
+    if (app_has(app, OPTION_WHERE))
+        venv_map_put_z(map, "where", app->value[OPTION_WHERE]);
+}
+
 static void put_timeout(venvctl *app, venv_map_builder *map)
 {
     venv_span timeout = { app->has_timeout ? app->timeout.ns : AGENT_TIMEOUT_NS };
@@ -123,7 +130,7 @@ int run_get(venvctl *app)
     venv_map_builder map;
     venv_value items = venv_value_null();
     venv_map_init(&map);
-    venv_map_put_z(&map, "target", app->arguments[0]);
+    put_target(app, &map);
     if (app->argument_count > 1)
         venv_map_put_z(&map, "label", app->arguments[1]);
     int code = ask(app, VENV_CLIENT_GET, &map, &items);
@@ -140,7 +147,7 @@ int run_fetch(venvctl *app)
     venv_map_builder map;
     venv_value items = venv_value_null();
     venv_map_init(&map);
-    venv_map_put_z(&map, "target", app->arguments[0]);
+    put_target(app, &map);
     venv_map_put_z(&map, "label", app->arguments[1]);
     put_timeout(app, &map);
     int code = ask(app, VENV_CLIENT_FETCH, &map, &items);
@@ -276,7 +283,7 @@ int run_exec(venvctl *app)
     venv_map_builder map;
     venv_value items = venv_value_null(), args = venv_value_null();
     venv_map_init(&map);
-    venv_map_put_z(&map, "target", app->arguments[0]);
+    put_target(app, &map);
     if (!venv_id_is_none(id))
         venv_map_put_id(&map, "id", id);
     if (app->argument_count > 1) {
@@ -318,7 +325,7 @@ int run_control(venvctl *app)
     venv_map_builder map;
     venv_value items = venv_value_null(), groups = venv_value_null();
     venv_map_init(&map);
-    venv_map_put_z(&map, "target", app->arguments[0]);
+    put_target(app, &map);
     venv_map_put_z(&map, "verb", verb);
     if (app->argument_count > 2) {
         venv_list_builder list;

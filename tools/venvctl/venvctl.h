@@ -51,6 +51,7 @@ typedef enum option_id {
     OPTION_ENVIRONMENT,
     OPTION_FORCE,
     OPTION_GRACE,
+    OPTION_WHERE,
     OPTION_FOLLOW,
     OPTION_SINCE,
     OPTION_LAST,

@@ -31,6 +31,8 @@ const option_row option_rows[OPTION__END] = {
         "Ask under this id: asking twice under the same id does the thing once." },
     [OPTION_ENVIRONMENT] = { "environment", 'e', "ENV", false, false, WORDS_ENVIRONMENT, "Instances of this environment." },
     [OPTION_FORCE] = { "force", 0, NULL, false, false, WORDS_NONE, "Power off at once, without asking the guest." },
+    [OPTION_WHERE] = { "where", 'w', "EXPR", false, false, WORDS_NONE,
+        "Of the agents of TARGET those for which this expression is true, such as 'agent.p.load1 > 4.0'; see TARGETS." },
     [OPTION_GRACE] = { "grace", 0, "TIME", false, false, WORDS_NONE, "Time that the guest has to shut down." },
     [OPTION_FOLLOW] = { "follow", 'f', NULL, false, false, WORDS_NONE, "Go on with what happens from now on." },
     [OPTION_SINCE] = { "since", 0, "REV", false, false, WORDS_NONE, "All events after this revision; 0: all that are kept." },
@@ -96,7 +98,7 @@ const verb_row verb_rows[] = {
       .options = { OPTION_ENVIRONMENT, OPTION_COUNT, OPTION_FORCE, OPTION_GRACE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
       .words = { WORDS_INSTANCE }, .run = run_stop },
     { .name = "get", .arguments = "TARGET [LABEL]", .summary = "Print the kept values of properties.",
-      .text = "TARGET is an agent, or @ and the name of a group. Without a label: all properties. What could not "
+      .text = "TARGET is an agent, or @ and the name of a group; --where chooses among them. Without a label: all properties. What could not "
               "be sampled "
               "keeps its last value, and says so: its quality is stale, error or absent, with the reason. With "
               "--quiet only the values are printed.",
@@ -104,11 +106,11 @@ const verb_row verb_rows[] = {
               "absent), `time`, `reason`; or "
               "`agent`, `error` and `rc` for an agent that could not be asked.",
       .example = "venvctl get @hypervisor memfree",
-      .least = 1, .most = 2, .words = { WORDS_TARGET, WORDS_NONE }, .run = run_get },
+      .least = 1, .most = 2, .options = { OPTION_WHERE }, .words = { WORDS_TARGET, WORDS_NONE }, .run = run_get },
     { .name = "fetch", .arguments = "TARGET LABEL", .summary = "Sample a property now and print it.",
       .text = "As get, but the agents sample the property first. If one of them cannot, the exit code is 1.",
       .json = "As get.", .example = "venvctl fetch node07 cputemp",
-      .least = 2, .most = 2, .words = { WORDS_TARGET, WORDS_NONE }, .run = run_fetch },
+      .least = 2, .most = 2, .options = { OPTION_WHERE }, .words = { WORDS_TARGET, WORDS_NONE }, .run = run_fetch },
     { .name = "exec", .arguments = "TARGET [COMMAND [ARG...]]", .summary = "Run an allowed command on agents, or list what is allowed.",
       .text = "Only commands that the agent's administrator allows can be run, by their names; there is no shell. "
               "What COMMAND printed is printed, with the agent's name before each line if there is more than one agent. "
@@ -119,7 +121,7 @@ const verb_row verb_rows[] = {
               "beside a readable form. "
               "Without a command: `agent`, `commands` (`name`, `path`).",
       .example = "venvctl exec @batch slurm-drain node07",
-      .least = 1, .most = 255, .rest_after = 2, .options = { OPTION_ID },
+      .least = 1, .most = 255, .rest_after = 2, .options = { OPTION_ID, OPTION_WHERE },
       .words = { WORDS_TARGET, WORDS_NONE }, .run = run_exec },
     { .name = "events", .arguments = "", .summary = "Print the log of events.",
       .text = "Each event has a revision, one higher than the one before. With --follow it goes on until it is "
@@ -137,7 +139,7 @@ const verb_row verb_rows[] = {
               "its configuration if none is named.",
       .json = "An array of objects: `agent`, `reply`; or `agent`, `error` and `rc`.",
       .example = "venvctl control node07 rjoin default 8-core",
-      .least = 2, .most = 255, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
+      .least = 2, .most = 255, .options = { OPTION_WHERE }, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
     { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
       .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is "
               "overwritten "
