@@ -288,6 +288,16 @@ typedef void (*venv_trigger_row_fn)(void *user, const char *key, const venv_valu
 VENV_API VENV_MUST_USE venv_rc venv_triggers_save(venv_triggers *triggers, venv_trigger_row_fn row,
                                                   void *user, venv_error *err);
 
+/**
+ * Every row as it has to be stored now, whether or not it has changed; nothing counts as written by it. For records of a
+ * whole state.
+ *
+ * @param row   Called for each row, with its key and its map; both borrowed for the call.
+ * @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_triggers_rows(const venv_triggers *triggers, venv_trigger_row_fn row, void *user,
+                                                  venv_error *err);
+
 /** Take a row up again.  Rows of triggers that there are no longer are passed over (`*ret_known` false). */
 VENV_API VENV_MUST_USE venv_rc venv_triggers_restore(venv_triggers *triggers, venv_str key,
                                                      const venv_value *row, venv_now now,

@@ -81,21 +81,24 @@ static void keep_firing(venv_manager *m, const char *trigger, const last_firing 
     *kept = *f;
 }
 
+void venv_mgr_firing_put(venv_manager *m, venv_str trigger, const last_firing *f)
+{
+    char key[sizeof FIRING_KEY + VENV_NAME_MAX + 1];
+    venv_map_builder map;
+    snprintf(key, sizeof key, FIRING_KEY "%.*s", (int)trigger.size, trigger.data);
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", f->id);
+    venv_map_put(&map, "revision", venv_value_uint(f->revision));
+    venv_map_put(&map, "time", venv_value_from_wall(f->time));
+    venv_mgr_effect_put(m, VENV_ROWS_META, venv_mgr_text_key(m, key), venv_mgr_take_map(m, &map));
+}
+
 /* The event that was added last is the last firing of a trigger: remembered, so that it is found again. */
 void venv_mgr_firing_remember(venv_manager *m, const char *trigger, venv_id id)
 {
-    char key[sizeof FIRING_KEY + VENV_NAME_MAX + 1];
-    venv_value text = venv_value_null();
-    venv_map_builder map;
-    keep_firing(m, trigger, &(last_firing){ id, m->revision, m->now.wall });
-    snprintf(key, sizeof key, FIRING_KEY "%s", trigger);
-    venv_map_init(&map);
-    venv_map_put_id(&map, "id", id);
-    venv_map_put(&map, "revision", venv_value_uint(m->revision));
-    venv_map_put(&map, "time", venv_value_from_wall(m->now.wall));
-    if (venv_value_string_z(key, &text, NULL) != VENV_OK)
-        venv_mgr_no_memory(m);
-    venv_mgr_effect_put(m, VENV_ROWS_META, text, venv_mgr_take_map(m, &map));
+    last_firing f = { id, m->revision, m->now.wall };
+    keep_firing(m, trigger, &f);
+    venv_mgr_firing_put(m, (venv_str){ trigger, strlen(trigger) }, &f);
 }
 
 bool venv_mgr_firing_restore(venv_manager *m, venv_str key, const venv_value *row)

@@ -15,6 +15,7 @@
  *      requests.c   what users ask for                            lists.c     what users see
  *      events.c     the log of events                             rows.c      rows of the store
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
+ *      export.c     every row, whatever has changed               record.c    the flight recorder
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
  *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
@@ -352,6 +353,7 @@ void venv_mgr_samples_add(void *user, const char *agent_name, const venv_expr_re
 /* evidence.c */
 venv_value venv_mgr_short_value(venv_manager *m, const venv_value *value);
 venv_value venv_mgr_firing_detail(venv_manager *m, const venv_trigger_report *report);
+void venv_mgr_firing_put(venv_manager *m, venv_str trigger, const last_firing *f);
 void venv_mgr_firing_remember(venv_manager *m, const char *trigger, venv_id id);
 bool venv_mgr_firing_restore(venv_manager *m, venv_str key, const venv_value *row);
 venv_value venv_mgr_verdict_value(venv_manager *m, const char *node, const venv_placement_verdict *v);
@@ -470,5 +472,7 @@ venv_value venv_mgr_property_view(venv_manager *m, const agent *a, const kept_pr
 /* rows.c */
 venv_rc venv_mgr_rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err);
 void venv_mgr_rows_flush(venv_manager *m);
+venv_value venv_mgr_agent_row(venv_manager *m, const agent *a);
+venv_value venv_mgr_text_key(venv_manager *m, const char *text);
 
 #endif

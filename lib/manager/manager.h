@@ -114,4 +114,10 @@ venv_rc venv_manager_step(venv_manager *manager, venv_now now, const venv_manage
 venv_instant venv_manager_deadline(const venv_manager *manager);
 uint64_t venv_manager_digest(const venv_manager *manager);
 
+/*
+ * Every row that the store holds when all that was emitted is written, as PUT actions: what a restart would be given. For
+ * records and for the check that memory and store agree; between steps only. VENV_ENOMEM.
+ */
+venv_rc venv_manager_export(venv_manager *manager, venv_manager_actions *ret_rows, uint64_t *ret_last_revision);
+
 #endif

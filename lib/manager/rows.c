@@ -99,7 +99,7 @@ venv_rc venv_mgr_rows_load(venv_manager *m, const venv_manager_row *rows, size_t
 
 /* --- writing -------------------------------------------------------------------------------------------- */
 
-static venv_value agent_row(venv_manager *m, const agent *a)
+venv_value venv_mgr_agent_row(venv_manager *m, const agent *a)
 {
     const venv_member *member = venv_groups_member(m->groups, a->name);
     venv_list_builder list;
@@ -117,7 +117,7 @@ static venv_value agent_row(venv_manager *m, const agent *a)
     return venv_mgr_take_map(m, &map);
 }
 
-static venv_value text_key(venv_manager *m, const char *text)
+venv_value venv_mgr_text_key(venv_manager *m, const char *text)
 {
     venv_value key = venv_value_null();
     if (venv_value_string_z(text, &key, NULL) != VENV_OK)
@@ -140,7 +140,7 @@ void venv_mgr_rows_flush(venv_manager *m)
     for (size_t i = 0; i < m->dirty_agent_count; i++) {
         agent *item = m->dirty_agents[i];
         item->dirty = false;
-        venv_mgr_effect_put(m, VENV_ROWS_AGENTS, text_key(m, item->name), agent_row(m, item));
+        venv_mgr_effect_put(m, VENV_ROWS_AGENTS, venv_mgr_text_key(m, item->name), venv_mgr_agent_row(m, item));
     }
     m->dirty_instance_count = m->dirty_deed_count = m->dirty_agent_count = 0;
 }

@@ -102,6 +102,33 @@ venv_rc venv_triggers_save(venv_triggers *set, venv_trigger_row_fn row, void *us
     return rc;
 }
 
+venv_rc venv_triggers_rows(const venv_triggers *set, venv_trigger_row_fn row, void *user, venv_error *err)
+{
+    venv_rc rc = VENV_OK;
+    for (size_t i = 0; rc == VENV_OK && i < set->count; i++) {
+        const trigger *t = set->items[i];
+        venv_value value = venv_value_null();
+        rc = trigger_row(t, &value, err);
+        if (rc == VENV_OK)
+            row(user, t->name, &value);
+        venv_value_unref(&value);
+        size_t cursor = 0;
+        void *item;
+        while (rc == VENV_OK && venv_table_next(t->units, &cursor, NULL, &item)) {
+            const unit *u = item;
+            if (u->state != VENV_TRIGGER_ACTIVE && u->state != VENV_TRIGGER_COOLING)
+                continue;
+            char *key = unit_row_key(t, u);
+            rc = key ? unit_row(u, &value, err) : venv_error_set(err, VENV_ENOMEM, "out of memory");
+            if (rc == VENV_OK)
+                row(user, key, &value);
+            venv_value_unref(&value);
+            free(key);
+        }
+    }
+    return rc;
+}
+
 /* What was at a wall-clock time, on this monotonic clock. A time in the future counts as now: clocks are set. */
 venv_instant venv_trigger_instant_of(venv_wall wall, venv_now now)
 {

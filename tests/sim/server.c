@@ -157,6 +157,13 @@ static void carry_out(sim *s, server *v, venv_manager_action *a)
         if (venv_list_take(&list, &h->value, NULL) != VENV_OK)
             sim_fail(s, "out of memory");
         break;
+    case VENV_MANAGER_ACT_DELIVER: /* a mail, a webhook, a plug-in: it arrives, or fails, or nobody knows */
+        h = sim_plan(s, sim_between(s, MS(10), S(5)), DELIVERED);
+        h->index = v->index;
+        h->life = v->process.life;
+        h->machine = a->action;
+        h->rc = s->healing || s->settings.calm || sim_percent(s, 80) ? VENV_OK : sim_percent(s, 50) ? VENV_EIO : VENV_EUNKNOWN;
+        break;
     default: break;
     }
 }
@@ -223,7 +230,8 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
     }
     for (size_t i = 0; i < out.count; i++) {
         venv_manager_action *a = &out.items[i];
-        if (a->kind != VENV_MANAGER_ACT_SEND && a->kind != VENV_MANAGER_ACT_CLOSE && a->kind != VENV_MANAGER_ACT_READ)
+        if (a->kind != VENV_MANAGER_ACT_SEND && a->kind != VENV_MANAGER_ACT_CLOSE && a->kind != VENV_MANAGER_ACT_READ &&
+            a->kind != VENV_MANAGER_ACT_DELIVER)
             continue;
         if (a->after_write <= v->disk.durable)
             carry_out(s, v, a);

@@ -94,6 +94,7 @@ typedef enum happening_kind {
     TIMED_OUT,        /* TCP gives a stalled direction up */
     DURABLE,          /* the manager's oldest write is on disk */
     HISTORY,          /* rows of the log were read */
+    DELIVERED,        /* a mail, a webhook, a plug-in: how it ended */
     MANAGER_START,
     MANAGER_CRASH,    /* at a bad moment: right after it wrote */
     AGENT_START,

@@ -122,6 +122,11 @@ static void server_happening(sim *s, happening *h)
         if (h->life == v->process.life)
             server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_HISTORY, .token = h->token, .value = &h->value });
         break;
+    case DELIVERED:
+        if (h->life == v->process.life)
+            server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_DELIVERED, .action = h->machine, .rc = h->rc,
+                                                      .text = h->rc == VENV_OK ? NULL : "it was not delivered" });
+        break;
     case MANAGER_START:
         if (!v->core)
             server_start(s, v);
@@ -142,6 +147,7 @@ static void happen(sim *s, happening *h)
     case TIMED_OUT: network_happening(s, h); break;
     case DURABLE:
     case HISTORY:
+    case DELIVERED:
     case MANAGER_START:
     case MANAGER_CRASH: server_happening(s, h); break;
     case AGENT_START:
