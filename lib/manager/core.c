@@ -18,7 +18,8 @@ static venv_rc make_tables(venv_manager *m, venv_error *err)
         size_t max;
     } tables[] = {
         { &m->peers, PEERS_MAX },        { &m->instances, INSTANCES_MAX }, { &m->names, INSTANCES_MAX },
-        { &m->deeds, DEEDS_MAX * 2 },    { &m->requests, REQUESTS_MAX * 2 }, { &m->calls, CALLS_MAX },
+        { &m->deeds, DEEDS_MAX * 2 },    { &m->proposals, PROPOSALS_MAX * 2 },
+           { &m->requests, REQUESTS_MAX * 2 }, { &m->calls, CALLS_MAX },
         { &m->gathers, GATHERS_MAX },    { &m->counters, 65536 },          { &m->environments, 65536 },
         { &m->firings, VENV_TRIGGERS_MAX * 4 },
     };
@@ -99,6 +100,7 @@ static void table_free_all(venv_table *table, free_fn release)
 static void free_peer_item(void *item) { venv_mgr_peer_free(item); }
 static void free_instance_item(void *item) { venv_mgr_instance_free(item); }
 static void free_deed_item(void *item) { venv_mgr_deed_free(item); }
+static void free_proposal_item(void *item) { venv_mgr_proposal_free(item); }
 static void free_gather_item(void *item) { venv_mgr_gather_free(item); }
 static void free_environment_item(void *item) { venv_environment_unref(item); }
 static void free_row_item(void *item)
@@ -121,6 +123,7 @@ void venv_manager_free(venv_manager *m)
     table_free_all(m->names, NULL);
     table_free_all(m->instances, free_instance_item);
     table_free_all(m->deeds, free_deed_item);
+    table_free_all(m->proposals, free_proposal_item);
     table_free_all(m->requests, free_row_item);
     table_free_all(m->calls, free);
     table_free_all(m->gathers, free_gather_item);
@@ -155,10 +158,12 @@ static void sweep(venv_manager *m)
     venv_mgr_gathers_sweep(m);
     venv_mgr_deeds_sweep(m);
     venv_mgr_instances_sweep(m);
+    venv_mgr_proposals_sweep(m);
     if (m->next_retention.ns <= m->now.mono.ns) {
         m->next_retention = venv_mgr_after(m, RETENTION_EVERY);
         venv_mgr_deeds_retention(m);
         venv_mgr_requests_retention(m);
+        venv_mgr_proposals_retention(m);
     }
 }
 
@@ -281,6 +286,12 @@ uint64_t venv_manager_digest(const venv_manager *m)
         const deed *d = item;
         uint64_t numbers[] = { (uint64_t)d->state, (uint64_t)d->deadline.ns, d->open, d->failed, d->unknown };
         hash = mix(mix(hash, d->id.bytes, sizeof d->id.bytes), numbers, sizeof numbers);
+    }
+    cursor = 0;
+    while (venv_table_next(m->proposals, &cursor, NULL, &item)) {
+        const proposal *p = item;
+        uint64_t numbers[] = { (uint64_t)p->state, (uint64_t)p->deadline.ns, (uint64_t)p->repeats };
+        hash = mix(mix(hash, p->id.bytes, sizeof p->id.bytes), numbers, sizeof numbers);
     }
     cursor = 0;
     while (venv_table_next(m->peers, &cursor, NULL, &item)) {

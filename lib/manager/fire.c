@@ -85,32 +85,51 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
     return venv_error_set(err, VENV_EUNSUPPORTED, "there is no such action");
 }
 
-static void carry_out(venv_manager *m, const venv_trigger_report *report, const venv_order *order, venv_id firing,
-                      uint64_t origin)
+/* One order becomes a deed, whose parent is the firing, or the proposal that was applied. */
+static void carry_out(venv_manager *m, const order_cause *c, const venv_order *order)
 {
-    char by[BY_MAX], subject[VENV_NAME_MAX + 1];
-    snprintf(by, sizeof by, "trigger/%s", report->trigger);
+    static const venv_id none = { { 0 } };
     static const char *const subjects[] = { "environment", "instance", "target", "to", "name" };
+    char subject[VENV_NAME_MAX + 1];
     subject[0] = '\0';
     for (size_t k = 0; k < VENV_COUNT_OF(subjects) && subject[0] == '\0'; k++)
         text_argument(order, subjects[k], subject, sizeof subject);
     if (venv_table_count(m->deeds) >= DEEDS_MAX) {
-        venv_mgr_event_add(m, "trigger-failed", report->trigger, firing, venv_value_null(),
-                  "%s: there are too many actions; old ones go away by themselves", report->trigger);
+        venv_mgr_event_add(m, "trigger-failed", c->trigger, c->id, venv_value_null(),
+                  "%s: there are too many actions; old ones go away by themselves", c->trigger);
         return;
     }
-    if (VENV_SEEDED(NO_PARENT))
-        firing = (venv_id){ { 0 } };
-    deed *d = venv_mgr_deed_new(m, venv_random_id(&m->random), firing, venv_order_verb_name(order->verb),
-                       subject[0] ? subject : report->trigger, by);
+    deed *d = venv_mgr_deed_new(m, venv_random_id(&m->random), VENV_SEEDED(NO_PARENT) ? none : c->id,
+                                venv_order_verb_name(order->verb), subject[0] ? subject : c->trigger, c->by);
     if (!d)
         return;
-    d->origin = origin;
-    venv_mgr_set_reason(d->reason, report->text);
+    d->origin = c->origin;
+    venv_mgr_set_reason(d->reason, c->why);
     venv_error err = { 0 };
     venv_rc rc = do_order(m, order, d, &err);
     if (rc != VENV_OK)
         venv_mgr_deed_end(m, d, rc, err.text);
+}
+
+/* What is the parent of several orders is a row of its own, that ends when all of them have. */
+static deed *parent_new(venv_manager *m, const order_cause *c)
+{
+    deed *d = venv_table_count(m->deeds) < DEEDS_MAX ? venv_mgr_deed_new(m, c->id, c->parent, c->kind, c->trigger, c->by) : NULL;
+    if (!d)
+        return NULL;
+    venv_mgr_set_reason(d->reason, c->why);
+    d->origin = c->origin;
+    venv_mgr_deed_children_begin(m, d);
+    return d;
+}
+
+void venv_mgr_orders_carry_out(venv_manager *m, const order_cause *c, const venv_order *orders, size_t count)
+{
+    deed *parent = parent_new(m, c);
+    for (size_t i = 0; i < count && m->rc == VENV_OK; i++)
+        carry_out(m, c, &orders[i]);
+    if (parent && m->rc == VENV_OK)
+        venv_mgr_deed_children_made(m, parent);
 }
 
 static const char *did(venv_trigger_report_kind kind)
@@ -124,40 +143,36 @@ static const char *did(venv_trigger_report_kind kind)
     }
 }
 
-/* The firing is the parent of what it does: a row of its own, that ends when all of that has. */
-static deed *firing_new(venv_manager *m, const venv_trigger_report *report, venv_id firing, uint64_t origin)
+static void propose(venv_manager *m, const venv_trigger_report *report, venv_id firing, uint64_t origin)
 {
-    char by[BY_MAX];
-    snprintf(by, sizeof by, "trigger/%s", report->trigger);
-    if (venv_table_count(m->deeds) >= DEEDS_MAX)
-        return NULL;
-    deed *f = venv_mgr_deed_new(m, firing, (venv_id){ { 0 } }, "firing", report->trigger, by);
-    if (!f)
-        return NULL;
-    venv_mgr_set_reason(f->reason, report->text);
-    f->origin = origin;
-    venv_mgr_deed_children_begin(m, f);
-    return f;
+    char text[VENV_ID_TEXT_SIZE];
+    venv_id id = venv_mgr_proposal_make(m, report, firing, origin);
+    if (!venv_id_is_none(id))
+        venv_mgr_event_add(m, "proposal-open", report->trigger, id, venv_value_null(),
+                           "%s proposes %zu actions: `venvctl trigger apply %.8s` carries them out", report->trigger,
+                           report->order_count, venv_id_format(id, text));
 }
 
 static void tell(venv_manager *m, const venv_trigger_report *report)
 {
-    char kind[32];
+    char kind[32], by[BY_MAX];
     snprintf(kind, sizeof kind, "trigger-%s", venv_trigger_report_name(report->kind));
+    snprintf(by, sizeof by, "trigger/%s", report->trigger);
     venv_id firing = venv_random_id(&m->random);
     /* Only the first line: the others draw the expression, and `show trigger` has them. */
     venv_mgr_event_add(m, kind, report->trigger, firing, venv_mgr_firing_detail(m, report), "%s%s%s %s: %.*s", report->trigger,
               report->unit[0] ? " for " : "", report->unit, did(report->kind), (int)strcspn(report->text, "\n"), report->text);
-    if (report->kind != VENV_TRIGGER_FIRED && report->kind != VENV_TRIGGER_RECOVERED)
-        return;
     uint64_t origin = m->revision;
+    if (report->kind == VENV_TRIGGER_PROPOSED)
+        propose(m, report, firing, origin);
+    if (report->kind == VENV_TRIGGER_RECOVERED)
+        venv_mgr_proposal_recovered(m, report->trigger, report->unit);
     if (report->kind == VENV_TRIGGER_FIRED)
         venv_mgr_firing_remember(m, report->trigger, firing);
-    deed *f = report->order_count > 0 ? firing_new(m, report, firing, origin) : NULL;
-    for (size_t i = 0; i < report->order_count && m->rc == VENV_OK; i++)
-        carry_out(m, report, &report->orders[i], firing, origin);
-    if (f && m->rc == VENV_OK)
-        venv_mgr_deed_children_made(m, f);
+    bool acts = report->kind == VENV_TRIGGER_FIRED || report->kind == VENV_TRIGGER_RECOVERED;
+    order_cause c = { "firing", report->trigger, by, report->text, firing, { { 0 } }, origin };
+    if (acts && report->order_count > 0)
+        venv_mgr_orders_carry_out(m, &c, report->orders, report->order_count);
 }
 
 static void save_row(void *user, const char *key, const venv_value *row)
@@ -175,6 +190,12 @@ static void save_row(void *user, const char *key, const venv_value *row)
         venv_mgr_effect_put(m, VENV_ROWS_TRIGGERS, text, copy);
 }
 
+void venv_mgr_triggers_save(venv_manager *m)
+{
+    if (venv_triggers_save(m->triggers, save_row, m, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
+}
+
 /* What an action changes can be read by a trigger: evaluate again, but not for ever. */
 void venv_mgr_triggers_run(venv_manager *m)
 {
@@ -190,7 +211,6 @@ void venv_mgr_triggers_run(venv_manager *m)
         for (size_t i = 0; i < m->reports.count && m->rc == VENV_OK; i++)
             tell(m, &m->reports.items[i]);
         venv_trigger_reports_clear(&m->reports);
-        if (venv_triggers_save(m->triggers, save_row, m, NULL) != VENV_OK)
-            venv_mgr_no_memory(m);
+        venv_mgr_triggers_save(m);
     }
 }

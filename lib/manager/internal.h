@@ -13,6 +13,7 @@
  *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
  *      select.c     which agents are meant
  *      requests.c   what users ask for                            lists.c     what users see
+ *      proposals.c  what triggers propose                         touches.c   which agents an order touches
  *      events.c     the log of events                             rows.c      rows of the store
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
  *      export.c     every row, whatever has changed               record.c    the flight recorder
@@ -39,12 +40,14 @@
 #include <venv/environment.h>
 #include <venv/group.h>
 #include <venv/property.h>
+#include <venv/text.h>
 #include <venv/trigger.h>
 
 /* --- bounds ------------------------------------------------------------------------------------------ */
 #define PEERS_MAX          70000u
 #define INSTANCES_MAX      100000u /* ended ones included */
 #define DEEDS_MAX          100000u
+#define PROPOSALS_MAX      10000u  /* ended ones included */
 #define REQUESTS_MAX       100000u /* answers kept */
 #define CALLS_MAX          65536u  /* requests that agents have not answered */
 #define GATHERS_MAX        4096u
@@ -156,6 +159,22 @@ typedef struct last_firing {
     venv_wall time;
 } last_firing;
 
+/* --- proposals ---------------------------------------------------------------------------------------- */
+
+typedef enum proposal_state { PROPOSAL_OPEN = 0, PROPOSAL_APPLIED, PROPOSAL_REJECTED, PROPOSAL_EXPIRED, PROPOSAL_STATE__COUNT } proposal_state;
+
+typedef struct proposal {
+    venv_id id, firing;
+    uint64_t origin;        /* revision of the event that tells why */
+    char *trigger, *unit;   /* unit: "" for the only one */
+    proposal_state state;
+    venv_wall made, expires, ended, recovered; /* recovered: 0 while what it is for goes on */
+    venv_instant deadline;
+    int64_t repeats;        /* firings while it was open */
+    char why[REASON_MAX], by[BY_MAX], reason[REASON_MAX];
+    venv_value orders, values;
+} proposal;
+
 /* --- what users wait for ----------------------------------------------------------------------------- */
 
 typedef struct waiter {
@@ -242,6 +261,7 @@ struct venv_manager {
     venv_table *instances;  /* id → instance */
     venv_table *names;      /* name → instance */
     venv_table *deeds;      /* id → deed */
+    venv_table *proposals;  /* id → proposal */
     venv_table *requests;   /* id → row (venv_value *) */
     venv_table *calls;      /* number → call */
     venv_table *gathers;    /* number → gather */
@@ -388,6 +408,7 @@ void venv_mgr_instance_end_deeds(venv_manager *m, instance *i);
 /* place.c */
 bool venv_mgr_place_instance(venv_manager *m, instance *i);
 venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits);
+void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user);
 venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);
 
 /* reconcile.c */
@@ -452,6 +473,31 @@ venv_environment *venv_mgr_environment_find(venv_manager *m, const char *name);
 
 /* fire.c */
 void venv_mgr_triggers_run(venv_manager *m);
+void venv_mgr_triggers_save(venv_manager *m);
+/* Why orders are carried out: a firing, or a proposal that was applied, which becomes the deed above theirs. */
+typedef struct order_cause {
+    const char *kind, *trigger, *by, *why;
+    venv_id id, parent; /* of that deed */
+    uint64_t origin;    /* revision of the event that tells why */
+} order_cause;
+void venv_mgr_orders_carry_out(venv_manager *m, const order_cause *c, const venv_order *orders, size_t count);
+
+/* proposals.c */
+venv_id venv_mgr_proposal_make(venv_manager *m, const venv_trigger_report *report, venv_id firing, uint64_t origin);
+void venv_mgr_proposal_recovered(venv_manager *m, const char *trigger, const char *unit);
+venv_rc venv_mgr_proposal_change(venv_manager *m, const char *by, const venv_value *body, proposal **ret_proposal, venv_error *err);
+proposal *venv_mgr_proposal_by_text(venv_manager *m, venv_str name);
+venv_value venv_mgr_proposal_view(venv_manager *m, const proposal *p, bool whole);
+bool venv_mgr_proposal_restore(venv_manager *m, venv_id id, const venv_value *row);
+void venv_mgr_proposals_withdraw(venv_manager *m, const char *trigger, const char *why);
+void venv_mgr_proposals_sweep(venv_manager *m);
+void venv_mgr_proposals_retention(venv_manager *m);
+void venv_mgr_proposal_free(proposal *p);
+
+/* touches.c: parts of venv_trigger_world. */
+void venv_mgr_touches(void *user, const venv_order *order, venv_trigger_agent_fn each, void *each_user);
+size_t venv_mgr_members(void *user, const char *group);
+bool venv_mgr_is_member(void *user, const char *group, const char *name);
 
 /* requests.c */
 void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);

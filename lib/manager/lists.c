@@ -184,7 +184,7 @@ static void list_instances(venv_manager *m, venv_list_builder *list)
 
 static venv_value trigger_row(venv_manager *m, const venv_value *whole, const venv_value *unit)
 {
-    static const char *const shared[] = { "name", "mode", "when", "at", "zone", "next" };
+    static const char *const shared[] = { "name", "mode", "when", "at", "zone", "next", "enabled", "disabled", "disabled_by", "disabled_why" };
     static const char *const own[] = { "state", "since", "fired", "last_fired", "error" };
     venv_map_builder map;
     venv_map_init(&map);
@@ -231,6 +231,14 @@ static void list_deeds(venv_manager *m, venv_list_builder *list)
         venv_list_add(list, venv_mgr_deed_view(m, item, false));
 }
 
+static void list_proposals(venv_manager *m, venv_list_builder *list)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->proposals, &cursor, NULL, &item))
+        venv_list_add(list, venv_mgr_proposal_view(m, item, false));
+}
+
 static const struct {
     const char *many, *one, *key;
     void (*list)(venv_manager *m, venv_list_builder *list);
@@ -241,6 +249,7 @@ static const struct {
     { "instances", "instance", "name", list_instances },
     { "triggers", "trigger", "name", list_triggers },
     { "actions", "action", "made", list_deeds },
+    { "proposals", "proposal", "made", list_proposals },
 };
 
 typedef struct sort_item {
@@ -320,7 +329,7 @@ static bool is_word(venv_str text, const char *word)
 static venv_rc no_such_kind(venv_str what, venv_error *err)
 {
     return venv_error_set(err, VENV_EINVAL, "there is no kind of things called '%.*s'; there are: agents groups environments "
-                          "instances triggers actions", (int)(what.size < 32 ? what.size : 32), what.data ? what.data : "");
+                          "instances triggers actions proposals", (int)(what.size < 32 ? what.size : 32), what.data ? what.data : "");
 }
 
 venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err)
@@ -362,6 +371,8 @@ venv_rc venv_mgr_show_thing(venv_manager *m, venv_str what, venv_str name, venv_
         found = instance_whole(m, venv_mgr_instance_named(m, text));
     else if (is_word(what, "action") && venv_mgr_deed_by_text(m, name))
         found = venv_mgr_deed_view(m, venv_mgr_deed_by_text(m, name), true);
+    else if (is_word(what, "proposal") && venv_mgr_proposal_by_text(m, name))
+        found = venv_mgr_proposal_view(m, venv_mgr_proposal_by_text(m, name), true);
     else if (is_word(what, "trigger")) {
         venv_rc rc = venv_triggers_describe(m->triggers, text, m->now, &found, err);
         if (rc != VENV_OK)

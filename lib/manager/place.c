@@ -159,6 +159,21 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
     return placed;
 }
 
+/* The nodes that `count` starts would go to, as things are. */
+void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user)
+{
+    candidates c = { NULL, NULL, NULL, 0 };
+    size_t index = 0;
+    if (!candidates_make(m, &c))
+        return;
+    for (int64_t n = 0; n < count && choose(m, environment, NULL, &c, &index) && index < c.count; n++) {
+        each(user, c.nodes[index].name);
+        c.nodes[index].used_vcpus += venv_environment_vcpus(environment);
+        c.nodes[index].used_memory_bytes += venv_environment_memory_bytes(environment);
+    }
+    candidates_free(&c);
+}
+
 /* What placement says of one node, as it is now. */
 venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits)
 {

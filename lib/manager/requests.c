@@ -481,6 +481,78 @@ static venv_rc do_exec(venv_manager *m, peer *p, uint64_t request, const venv_va
     return VENV_OK;
 }
 
+/* --- changes to one thing -------------------------------------------------------------------------------- */
+
+static venv_rc change_proposal(venv_manager *m, const char *by, venv_id id, const venv_value *body, venv_value *ret, venv_error *err)
+{
+    proposal *p = NULL;
+    (void)id;
+    venv_rc rc = venv_mgr_proposal_change(m, by, body, &p, err);
+    if (rc == VENV_OK)
+        *ret = venv_mgr_proposal_view(m, p, true);
+    return rc;
+}
+
+static venv_rc change_trigger(venv_manager *m, const char *by, venv_id id, const venv_value *body, venv_value *ret, venv_error *err)
+{
+    char name[VENV_NAME_MAX + 1], raw[REASON_MAX], why[REASON_MAX];
+    venv_str text = venv_value_get_text(body, "trigger"), verb = venv_value_get_text(body, "verb"), reason = venv_value_get_text(body, "why");
+    bool enable = verb.size == 6 && memcmp(verb.data, "enable", 6) == 0, disable = verb.size == 7 && memcmp(verb.data, "disable", 7) == 0;
+    if (!enable && !disable)
+        return venv_error_set(err, VENV_EINVAL, "verb: expected enable or disable");
+    if (!venv_mgr_fits_name(text, name))
+        return venv_error_set(err, VENV_ENOENT, "no trigger is called '%.*s'", (int)(text.size < 64 ? text.size : 64), text.data ? text.data : "");
+    snprintf(raw, sizeof raw, "%.*s", (int)(reason.size < 200 ? reason.size : 200), reason.data ? reason.data : "");
+    venv_mgr_set_reason(why, raw);
+    bool was = venv_triggers_is_enabled(m->triggers, name);
+    venv_rc rc = venv_triggers_set_enabled(m->triggers, name, enable, by, why, m->now, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (was != enable)
+        venv_mgr_event_add(m, enable ? "trigger-enabled" : "trigger-disabled", name, id, venv_value_null(), "%s is %s by %s%s%s", name,
+                           enable ? "enabled" : "disabled", by, why[0] ? ": " : "", why);
+    venv_mgr_triggers_save(m);
+    return venv_triggers_describe(m->triggers, name, m->now, ret, err);
+}
+
+static const struct {
+    int16_t type;
+    const char *part; /* of the answer */
+    venv_rc (*change)(venv_manager *m, const char *by, venv_id id, const venv_value *body, venv_value *ret, venv_error *err);
+} changes[] = {
+    { VENV_MSG_PROPOSAL, "proposal", change_proposal },
+    { VENV_MSG_TRIGGER, "trigger", change_trigger },
+};
+
+/* Once for each id, and the same answer every time. */
+static venv_rc do_change(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_error *err)
+{
+    char by[BY_MAX];
+    venv_id id;
+    size_t at = 0;
+    venv_value part = venv_value_null();
+    while (changes[at].type != type)
+        at++;
+    venv_rc rc = request_id(m, body, &id, err);
+    if (rc == VENV_OK && answer_again(m, p, type, request, id, body))
+        return VENV_OK;
+    if (rc == VENV_OK)
+        rc = check_room(m, err);
+    if (rc != VENV_OK)
+        return rc;
+    snprintf(by, sizeof by, "user/%s", p->name);
+    rc = changes[at].change(m, by, id, body, &part, err);
+    if (rc != VENV_OK)
+        return rc;
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, changes[at].part, part);
+    venv_value answer = venv_mgr_take_map(m, &map);
+    venv_mgr_request_remember(m, id, type, by, &answer);
+    venv_mgr_request_result(m, p, request, answer);
+    return VENV_OK;
+}
+
 /* --- asking ---------------------------------------------------------------------------------------------- */
 
 typedef struct getting {
@@ -607,6 +679,10 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         break;
     case VENV_MSG_EVALUATE:
         venv_mgr_evaluate_request(m, p, request, body);
+        break;
+    case VENV_MSG_PROPOSAL:
+    case VENV_MSG_TRIGGER:
+        rc = do_change(m, p, type, request, body, &err);
         break;
     case VENV_MSG_EVENTS:
         venv_mgr_events_request(m, p, request, body);

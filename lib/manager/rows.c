@@ -75,6 +75,8 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
             venv_mgr_agent_restore(m, name, row->value);
         break;
     case VENV_ROWS_PROPOSALS:
+        good = has_id && venv_mgr_proposal_restore(m, id, row->value);
+        break;
     case VENV_ROWS_BREAKERS:
         break;
     case VENV_ROWS__COUNT:

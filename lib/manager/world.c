@@ -274,5 +274,6 @@ static venv_rc ask_instances(void *user, venv_str environment, venv_value *ret_l
 venv_trigger_world venv_mgr_world_of(venv_manager *m)
 {
     return (venv_trigger_world){ .user = m, .agent = ask_agent, .agents = ask_agents, .queue = ask_queue,
-                                 .instances = ask_instances, .samples = venv_mgr_samples_add };
+                                 .instances = ask_instances, .samples = venv_mgr_samples_add,
+                                 .touches = venv_mgr_touches, .members = venv_mgr_members, .is_member = venv_mgr_is_member };
 }
