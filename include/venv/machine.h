@@ -115,10 +115,12 @@ typedef enum venv_machine_state {
     VENV_MACHINE_STOPPING,    /**< The guest is shutting down. */
     VENV_MACHINE_STOPPED,     /**< Defined, not running: it ended in order, or was never started. */
     VENV_MACHINE_FAILED,      /**< Defined, not running: the guest or its process crashed. */
+    VENV_MACHINE_SAVED,       /**< Defined, not running: its memory is in a file of the node. */
+    VENV_MACHINE_MIGRATING,   /**< Running, and on its way to another node. */
     VENV_MACHINE_STATE__COUNT
 } venv_machine_state;
 
-/** `"unknown"`, `"running"`, `"paused"`, `"stopping"`, `"stopped"`, `"failed"`: words of instance states. */
+/** `"unknown"`, `"running"`, `"paused"`, `"stopping"`, `"stopped"`, `"failed"`, `"saved"`, `"migrating"`: words of instance states. */
 VENV_API const char *venv_machine_state_name(venv_machine_state state);
 
 /** One machine of ours. */
@@ -201,7 +203,7 @@ VENV_API VENV_MUST_USE venv_rc venv_machine_get(venv_hypervisor *hypervisor, ven
  * Define and start a machine.
  *
  * One that runs (or is paused) already is left alone: success.  One that is defined and does not run is
- * defined anew and started.
+ * defined anew and started.  One that is saved is not: venv_machine_restore() lets it go on.
  *
  * @param id   Of the machine; the XML says the same.
  * @param xml  Of venv_environment_domain_xml(), with the mark of the cluster that was opened for.
@@ -209,7 +211,7 @@ VENV_API VENV_MUST_USE venv_rc venv_machine_get(venv_hypervisor *hypervisor, ven
  * @retval VENV_EINVAL        The XML is malformed, has no mark, or another id; or the hypervisor does not take it.
  * @retval VENV_EDENIED       A domain with this id is there and is not ours.
  * @retval VENV_EEXIST        Another domain has its name.
- * @retval VENV_ECONFLICT     The machine is there under a later epoch.
+ * @retval VENV_ECONFLICT     The machine is there under a later epoch, or saved.
  * @retval VENV_EUNSUPPORTED  The hypervisor has no such kind of machine.
  * @retval VENV_EUNREACHABLE  Nothing was done.
  * @retval VENV_EUNKNOWN      The connection went away in between: it may run or not.
@@ -255,6 +257,55 @@ VENV_API VENV_MUST_USE venv_rc venv_machine_stop(venv_hypervisor *hypervisor, ve
  */
 VENV_API VENV_MUST_USE venv_rc venv_machine_destroy(venv_hypervisor *hypervisor, venv_id id,
                                                     venv_error *err);
+
+/**
+ * Freeze the guest.  Its memory stays taken.  One that is paused is a success.
+ *
+ * @retval VENV_OK  @retval VENV_ENOENT  There is none.  @retval VENV_EDENIED  Not ours.
+ * @retval VENV_ECONFLICT     It does not run, or is shutting down.
+ * @retval VENV_EUNSUPPORTED  @retval VENV_EUNREACHABLE  @retval VENV_EUNKNOWN  @retval VENV_EIO
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_pause(venv_hypervisor *hypervisor, venv_id id,
+                                                  venv_error *err);
+
+/** Let a paused guest go on.  One that runs is a success.  Fails as venv_machine_pause(). */
+VENV_API VENV_MUST_USE venv_rc venv_machine_resume(venv_hypervisor *hypervisor, venv_id id,
+                                                   venv_error *err);
+
+/**
+ * Write the guest's memory to a file that the hypervisor keeps, and end the machine: it holds no processor and no memory until
+ * venv_machine_restore().  venv_machine_destroy() removes the file, too.  One that is saved is a success.
+ *
+ * Blocks for as long as the disk needs.  Fails as venv_machine_pause().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_save(venv_hypervisor *hypervisor, venv_id id,
+                                                 venv_error *err);
+
+/**
+ * Let a saved guest go on where it was saved.  One that runs is a success.
+ *
+ * @retval VENV_ECONFLICT  It does not run and is not saved.  Others as venv_machine_pause().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_restore(venv_hypervisor *hypervisor, venv_id id,
+                                                    venv_error *err);
+
+/**
+ * Move a running machine to another hypervisor while it runs, and remove it here.
+ *
+ * The hypervisors talk to each other; disks must be reachable by both.  At each moment at most one of both runs the guest.
+ *
+ * @param uri    Of the other, as this one reaches it: `qemu+tls://node08/system`.
+ * @param epoch  That its mark has there; later than the one here.
+ * @retval VENV_OK            It runs there, and is gone here.
+ * @retval VENV_ECONFLICT     It does not run, or its epoch is not older than `epoch`.
+ * @retval VENV_EINVAL        Malformed URI.
+ * @retval VENV_EUNSUPPORTED  This hypervisor, or this machine, cannot be moved.
+ * @retval VENV_EUNREACHABLE  Nothing was done.
+ * @retval VENV_EUNKNOWN      The connection went away in between: look at both.
+ * @retval VENV_EIO           It was not moved, and runs here.
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_migrate(venv_hypervisor *hypervisor, venv_id id,
+                                                    const char *uri, uint64_t epoch, venv_error *err);
 /** @} */
 
 VENV_END_DECLS

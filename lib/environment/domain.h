@@ -20,4 +20,8 @@ typedef struct venv_domain_summary {
 /* Read domain XML that carries our mark. As venv_machine_mark_parse(); VENV_EINVAL also if name, vCPUs or memory (in KiB) are missing. */
 venv_rc venv_domain_summary_parse(const char *xml, size_t size, venv_domain_summary *ret_summary, venv_error *err);
 
+/* The same domain under another epoch: the mark's attribute is all that changes. `*ret_xml` is freed with free(). As
+ * venv_machine_mark_parse(). */
+venv_rc venv_domain_set_epoch(const char *xml, size_t size, uint64_t epoch, char **ret_xml, venv_error *err);
+
 #endif

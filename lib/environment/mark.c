@@ -7,6 +7,7 @@
 #include "environment/domain.h"
 #include "environment/xml.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool read_name(xmlNodePtr node, const char *attribute, char *ret_name)
@@ -138,5 +139,25 @@ venv_rc venv_domain_summary_parse(const char *xml, size_t size, venv_domain_summ
         return rc;
     rc = read_summary(xmlDocGetRootElement(doc), ret_summary, err);
     xmlFreeDoc(doc);
+    return rc;
+}
+
+venv_rc venv_domain_set_epoch(const char *text, size_t size, uint64_t epoch, char **ret_xml, venv_error *err)
+{
+    venv_xml xml = { .doc = NULL };
+    venv_machine_mark mark;
+    venv_rc rc = venv_xml_parse(text, size, VENV_ENVIRONMENT_XML_MAX, &xml.doc, err);
+    if (rc != VENV_OK)
+        return rc;
+    xmlNodePtr root = xmlDocGetRootElement(xml.doc);
+    rc = read_domain(root, &mark, err);
+    if (rc == VENV_OK) {
+        xmlNodePtr node = venv_xml_child(venv_xml_child(root, NULL, "metadata"), VENV_MACHINE_MARK_NAMESPACE, "machine");
+        char number[24];
+        snprintf(number, sizeof number, "%llu", (unsigned long long)epoch);
+        xml.failed = xmlSetProp(node, (const xmlChar *)"epoch", (const xmlChar *)number) == NULL;
+        rc = venv_xml_print(&xml, VENV_ENVIRONMENT_XML_MAX, ret_xml, err);
+    }
+    xmlFreeDoc(xml.doc);
     return rc;
 }

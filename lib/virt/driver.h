@@ -46,6 +46,10 @@ typedef struct venv_virt_driver {
     venv_rc (*boot)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*press)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*power_off)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    venv_rc (*freeze)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    venv_rc (*thaw)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    venv_rc (*save)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err); /* `boot` restores it */
+    venv_rc (*migrate)(venv_hypervisor *hypervisor, venv_virt_domain *domain, const char *uri, uint64_t epoch, venv_error *err);
     /* VENV_ENOENT is a success for the caller. */
     venv_rc (*undefine)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*wait)(venv_hypervisor *hypervisor, venv_span timeout, venv_hypervisor_event *ret_event,

@@ -49,12 +49,18 @@ struct venv_fake_world {
     bool unreachable, disobedient;
     uint64_t generation, start_count;
     int64_t now_ns;
+    struct {
+        const char *uri;
+        venv_fake_world *world;
+    } links[VENV_FAKE_LINKS_MAX];
+    size_t link_count;
 };
 
 static const char *const call_names[VENV_FAKE_CALL__COUNT] = {
     [VENV_FAKE_OPEN] = "open",   [VENV_FAKE_INFO] = "info",         [VENV_FAKE_LIST] = "list",
     [VENV_FAKE_GET] = "get",     [VENV_FAKE_START] = "start",       [VENV_FAKE_SHUTDOWN] = "shutdown",
-    [VENV_FAKE_DESTROY] = "destroy",
+    [VENV_FAKE_DESTROY] = "destroy", [VENV_FAKE_PAUSE] = "pause", [VENV_FAKE_RESUME] = "resume",
+    [VENV_FAKE_SAVE] = "save",       [VENV_FAKE_MIGRATE] = "migrate",
 };
 
 static bool is_active(const fake_domain *domain)
@@ -178,6 +184,13 @@ venv_rc venv_fake_world_add_foreign(venv_fake_world *world, venv_id id, const ch
     if (rc == VENV_OK)
         become(world, domain, VENV_MACHINE_RUNNING, "booted");
     return rc;
+}
+
+void venv_fake_world_link(venv_fake_world *world, const char *uri, venv_fake_world *other)
+{
+    assert(world->link_count < VENV_FAKE_LINKS_MAX);
+    world->links[world->link_count].uri = uri;
+    world->links[world->link_count++].world = other;
 }
 
 bool venv_fake_world_end_guest(venv_fake_world *world, venv_id id, bool crashed)
@@ -354,8 +367,9 @@ static venv_rc fake_boot(venv_hypervisor *hypervisor, venv_virt_domain *handle, 
         return venv_error_set(err, VENV_ENOENT, "no such domain");
     if (is_active(domain))
         return venv_error_set(err, VENV_ECONFLICT, "the domain runs already");
-    world->start_count++;
-    become(world, domain, VENV_MACHINE_RUNNING, "booted");
+    bool saved = domain->state == VENV_MACHINE_SAVED;
+    world->start_count += !saved;
+    become(world, domain, VENV_MACHINE_RUNNING, saved ? "restored" : "booted");
     return injected(world, VENV_FAKE_START, VENV_FAKE_AFTER, err);
 }
 
@@ -386,6 +400,61 @@ static venv_rc fake_power_off(venv_hypervisor *hypervisor, venv_virt_domain *han
         return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
     become(world, domain, VENV_MACHINE_STOPPED, "powered off");
     return injected(world, VENV_FAKE_DESTROY, VENV_FAKE_AFTER, err);
+}
+
+static venv_rc set_state(venv_hypervisor *hypervisor, const venv_virt_domain *handle, venv_fake_call call, venv_machine_state state,
+                         const char *reason, venv_error *err)
+{
+    venv_fake_world *world;
+    venv_rc rc = enter(hypervisor, call, &world, err);
+    if (rc != VENV_OK)
+        return rc;
+    fake_domain *domain = domain_of(world, handle->info.id);
+    if (!domain || !is_active(domain))
+        return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
+    become(world, domain, state, reason);
+    return injected(world, call, VENV_FAKE_AFTER, err);
+}
+
+static venv_rc fake_freeze(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    return set_state(hypervisor, handle, VENV_FAKE_PAUSE, VENV_MACHINE_PAUSED, "", err);
+}
+
+static venv_rc fake_thaw(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    return set_state(hypervisor, handle, VENV_FAKE_RESUME, VENV_MACHINE_RUNNING, "", err);
+}
+
+static venv_rc fake_save(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    return set_state(hypervisor, handle, VENV_FAKE_SAVE, VENV_MACHINE_SAVED, "saved", err);
+}
+
+static venv_rc fake_undefine(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err);
+
+static venv_rc fake_migrate(venv_hypervisor *hypervisor, venv_virt_domain *handle, const char *uri, uint64_t epoch, venv_error *err)
+{
+    venv_fake_world *world, *other = NULL;
+    fake_domain *there = NULL;
+    venv_rc rc = enter(hypervisor, VENV_FAKE_MIGRATE, &world, err);
+    for (size_t i = 0; rc == VENV_OK && i < world->link_count; i++)
+        if (strcmp(world->links[i].uri, uri) == 0)
+            other = world->links[i].world;
+    const fake_domain *here = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    if (rc != VENV_OK)
+        return rc;
+    if (!other || other->unreachable)
+        return venv_error_set(err, VENV_EIO, "the fake hypervisor at %s does not answer", uri);
+    if (!here || domain_of(other, handle->info.id))
+        return venv_error_set(err, VENV_EIO, "the domain is gone here, or is there already");
+    rc = add_domain(other, &here->summary, true, &there, err);
+    if (rc != VENV_OK)
+        return rc;
+    there->summary.mark.epoch = epoch;
+    become(other, there, VENV_MACHINE_RUNNING, "migrated");
+    rc = fake_undefine(hypervisor, handle, err);
+    return rc == VENV_OK ? injected(world, VENV_FAKE_MIGRATE, VENV_FAKE_AFTER, err) : rc;
 }
 
 static venv_rc fake_undefine(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
@@ -468,6 +537,10 @@ static const venv_virt_driver fake_driver = {
     .boot = fake_boot,
     .press = fake_press,
     .power_off = fake_power_off,
+    .freeze = fake_freeze,
+    .thaw = fake_thaw,
+    .save = fake_save,
+    .migrate = fake_migrate,
     .undefine = fake_undefine,
     .wait = fake_wait,
     .pause = fake_pause,

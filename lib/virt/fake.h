@@ -25,6 +25,10 @@ typedef enum venv_fake_call {
     VENV_FAKE_START,
     VENV_FAKE_SHUTDOWN,
     VENV_FAKE_DESTROY,
+    VENV_FAKE_PAUSE,
+    VENV_FAKE_RESUME,
+    VENV_FAKE_SAVE,
+    VENV_FAKE_MIGRATE,
     VENV_FAKE_CALL__COUNT
 } venv_fake_call;
 
@@ -42,6 +46,9 @@ venv_rc venv_fake_world_open(venv_fake_world *world, const char *cluster, venv_h
 /* A world of its own, released with the connection: what `fake:` opens. 8 processors, 16 GiB. */
 venv_rc venv_fake_open(const char *cluster, venv_hypervisor **ret_hypervisor, venv_error *err);
 
+/* What `uri` means for a migration out of this world; at most VENV_FAKE_LINKS_MAX, the texts and worlds are borrowed. */
+#define VENV_FAKE_LINKS_MAX 8u
+void venv_fake_world_link(venv_fake_world *world, const char *uri, venv_fake_world *other);
 /* The next `count` calls of this kind fail with `rc`. */
 void venv_fake_world_fail(venv_fake_world *world, venv_fake_call call, venv_fake_when when, venv_rc rc, uint32_t count);
 /* As libvirtd killed: open connections are dead for good, new ones are refused until it is reachable again. */

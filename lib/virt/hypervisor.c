@@ -15,6 +15,7 @@ const char *venv_machine_state_name(venv_machine_state state)
         [VENV_MACHINE_UNKNOWN] = "unknown",   [VENV_MACHINE_RUNNING] = "running",
         [VENV_MACHINE_PAUSED] = "paused",     [VENV_MACHINE_STOPPING] = "stopping",
         [VENV_MACHINE_STOPPED] = "stopped",   [VENV_MACHINE_FAILED] = "failed",
+        [VENV_MACHINE_SAVED] = "saved",       [VENV_MACHINE_MIGRATING] = "migrating",
     };
     return (unsigned)state < VENV_MACHINE_STATE__COUNT ? names[state] : "unknown";
 }

@@ -11,6 +11,7 @@
 #include "virt/libvirt_parts.h"
 
 #include "base/cleanup.h"
+#include "environment/domain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,6 +234,26 @@ static void describe_state(int state, int reason, venv_virt_domain *domain)
     snprintf(info->reason, sizeof info->reason, "%s", text);
 }
 
+/* What the state does not say: a memory that waits in a file, or a migration that goes on after whoever asked for it has gone. */
+static void look_closer(virDomainPtr handle, venv_virt_domain *domain)
+{
+    venv_machine_info *info = &domain->info;
+    if (!domain->active && virDomainHasManagedSaveImage(handle, 0) == 1) {
+        info->state = VENV_MACHINE_SAVED;
+        snprintf(info->reason, sizeof info->reason, "saved");
+    }
+    virDomainJobInfo job;
+    if (!domain->active || virDomainGetJobInfo(handle, &job) < 0 || job.type == VIR_DOMAIN_JOB_NONE)
+        return;
+    int type, count = 0, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+    virTypedParameterPtr parameters = NULL;
+    if (virDomainGetJobStats(handle, &type, &parameters, &count, 0) == 0)
+        (void)virTypedParamsGetInt(parameters, count, VIR_DOMAIN_JOB_OPERATION, &operation);
+    virTypedParamsFree(parameters, count);
+    if (operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT || operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
+        info->state = VENV_MACHINE_MIGRATING;
+}
+
 /* Everything about one domain. The handle is not kept here. VENV_ENOENT: it went away meanwhile. */
 static venv_rc look(libvirt_hypervisor *self, virDomainPtr handle, venv_virt_domain *ret_domain, venv_error *err)
 {
@@ -255,6 +276,8 @@ static venv_rc look(libvirt_hypervisor *self, virDomainPtr handle, venv_virt_dom
         /* "Could not look for the mark" is not "it has none". */
         return failed(self, false, "cannot read the metadata of a domain", err);
     }
+    if (domain.ours)
+        look_closer(handle, &domain);
     *ret_domain = domain;
     return VENV_OK;
 }
@@ -380,17 +403,84 @@ static venv_rc libvirt_power_off(venv_hypervisor *hypervisor, venv_virt_domain *
     return act(hypervisor, domain, virDomainDestroy, "the machine cannot be powered off", err);
 }
 
-static int undefine_all(virDomainPtr domain)
+static venv_rc libvirt_freeze(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
 {
-    /* With what libvirt may have kept for it; a driver that does not know the flags has kept nothing. */
-    if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-                                           VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-                                           VIR_DOMAIN_UNDEFINE_NVRAM) == 0)
+    return act(hypervisor, domain, virDomainSuspend, "the machine cannot be paused", err);
+}
+
+static venv_rc libvirt_thaw(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
+{
+    return act(hypervisor, domain, virDomainResume, "the machine cannot be resumed", err);
+}
+
+/* Whatever it was, it goes on running when it is restored. */
+static int save_running(virDomainPtr domain)
+{
+    if (virDomainManagedSave(domain, VIR_DOMAIN_SAVE_RUNNING) == 0)
         return 0;
     int code = virGetLastErrorCode();
-    if (code == VIR_ERR_INVALID_ARG || code == VIR_ERR_NO_SUPPORT || code == VIR_ERR_ARGUMENT_UNSUPPORTED)
-        return virDomainUndefine(domain);
-    return -1;
+    return code == VIR_ERR_INVALID_ARG || code == VIR_ERR_ARGUMENT_UNSUPPORTED ? virDomainManagedSave(domain, 0) : -1;
+}
+
+static venv_rc libvirt_save(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
+{
+    return act(hypervisor, domain, save_running, "the machine cannot be saved", err);
+}
+
+/* The domain's own XML with another epoch in its mark: as it runs, or as it is defined. */
+static venv_rc xml_with_epoch(libvirt_hypervisor *self, virDomainPtr handle, unsigned flags, uint64_t epoch, char **ret_xml,
+                              venv_error *err)
+{
+    VENV_AUTO_FREE char *xml = virDomainGetXMLDesc(handle, flags);
+    if (!xml)
+        return failed(self, false, "cannot read the machine's definition", err);
+    return venv_domain_set_epoch(xml, strlen(xml), epoch, ret_xml, err);
+}
+
+/*
+ * From libvirtd to libvirtd: it goes on if we die. Libvirt pauses the guest here before it runs there, and lets it go on here if that
+ * fails; so at most one of both runs. A disk that only this node has is refused by libvirt.
+ */
+static venv_rc libvirt_migrate(venv_hypervisor *hypervisor, venv_virt_domain *domain, const char *uri, uint64_t epoch,
+                               venv_error *err)
+{
+    libvirt_hypervisor *self = self_of(hypervisor);
+    VENV_AUTO_FREE char *live = NULL;
+    VENV_AUTO_FREE char *kept = NULL;
+    virTypedParameterPtr parameters = NULL;
+    int count = 0, capacity = 0;
+    venv_rc rc = check_alive(self, err);
+    if (rc == VENV_OK)
+        rc = xml_with_epoch(self, domain->handle, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, epoch, &live, err);
+    if (rc == VENV_OK)
+        rc = xml_with_epoch(self, domain->handle, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_INACTIVE, epoch, &kept, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (virTypedParamsAddString(&parameters, &count, &capacity, VIR_MIGRATE_PARAM_DEST_XML, live) < 0 ||
+        virTypedParamsAddString(&parameters, &count, &capacity, VIR_MIGRATE_PARAM_PERSIST_XML, kept) < 0)
+        rc = venv_error_set(err, VENV_ENOMEM, "out of memory for a migration");
+    unsigned flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE |
+                     VIR_MIGRATE_ABORT_ON_ERROR;
+    if (rc == VENV_OK && virDomainMigrateToURI3(domain->handle, uri, parameters, (unsigned)count, flags) < 0)
+        rc = failed(self, true, "the machine is not moved", err);
+    virTypedParamsFree(parameters, count);
+    return rc;
+}
+
+/* With what libvirt may have kept for it; a driver that does not know the flags has kept nothing of that. */
+static int undefine_all(virDomainPtr domain)
+{
+    static const unsigned flags[] = { VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                          VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM,
+                                      VIR_DOMAIN_UNDEFINE_MANAGED_SAVE };
+    for (size_t i = 0; i < VENV_COUNT_OF(flags); i++) {
+        if (virDomainUndefineFlags(domain, flags[i]) == 0)
+            return 0;
+        int code = virGetLastErrorCode();
+        if (code != VIR_ERR_INVALID_ARG && code != VIR_ERR_NO_SUPPORT && code != VIR_ERR_ARGUMENT_UNSUPPORTED)
+            return -1;
+    }
+    return virDomainUndefine(domain);
 }
 
 static venv_rc libvirt_undefine(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
@@ -436,6 +526,10 @@ static const venv_virt_driver libvirt_driver = {
     .boot = libvirt_boot,
     .press = libvirt_press,
     .power_off = libvirt_power_off,
+    .freeze = libvirt_freeze,
+    .thaw = libvirt_thaw,
+    .save = libvirt_save,
+    .migrate = libvirt_migrate,
     .undefine = libvirt_undefine,
     .wait = libvirt_wait,
     .pause = libvirt_pause,

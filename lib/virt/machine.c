@@ -95,6 +95,8 @@ static venv_rc look_before_start(venv_hypervisor *hypervisor, const venv_domain_
         rc = venv_error_set(err, VENV_ECONFLICT, "instance %s is shutting down", domain.info.instance);
     else if (domain.active)
         *ret_done = true;
+    else if (domain.info.state == VENV_MACHINE_SAVED)
+        rc = venv_error_set(err, VENV_ECONFLICT, "instance %s is saved here: restore it, or destroy it", domain.info.instance);
     else if (strcmp(domain.info.instance, summary->mark.instance) != 0)
         rc = remove_leftover(hypervisor, &domain, err); /* defining it anew cannot change its name */
     hypervisor->driver->release(hypervisor, &domain);
@@ -225,6 +227,81 @@ static venv_rc stop(venv_hypervisor *hypervisor, venv_id id, venv_span grace, ve
     return destroy(hypervisor, id, err);
 }
 
+/* --- changing what runs ------------------------------------------------------------------------------
+ * Each is one step, in one state, that is a success where its end is reached already. */
+
+static venv_rc wrong_state(const venv_virt_domain *domain, const char *what, venv_error *err)
+{
+    return venv_error_set(err, VENV_ECONFLICT, "instance %s is %s: it cannot be %s", domain->info.instance,
+                          venv_machine_state_name(domain->info.state), what);
+}
+
+/* Only a guest that runs or is paused. */
+static bool is_up(const venv_virt_domain *domain)
+{
+    return domain->active && (domain->info.state == VENV_MACHINE_RUNNING || domain->info.state == VENV_MACHINE_PAUSED);
+}
+
+typedef venv_rc (*step_fn)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+
+static venv_rc change(venv_hypervisor *hypervisor, venv_id id, venv_machine_state end, step_fn step, const char *what,
+                      venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (domain.info.state != end)
+        rc = is_up(&domain) ? step(hypervisor, &domain, err) : wrong_state(&domain, what, err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+static venv_rc restore(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (domain.info.state == VENV_MACHINE_SAVED)
+        rc = hypervisor->driver->boot(hypervisor, &domain, err);
+    else if (!is_up(&domain))
+        rc = wrong_state(&domain, "restored", err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+/* Something that libvirt takes for the URI of a machine elsewhere, and no option or command for anybody. */
+static bool is_remote_uri(const char *uri)
+{
+    const char *place = strstr(uri, "://");
+    if (!place || place == uri || !place[3])
+        return false;
+    for (const char *c = uri; *c; c++)
+        if (*c <= ' ' || *c >= 0x7f || strchr("\"'`\\<>|;$", *c))
+            return false;
+    return true;
+}
+
+static venv_rc migrate(venv_hypervisor *hypervisor, venv_id id, const char *uri, uint64_t epoch, venv_error *err)
+{
+    if (!is_remote_uri(uri))
+        return venv_error_set(err, VENV_EINVAL, "'%.100s' is no URI of another hypervisor", uri);
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (domain.info.state != VENV_MACHINE_RUNNING)
+        rc = wrong_state(&domain, "migrated", err);
+    else if (domain.info.epoch >= epoch)
+        rc = venv_error_set(err, VENV_ECONFLICT, "instance %s is here under epoch %llu, not before the asked %llu", domain.info.instance,
+                            (unsigned long long)domain.info.epoch, (unsigned long long)epoch);
+    else
+        rc = hypervisor->driver->migrate(hypervisor, &domain, uri, epoch, err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
 /* --- the public functions --------------------------------------------------------------------------
  * Looking for what is not there is a step of many a success; its error must not reach the caller, whose own is
  * filled on failure only. */
@@ -258,4 +335,34 @@ venv_rc venv_machine_destroy(venv_hypervisor *hypervisor, venv_id id, venv_error
 {
     venv_error inner = { .rc = VENV_OK };
     return finish(destroy(hypervisor, id, &inner), &inner, err);
+}
+
+venv_rc venv_machine_pause(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(change(hypervisor, id, VENV_MACHINE_PAUSED, hypervisor->driver->freeze, "paused", &inner), &inner, err);
+}
+
+venv_rc venv_machine_resume(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(change(hypervisor, id, VENV_MACHINE_RUNNING, hypervisor->driver->thaw, "resumed", &inner), &inner, err);
+}
+
+venv_rc venv_machine_save(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(change(hypervisor, id, VENV_MACHINE_SAVED, hypervisor->driver->save, "saved", &inner), &inner, err);
+}
+
+venv_rc venv_machine_restore(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(restore(hypervisor, id, &inner), &inner, err);
+}
+
+venv_rc venv_machine_migrate(venv_hypervisor *hypervisor, venv_id id, const char *uri, uint64_t epoch, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(migrate(hypervisor, id, uri, epoch, &inner), &inner, err);
 }

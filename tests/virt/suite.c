@@ -270,6 +270,73 @@ static void stop_asks_and_then_powers_off(void **state)
     assert_rc(venv_machine_stop(f->hypervisor, suite_id(1), SECONDS(-1), &f->err), VENV_EINVAL, &f->err);
 }
 
+static venv_machine_state state_of(fixture *f, unsigned number)
+{
+    venv_machine_info info;
+    assert_rc(venv_machine_get(f->hypervisor, suite_id(number), &info, &f->err), VENV_OK, &f->err);
+    return info.state;
+}
+
+/* Each of these twice: the second time it is a success that changes nothing. */
+static void paused_saved_and_restored(void **state)
+{
+    fixture *f = *state;
+    venv_id id = suite_id(31);
+    assert_rc(venv_machine_pause(f->hypervisor, id, &f->err), VENV_ENOENT, &f->err);
+    assert_rc(venv_machine_restore(f->hypervisor, id, &f->err), VENV_ENOENT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 31, "class2-31", 1, &f->err), VENV_OK, &f->err);
+    assert_rc(venv_machine_resume(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    for (int i = 0; i < 2; i++)
+        assert_rc(venv_machine_pause(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    assert_int_equal(state_of(f, 31), VENV_MACHINE_PAUSED);
+    assert_rc(venv_machine_restore(f->hypervisor, id, &f->err), VENV_OK, &f->err); /* it is up: nothing to restore */
+    for (int i = 0; i < 2; i++)
+        assert_rc(venv_machine_resume(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    assert_int_equal(state_of(f, 31), VENV_MACHINE_RUNNING);
+    for (int i = 0; i < 2; i++)
+        assert_rc(venv_machine_save(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    assert_int_equal(state_of(f, 31), VENV_MACHINE_SAVED);
+    assert_rc(venv_machine_pause(f->hypervisor, id, &f->err), VENV_ECONFLICT, &f->err);
+    assert_rc(venv_machine_resume(f->hypervisor, id, &f->err), VENV_ECONFLICT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 31, "class2-31", 1, &f->err), VENV_ECONFLICT, &f->err);
+    for (int i = 0; i < 2; i++)
+        assert_rc(venv_machine_restore(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    assert_int_equal(state_of(f, 31), VENV_MACHINE_RUNNING);
+    /* A destroy takes the file, too: what starts after it begins anew. */
+    assert_rc(venv_machine_save(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    assert_rc(venv_machine_restore(f->hypervisor, id, &f->err), VENV_ENOENT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 31, "class2-31", 2, &f->err), VENV_OK, &f->err);
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+}
+
+static void a_foreign_domain_is_not_changed(void **state)
+{
+    fixture *f = *state;
+    venv_id id = f->driver->foreign(f->driver->self);
+    assert_rc(venv_machine_pause(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_resume(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_save(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_restore(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_migrate(f->hypervisor, id, "qemu+tls://elsewhere/system", 9, &f->err), VENV_EDENIED, &f->err);
+    assert_true(f->driver->foreign_runs(f->driver->self));
+}
+
+/* What is refused before anybody is asked, and a target that does not answer: it runs on here. */
+static void a_migration_that_does_not_work_leaves_it_here(void **state)
+{
+    fixture *f = *state;
+    venv_id id = suite_id(32);
+    assert_rc(start(f->driver, f->hypervisor, 32, "class2-32", 4, &f->err), VENV_OK, &f->err);
+    assert_rc(venv_machine_migrate(f->hypervisor, id, "qemu+tls://elsewhere/system", 4, &f->err), VENV_ECONFLICT, &f->err);
+    static const char *const bad[] = { "", "elsewhere", "://x", "qemu+ssh://a b/system", "qemu+ext://x/;id", "qemu+ssh://$(id)/system" };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_rc(venv_machine_migrate(f->hypervisor, id, bad[i], 5, &f->err), VENV_EINVAL, &f->err);
+    assert_int_not_equal(venv_machine_migrate(f->hypervisor, id, "qemu+unix:///system?socket=/nonexistent/s", 5, &f->err), VENV_OK);
+    assert_int_equal(state_of(f, 32), VENV_MACHINE_RUNNING);
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+}
+
 static void foreign_domains_are_counted_and_left_alone(void **state)
 {
     fixture *f = *state;
@@ -444,6 +511,9 @@ int suite_run(suite_driver *driver)
         TEST(a_leftover_definition_is_not_in_the_way),
         TEST(destroyed_is_gone_and_that_twice),
         TEST(stop_asks_and_then_powers_off),
+        TEST(paused_saved_and_restored),
+        TEST(a_foreign_domain_is_not_changed),
+        TEST(a_migration_that_does_not_work_leaves_it_here),
         TEST(foreign_domains_are_counted_and_left_alone),
         TEST(a_name_that_a_foreign_domain_has_is_refused),
         TEST(another_clusters_machine_is_foreign),
