@@ -107,13 +107,10 @@ static bool digits(const char *at, size_t count, unsigned *ret_number)
 
 static bool take_fraction(venv_str *rest, uint32_t *ret_nanos)
 {
-    uint32_t nanos = 0, place = 100000000;
+    uint32_t nanos = 0, place = 100000000; /* RFC 3339 allows any number of digits: what is below a nanosecond is cut */
     size_t at = 1;
-    for (; at < rest->size && rest->data[at] >= '0' && rest->data[at] <= '9'; at++, place /= 10) {
-        if (place == 0)
-            return false;
+    for (; at < rest->size && rest->data[at] >= '0' && rest->data[at] <= '9'; at++, place /= 10)
         nanos += place * (uint32_t)(rest->data[at] - '0');
-    }
     *rest = (venv_str){ rest->data + at, rest->size - at };
     *ret_nanos = nanos;
     return at > 1;

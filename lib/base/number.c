@@ -38,7 +38,8 @@ size_t venv_double_format(double number, char ret_text[VENV_DOUBLE_TEXT_SIZE])
         const char *name = isnan(number) ? "nan" : number < 0 ? "-inf" : "inf";
         return (size_t)snprintf(ret_text, VENV_DOUBLE_TEXT_SIZE, "%s", name);
     }
-    for (int precision = 15; precision < 17; precision++) {
+    /* 15 digits come back as they were, but for the smallest numbers, which have fewer. */
+    for (int precision = fabs(number) < DBL_MIN ? 1 : 15; precision < 17; precision++) {
         snprintf(ret_text, VENV_DOUBLE_TEXT_SIZE, "%.*g", precision, number);
         if (strtod(ret_text, NULL) == number)
             return fix_point(ret_text);

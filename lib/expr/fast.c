@@ -310,7 +310,7 @@ static bool column(const fast_test *test, uint32_t place, const fast_block *bloc
                           [6] = double_at_least, [13] = double_equal },
         [FAST_TEXT] = { [2] = text_equal, [13] = text_equal },
     };
-    uint8_t answers[BLOCK];
+    uint8_t answers[BLOCK] = { 0 }; /* also those that are not asked for: see bits_of() */
     fast_kind kind = (fast_kind)(test->op % 4);
     column_fn run_column = kind == FAST_BOOL ? bool_true : columns[kind][test->mask & 15];
     if (!run_column || !run_column(test, place, block, need, answers))

@@ -9,6 +9,7 @@
 #include "base/text.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 EXPR_FUNCTION(same)
@@ -160,6 +161,70 @@ EXPR_FUNCTION(double_of)
     return X_OK;
 }
 
+/* Where the point is: 0.DIGITS times ten to the power of *ret_point. */
+static size_t digits_of(double number, char digits[static VENV_DOUBLE_TEXT_SIZE], int *ret_point)
+{
+    char text[VENV_DOUBLE_TEXT_SIZE];
+    size_t size = venv_double_format(fabs(number), text), count = 0;
+    bool pointed = false;
+    *ret_point = 0;
+    for (size_t i = 0; i < size && text[i] != 'e'; i++) {
+        if (text[i] == '.') {
+            pointed = true;
+            continue;
+        }
+        bool leading = count == 0 && text[i] == '0';
+        *ret_point += leading ? (pointed ? -1 : 0) : !pointed;
+        if (!leading)
+            digits[count++] = text[i];
+    }
+    const char *exponent = memchr(text, 'e', size);
+    if (exponent)
+        *ret_point += atoi(exponent + 1);
+    while (count > 0 && digits[count - 1] == '0')
+        count--;
+    if (count == 0) {
+        digits[count++] = '0';
+        *ret_point = 1;
+    }
+    return count;
+}
+
+static void append_zeros(venv_buf *buf, int count)
+{
+    for (; count > 0; count--)
+        venv_buf_append_byte(buf, '0');
+}
+
+void venv_cel_append_double(venv_buf *buf, double number, bool plain)
+{
+    if (!isfinite(number)) {
+        venv_buf_append_text(buf, isnan(number) ? "NaN" : number < 0 ? "-Infinity" : "Infinity");
+        return;
+    }
+    char digits[VENV_DOUBLE_TEXT_SIZE];
+    int point;
+    size_t count = digits_of(number, digits, &point);
+    if (signbit(number))
+        venv_buf_append_text(buf, "-");
+    if (!plain && (point - 1 < -4 || point - 1 >= 6)) {
+        venv_buf_append(buf, digits, 1);
+        if (count > 1)
+            venv_buf_append_text(buf, ".");
+        venv_buf_append(buf, digits + 1, count - 1);
+        venv_buf_printf(buf, "e%c%02d", point - 1 < 0 ? '-' : '+', abs(point - 1));
+        return;
+    }
+    size_t whole = point < 0 ? 0 : (size_t)point < count ? (size_t)point : count;
+    venv_buf_append(buf, digits, whole);
+    append_zeros(buf, point > 0 ? point - (int)whole : 1);
+    if (whole == count)
+        return;
+    venv_buf_append_text(buf, ".");
+    append_zeros(buf, -point);
+    venv_buf_append(buf, digits + whole, count - whole);
+}
+
 bool venv_cel_append_scalar(venv_buf *buf, const venv_value *value)
 {
     char text[VENV_RFC3339_TEXT_SIZE + VENV_DOUBLE_TEXT_SIZE];
@@ -182,12 +247,7 @@ bool venv_cel_append_scalar(venv_buf *buf, const venv_value *value)
         venv_buf_printf(buf, "%llu", (unsigned long long)value->w.as.u);
         return true;
     case VENV_DOUBLE:
-        if (isnan(value->w.as.d))
-            venv_buf_append_text(buf, "NaN");
-        else if (isinf(value->w.as.d))
-            venv_buf_append_text(buf, value->w.as.d < 0 ? "-Infinity" : "Infinity");
-        else
-            venv_buf_append(buf, text, venv_double_format(value->w.as.d, text));
+        venv_cel_append_double(buf, value->w.as.d, false);
         return true;
     case VENV_TIMESTAMP:
         venv_buf_append_text(buf, venv_rfc3339_format(value->w.as.i, value->w.extra, text));

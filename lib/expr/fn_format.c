@@ -30,6 +30,15 @@ static bool append_list(xctx *context, const xnode *node, venv_buf *buf, const s
     return true;
 }
 
+/* As string() does, but a double never has an exponent. */
+static bool append_scalar(venv_buf *buf, const venv_value *value)
+{
+    if (value->w.kind != VENV_DOUBLE)
+        return venv_cel_append_scalar(buf, value);
+    venv_cel_append_double(buf, value->w.as.d, true);
+    return true;
+}
+
 static int by_text(const void *a, const void *b)
 {
     const venv_value *x = *(const venv_value *const *)a, *y = *(const venv_value *const *)b;
@@ -50,7 +59,7 @@ static bool append_map(xctx *context, const xnode *node, venv_buf *buf, const st
     for (uint32_t i = 0; i < map->count; i++) {
         venv_buf key;
         venv_buf_init(&key, context->string_size_max);
-        (void)venv_cel_append_scalar(&key, &entries[2 * i]);
+        (void)append_scalar(&key, &entries[2 * i]);
         int status = key.rc == VENV_OK ? venv_cel_text(context, node, VENV_STRING, (const char *)key.data, key.size, &texts[2 * i])
                                        : venv_cel_fail(context, node, VENV_ENOMEM, "out of memory");
         venv_buf_fini(&key);
@@ -99,7 +108,7 @@ static bool append_value(xctx *context, const xnode *node, venv_buf *buf, const 
         return append_list(context, node, buf, value->w.as.object);
     if (value->w.kind == VENV_MAP)
         return append_map(context, node, buf, value->w.as.object);
-    if (venv_cel_append_scalar(buf, value))
+    if (append_scalar(buf, value))
         return true;
     if (value->w.kind == VENV_BYTES) {
         append_repaired(buf, venv_text_of(value));
@@ -154,14 +163,6 @@ static bool append_hex(venv_buf *buf, const venv_value *value, bool upper)
     return append_integer(buf, value, 16, upper);
 }
 
-static bool append_special(venv_buf *buf, double number)
-{
-    if (isfinite(number))
-        return false;
-    venv_buf_append_text(buf, isnan(number) ? "NaN" : number < 0 ? "-Infinity" : "Infinity");
-    return true;
-}
-
 /* Decimal points are points whatever the locale of the program is. */
 static void append_double(venv_buf *buf, double number, unsigned precision, char clause)
 {
@@ -188,8 +189,10 @@ static int format_double(xctx *context, const xnode *node, const venv_value *val
         number = (double)value->w.as.u;
     else
         return refuse(context, node, clause == 'f' ? "%f takes a number and found " : "%e takes a number and found ", value);
-    if (!append_special(&context->scratch, number))
+    if (isfinite(number))
         append_double(&context->scratch, number, precision, clause);
+    else
+        venv_cel_append_double(&context->scratch, number, true);
     return X_OK;
 }
 
@@ -203,9 +206,11 @@ static int format_clause(xctx *context, const xnode *node, char clause, unsigned
             return X_OK;
         return context->error.rc == VENV_EINVAL ? X_ERR : X_FATAL;
     case 'd':
-        if (value->w.kind == VENV_DOUBLE && append_special(buf, value->w.as.d))
+        if (value->w.kind == VENV_DOUBLE) {
+            venv_cel_append_double(buf, value->w.as.d, true);
             return X_OK;
-        return append_integer(buf, value, 10, false) ? X_OK : refuse(context, node, "%d takes an integer and found ", value);
+        }
+        return append_integer(buf, value, 10, false) ? X_OK : refuse(context, node, "%d takes a number and found ", value);
     case 'b':
         return append_integer(buf, value, 2, false) ? X_OK : refuse(context, node, "%b takes an integer or bool and found ", value);
     case 'o':

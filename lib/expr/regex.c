@@ -57,6 +57,8 @@ typedef struct parse {
     unsigned depth;
     venv_rc rc;
     venv_error *err;
+    unsigned name_count;
+    venv_str names[EXPR_REGEX_NAMES_MAX]; /* of the groups so far */
 } parse;
 
 static bool fail(parse *p, venv_rc rc, const char *what)
@@ -461,27 +463,35 @@ static bool parse_class(parse *p)
 
 static bool parse_alternatives(parse *p);
 
-/* Letters, digits and '_'. The name is looked for nowhere: nothing asks for what a group caught. */
+/* Letters, digits and '_', each name once, as RE2 has it. Nothing asks for what a group caught. */
 static bool take_group_name(parse *p)
 {
     const char *start = p->at;
     while (more(p) && (isalnum((unsigned char)*p->at) || *p->at == '_'))
         p->at++;
-    return (p->at > start && take(p, '>')) || fail(p, VENV_EINVAL, "expected the name of a group, of letters, digits and '_', and '>'");
+    venv_str name = { start, (size_t)(p->at - start) };
+    for (unsigned i = 0; i < p->name_count; i++) {
+        if (p->names[i].size == name.size && !memcmp(p->names[i].data, name.data, name.size))
+            return fail(p, VENV_EINVAL, "another group has this name");
+    }
+    if (p->name_count == EXPR_REGEX_NAMES_MAX)
+        return fail(p, VENV_ELIMIT, "it has too many named groups");
+    p->names[p->name_count++] = name;
+    return (name.size && take(p, '>')) || fail(p, VENV_EINVAL, "expected the name of a group, of letters, digits and '_', and '>'");
 }
 
 /* (?flags), (?flags:…), (?P<name>…), (?<name>…), behind "(?". True with *ret_group: a group follows. */
 static bool parse_group_head(parse *p, bool *ret_group)
 {
     *ret_group = true;
-    (void)take(p, 'P');
+    bool python = take(p, 'P');
     if (take(p, '<')) {
         if (more(p) && (*p->at == '=' || *p->at == '!'))
             return fail(p, VENV_EINVAL, "look-behind is not offered: a search takes linear time");
         return take_group_name(p);
     }
     bool off = false;
-    while (more(p)) {
+    while (more(p) && !python) {
         char c = *p->at++;
         unsigned flag = c == 'i' ? FLAG_CASE : c == 'm' ? FLAG_MULTI : c == 's' ? FLAG_DOTALL : 0u;
         if (flag)
@@ -497,7 +507,7 @@ static bool parse_group_head(parse *p, bool *ret_group)
             return fail(p, VENV_EINVAL,
                         c == '=' || c == '!' ? "look-ahead is not offered: a search takes linear time" : "no such group; expected (?:…), (?i), (?P<name>…)");
     }
-    return fail(p, VENV_EINVAL, "expected ')'");
+    return fail(p, VENV_EINVAL, python ? "expected '<' and the name of a group behind '(?P'" : "expected ')'");
 }
 
 static bool parse_group(parse *p, bool *ret_empty)

@@ -26,6 +26,7 @@ struct expr_regex {
 #define EXPR_REGEX_STEPS_MAX   4000u /* after repetitions are written out */
 #define EXPR_REGEX_CLASSES_MAX 500u
 #define EXPR_REGEX_DEPTH_MAX   100u  /* brackets in brackets */
+#define EXPR_REGEX_NAMES_MAX   100u  /* named groups */
 #define EXPR_REGEX_REPEAT_MAX  1000u /* x{n} */
 
 venv_rc venv_cel_regex_new(venv_str pattern, expr_regex **ret_regex, venv_error *err);

@@ -27,6 +27,11 @@ extern const expr_row venv_cel_optional_rows[];
 extern const expr_row venv_cel_network_rows[];
 extern const expr_row venv_cel_encode_rows[];
 
+/*
+ * The fewest digits that mean this double, as Go writes them: `plain` without an exponent ('f'), otherwise
+ * with one from a million up and below a ten-thousandth ('g'). "NaN", "Infinity", "-Infinity".
+ */
+void venv_cel_append_double(venv_buf *buf, double number, bool plain);
 /* A scalar as string() writes it, appended. False if it is of another kind or no text. */
 bool venv_cel_append_scalar(venv_buf *buf, const venv_value *value);
 /* "1.5h", "-90s" of Go and of CEL. False if malformed or out of range. */

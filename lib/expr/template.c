@@ -6,6 +6,7 @@
 #include "expr/program.h"
 #include "expr/standard.h"
 
+#include "base/number.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -188,6 +189,11 @@ const venv_expr *venv_expr_template_at(const venv_expr_template *template_, size
 
 static void append_value(venv_buf *buf, const venv_value *value)
 {
+    if (value->w.kind == VENV_DOUBLE) { /* people read this: no exponent below a quadrillion, as values print */
+        char text[VENV_DOUBLE_TEXT_SIZE];
+        venv_buf_append(buf, text, venv_double_format(value->w.as.d, text));
+        return;
+    }
     if (venv_cel_append_scalar(buf, value))
         return;
     size_t size = venv_value_print(value, NULL, 0);

@@ -236,7 +236,7 @@ static void reads_and_writes_times(void **state)
         { "2023-02-29T00:00:00Z", NULL }, { "1900-02-29T00:00:00Z", NULL }, { "2026-13-01T00:00:00Z", NULL }, { "2026-00-01T00:00:00Z", NULL },
         { "2026-01-32T00:00:00Z", NULL }, { "2026-01-00T00:00:00Z", NULL }, { "2026-01-01T24:00:00Z", NULL }, { "2026-01-01T00:60:00Z", NULL },
         { "2026-01-01T00:00:60Z", NULL }, { "2026-01-01T00:00:00", NULL }, { "2026-01-01 00:00:00Z", NULL }, { "2026-01-01T00:00:00.Z", NULL },
-        { "2026-01-01T00:00:00.1234567890Z", NULL }, { "2026-01-01T00:00:00+0100", NULL }, { "2026-01-01T00:00:00+24:00", NULL },
+        { "2026-01-01T00:00:00.1234567899Z", "2026-01-01T00:00:00.123456789Z" }, { "2026-01-01T00:00:00+0100", NULL }, { "2026-01-01T00:00:00+24:00", NULL },
         { "2026-01-01T00:00:00+01:60", NULL }, { "0000-01-01T00:00:00Z", NULL }, { "0001-01-01T00:00:00+00:01", NULL }, { "9999-12-31T23:59:59-00:01", NULL },
         { "2026-01-01T00:00:00Zx", NULL }, { "2026-1-01T00:00:00Z", NULL }, { "+026-01-01T00:00:00Z", NULL }, { "", NULL }, { "2026-01-01", NULL },
         { "2026-01-01T00:00:0aZ", NULL }, { "2026-01-01T00:00:00.", NULL },
@@ -269,7 +269,7 @@ static void keeps_doubles(void **state)
     static const struct {
         double d;
         const char *text;
-    } rows[] = { { 0, "0" }, { -0.0, "-0" }, { 1, "1" }, { 1.5, "1.5" }, { 0.1, "0.1" }, { 1e300, "1e+300" }, { 5e-324, "4.94065645841247e-324" },
+    } rows[] = { { 0, "0" }, { -0.0, "-0" }, { 1, "1" }, { 1.5, "1.5" }, { 0.1, "0.1" }, { 1e300, "1e+300" }, { 5e-324, "5e-324" },
                  { 0.1 + 0.2, "0.30000000000000004" }, { 123456789012345678.0, "1.2345678901234568e+17" }, { 1 / 3.0, "0.3333333333333333" } };
     char text[VENV_DOUBLE_TEXT_SIZE];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -298,6 +298,13 @@ static void keeps_doubles(void **state)
         assert_false(venv_double_parse((venv_str){ bad[i], strlen(bad[i]) }, &d));
     assert_true(d == 77);
     assert_true(venv_double_parse(VENV_STR("1e999"), &d) && isinf(d));
+    for (int i = 0; i < 20000; i++) { /* short ones are read another way */
+        uint64_t whole = venv_random_next(&random) % 10000000, part = venv_random_next(&random) % 1000000;
+        char short_text[32];
+        int size = snprintf(short_text, sizeof short_text, "%llu.%0*llu", (unsigned long long)whole, i % 7 + 1,
+                            (unsigned long long)part);
+        assert_true(venv_double_parse((venv_str){ short_text, (size_t)size }, &d) && d == strtod(short_text, NULL));
+    }
     assert_true(venv_double_parse(VENV_STR("+.5E1"), &d) && d == 5);
     char longest[1200];
     memset(longest, '1', sizeof longest);
