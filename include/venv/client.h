@@ -209,6 +209,8 @@ typedef enum venv_client_verb {
     VENV_CLIENT_TRIGGER = 411,
     VENV_CLIENT_RESET = 412,
     VENV_CLIENT_RELOAD = 413,
+    VENV_CLIENT_WHY = 417,
+    VENV_CLIENT_EVALUATE = 418,
 } venv_client_verb;
 
 /** Make a random id for a request.  @retval VENV_OK  @retval VENV_EIO the system has no random numbers. */
@@ -364,6 +366,38 @@ VENV_API VENV_MUST_USE venv_rc venv_client_reset_breaker(venv_client *client, co
  */
 VENV_API VENV_MUST_USE venv_rc venv_client_reload(venv_client *client, bool dry_run, venv_value *ret_difference,
                                                   venv_error *err);
+/** @} */
+
+/** @name Explanations @{ */
+
+/**
+ * Ask why something is as it is.
+ *
+ * @param kind     `"instance"`, `"node"`, `"trigger"` or `"action"`.
+ * @param name     Its name; of an action its id, or the first eight or more characters of it.
+ * @param agent    Of a trigger that is evaluated for agents: which one; NULL: of all.
+ * @param ret_why  `{what, name, answer: string, steps: [{kind, level, text, time?, detail?}]}`: the chain of causes in the
+ *                 order of time, see WHY of venv-protocol(7).  Owned.
+ * @retval VENV_ENOENT  There is none of that name, or nothing is kept of it any more.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_why(venv_client *client, const char *kind, const char *name, const char *agent,
+                                               venv_value *ret_why, venv_error *err);
+
+/**
+ * Evaluate triggers now, in the manager's own world; nothing is changed, nothing is done.
+ *
+ * @param trigger       Only this one; NULL: all.
+ * @param definitions   A map from names to definitions, as under `triggers` of venv-mgr.yaml(5); NULL: those of the manager.
+ * @param agent         For triggers that are evaluated for agents: which one; NULL: of all.
+ * @param ret_triggers  A list, each item as venv_triggers_explain() gives it.  Owned.
+ * @retval VENV_ENOENT  There is no such trigger or agent.
+ * @retval VENV_EINVAL  A definition is malformed; the text names the trigger and the key.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_evaluate(venv_client *client, const char *trigger,
+                                                    const venv_value *definitions, const char *agent,
+                                                    venv_value *ret_triggers, venv_error *err);
 /** @} */
 
 /** @name Events @{ */

@@ -142,13 +142,14 @@ VENV_API void venv_trigger_reports_clear(venv_trigger_reports *reports);
 VENV_API void venv_trigger_reports_fini(venv_trigger_reports *reports);
 
 /** Samples behind a decision, collected by whoever knows them.  Bounded: what is beyond is left out, and marked. */
+#define VENV_TRIGGER_SAMPLES_MAX   16u /**< Samples that are kept of one decision. */
 typedef struct venv_trigger_samples {
     venv_list_builder list;
     size_t count;
     bool cut;
+    uint64_t seen[VENV_TRIGGER_SAMPLES_MAX]; /**< Of what is in the list: nothing is told twice. */
 } venv_trigger_samples;
 
-#define VENV_TRIGGER_SAMPLES_MAX   16u /**< Samples that are kept of one decision. */
 #define VENV_TRIGGER_EXPLAINED_MAX 16u /**< Units of a trigger that are explained at once. */
 
 /**

@@ -152,3 +152,30 @@ venv_rc venv_client_reload(venv_client *client, bool dry_run, venv_value *ret_di
         venv_map_put(&map, "dry_run", venv_value_bool(true));
     return finish(client, VENV_CLIENT_RELOAD, &map, ret_difference, err);
 }
+
+venv_rc venv_client_why(venv_client *client, const char *kind, const char *name, const char *agent, venv_value *ret_why, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "what", kind);
+    venv_map_put_z(&map, "name", name);
+    if (agent)
+        venv_map_put_z(&map, "agent", agent);
+    return finish(client, VENV_CLIENT_WHY, &map, ret_why, err);
+}
+
+venv_rc venv_client_evaluate(venv_client *client, const char *trigger, const venv_value *definitions, const char *agent,
+                             venv_value *ret_triggers, venv_error *err)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    venv_map_init(&map);
+    if (trigger)
+        venv_map_put_z(&map, "trigger", trigger);
+    if (definitions)
+        venv_map_put(&map, "definitions", venv_value_ref(definitions));
+    if (agent)
+        venv_map_put_z(&map, "agent", agent);
+    venv_rc rc = finish(client, VENV_CLIENT_EVALUATE, &map, &answer, err);
+    return rc == VENV_OK ? take_part(&answer, "triggers", VENV_LIST, ret_triggers, err) : rc;
+}

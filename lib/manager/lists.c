@@ -185,7 +185,7 @@ static void list_instances(venv_manager *m, venv_list_builder *list)
 static venv_value trigger_row(venv_manager *m, const venv_value *whole, const venv_value *unit)
 {
     static const char *const shared[] = { "name", "mode", "when", "at", "zone", "next", "enabled", "disabled", "disabled_by", "disabled_why" };
-    static const char *const own[] = { "state", "since", "fired", "last_fired", "error" };
+    static const char *const own[] = { "state", "since", "fired", "last_fired", "held", "hold", "error" };
     venv_map_builder map;
     venv_map_init(&map);
     for (size_t k = 0; k < VENV_COUNT_OF(shared); k++) {

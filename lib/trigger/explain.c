@@ -35,6 +35,10 @@ static void put_short(venv_map_builder *map, const char *key, const venv_value *
 void venv_trigger_samples_add(venv_trigger_samples *samples, const char *subject, const char *label, const venv_value *value,
                               const char *quality, venv_wall time)
 {
+    uint64_t hash = venv_hash_bytes(label, strlen(label), venv_hash_bytes(subject, strlen(subject) + 1, venv_value_hash(value, 1)));
+    for (size_t i = 0; i < samples->count; i++)
+        if (samples->seen[i] == hash)
+            return;
     if (samples->count == VENV_TRIGGER_SAMPLES_MAX) {
         samples->cut = true;
         return;
@@ -53,7 +57,7 @@ void venv_trigger_samples_add(venv_trigger_samples *samples, const char *subject
         return;
     }
     venv_list_add(&samples->list, item);
-    samples->count++;
+    samples->seen[samples->count++] = hash;
 }
 
 typedef struct looking {

@@ -108,7 +108,11 @@ static void offer_names(venvctl *app, const char *prefix, const char *what, cons
     if (code == EXIT_DONE && venv_client_list(app->client, what, &items, &err) == VENV_OK) {
         for (size_t i = 0; i < venv_value_count(&items); i++) {
             char name[VENV_NAME_MAX + 2], word[VENV_NAME_MAX + 4];
+            venv_id id;
+            char text[VENV_ID_TEXT_SIZE];
             (void)venv_text_safe(venv_value_get_text(venv_value_at(&items, i), "name"), name, sizeof name);
+            if (!name[0] && venv_value_get_id(venv_value_at(&items, i), "id", &id))
+                (void)snprintf(name, sizeof name, "%s", venv_id_format(id, text));
             (void)snprintf(word, sizeof word, "%s%s", mark, name);
             if (name[0])
                 offer(app, prefix, word);
@@ -143,6 +147,7 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
     static const char *const steer[] = { "stop", "rcon", "rjoin", NULL };
     static const char *const roles[] = { "manager", "agent", "user", NULL };
     static const char *const keys[] = { "p256", "ed25519", NULL };
+    static const char *const reasons[] = { "instance", "node", "trigger", "action", NULL };
     char plural[32];
     switch (kind) {
     case WORDS_NONE:
@@ -160,7 +165,7 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
         offer_list(app, prefix, singulars);
         return;
     case WORDS_NAMED:
-        (void)snprintf(plural, sizeof plural, "%ss", before ? before : "");
+        (void)snprintf(plural, sizeof plural, "%ss", !before ? "" : strcmp(before, "node") == 0 ? "agent" : before);
         for (size_t i = 0; plurals[i]; i++)
             if (strcmp(plurals[i], plural) == 0)
                 offer_names(app, prefix, plurals[i], "");
@@ -192,6 +197,16 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
         return;
     case WORDS_KEY:
         offer_list(app, prefix, keys);
+        return;
+    case WORDS_TRIGGER:
+    case WORDS_TRIGGER_OR_FILE: /* the shell adds files */
+        offer_names(app, prefix, "triggers", "");
+        return;
+    case WORDS_PROPOSAL:
+        offer_names(app, prefix, "proposals", "");
+        return;
+    case WORDS_WHY:
+        offer_list(app, prefix, reasons);
         return;
     case WORDS_VERB:
         offer_verbs(app, prefix, NULL);

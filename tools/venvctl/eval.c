@@ -2,20 +2,13 @@
 /* The verb eval: an expression here and now, by the code that the manager runs. No manager is asked. */
 #include "venvctl.h"
 
-#include <venv/codec.h>
 #include <venv/expr.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define VARS_SIZE_MAX  ((size_t)1 << 20) /* bytes of --vars */
-#define ZONE_SIZE_MAX  65536             /* bytes of a TZif file */
 #define ASSUMED_COUNT  1000              /* items that the estimate of the cost supposes in each list */
-#define ZONE_DIRECTORY "/usr/share/zoneinfo"
 
 /* One evaluation. */
 typedef struct evaluation {
@@ -25,72 +18,14 @@ typedef struct evaluation {
     venv_expr_context *context;
 } evaluation;
 
-static venv_rc read_whole(const char *path, size_t size_max, char **ret_text, size_t *ret_size, venv_error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return venv_error_set(err, errno == ENOENT ? VENV_ENOENT : VENV_EIO, "%s: %s", path, strerror(errno));
-    char *text = malloc(size_max + 1);
-    size_t size = 0;
-    ssize_t got = 1;
-    while (text && got != 0 && size <= size_max) {
-        got = read(fd, text + size, size_max + 1 - size);
-        if (got < 0 && errno != EINTR)
-            break;
-        size += got > 0 ? (size_t)got : 0;
-    }
-    int error = errno;
-    (void)close(fd);
-    venv_rc rc = VENV_OK;
-    if (!text)
-        rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
-    else if (got < 0)
-        rc = venv_error_set(err, VENV_EIO, "%s: %s", path, strerror(error));
-    else if (size > size_max)
-        rc = venv_error_set(err, VENV_ELIMIT, "%s: larger than %zu bytes", path, size_max);
-    if (rc != VENV_OK) {
-        free(text);
-        return rc;
-    }
-    *ret_text = text;
-    *ret_size = size;
-    return VENV_OK;
-}
-
-/* The names that arrive are safe below a directory (venv/expr.h). */
-static venv_rc read_zone(void *user, const char *name, venv_value *ret_file, venv_error *err)
-{
-    (void)user;
-    char path[512];
-    char *data = NULL;
-    size_t size = 0;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", ZONE_DIRECTORY, name) >= sizeof path)
-        return venv_error_set(err, VENV_ENOENT, "no time zone \"%s\"", name);
-    venv_rc rc = read_whole(path, ZONE_SIZE_MAX, &data, &size, err);
-    if (rc != VENV_OK)
-        return venv_error_set(err, VENV_ENOENT, "no time zone \"%s\" in %s", name, ZONE_DIRECTORY);
-    rc = venv_value_bytes(data, size, ret_file, err);
-    free(data);
-    return rc;
-}
-
 static int load_vars(venvctl *app, evaluation *job)
 {
     const char *path = app->value[OPTION_VARS];
     if (!path)
         return EXIT_DONE;
-    venv_error err = { 0 };
-    char *text = NULL;
-    size_t size = 0;
-    venv_rc rc = read_whole(path, VARS_SIZE_MAX, &text, &size, &err);
-    if (rc != VENV_OK)
-        return app_fail(app, &err);
-    rc = venv_yaml_parse(text, size, path, &job->vars, NULL, &err);
-    free(text);
-    if (rc != VENV_OK) {
-        (void)app_fail(app, &err);
-        return EXIT_USAGE;
-    }
+    int code = app_read_yaml(app, path, &job->vars);
+    if (code != EXIT_DONE)
+        return code;
     if (venv_value_kind(&job->vars) == VENV_MAP || venv_value_kind(&job->vars) == VENV_NULL)
         return EXIT_DONE;
     return app_usage(app, "%s: a map from names to values is expected, as \"memfree: 512\"", path);
@@ -99,7 +34,7 @@ static int load_vars(venvctl *app, evaluation *job)
 /* Variables have the types of their values: a list or map may hold anything. */
 static venv_rc declare(evaluation *job, venv_error *err)
 {
-    venv_expr_options options = { .zone = read_zone };
+    venv_expr_options options = { .zone = app_read_zone };
     venv_rc rc = venv_expr_env_new(&options, &job->env, err);
     const venv_value *key, *value;
     for (size_t i = 0; rc == VENV_OK && venv_value_entry(&job->vars, i, &key, &value); i++) {

@@ -63,8 +63,8 @@ static void option_line(FILE *out, option_id option)
 
 static void verb_line(FILE *out, const verb_row *verb)
 {
-    fprintf(out, "  %-14s", verb->name);
-    wrap(out, verb->summary, 16, 16);
+    fprintf(out, "  %-17s", verb->name);
+    wrap(out, verb->summary, 19, 19);
 }
 
 static void help_verb(FILE *out, const verb_row *verb)

@@ -66,6 +66,8 @@ typedef enum option_id {
     OPTION_CHECK,
     OPTION_AST,
     OPTION_COST,
+    OPTION_AGENT,
+    OPTION_WHY,
     OPTION__END
 } option_id;
 #define OPTION_GLOBAL_END (OPTION_VERSION + 1)
@@ -88,6 +90,10 @@ typedef enum word_kind {
     WORDS_ROLE,
     WORDS_KEY,
     WORDS_VERB,
+    WORDS_TRIGGER,
+    WORDS_TRIGGER_OR_FILE,
+    WORDS_PROPOSAL,
+    WORDS_WHY,         /* instance, node, trigger, action */
 } word_kind;
 
 typedef struct option_row {
@@ -168,6 +174,13 @@ int app_number(venvctl *app, option_id option, int64_t min, int64_t max, int64_t
 int app_span(venvctl *app, option_id option, venv_span *ret_span);
 int app_id(venvctl *app, option_id option, venv_id *ret_id);
 
+/* "2026-11-22T18:30:00Z", the Z may be left out. */
+bool app_parse_time(venv_str text, venv_wall *ret_wall);
+/* A file of YAML. EXIT_DONE, or reports and returns the code. */
+int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value);
+/* For `zone` of expressions: TZif files of the system. */
+venv_rc app_read_zone(void *user, const char *name, venv_value *ret_file, venv_error *err);
+
 static inline bool app_has(const venvctl *app, option_id option)
 {
     return app->value[option] != NULL;
@@ -215,6 +228,9 @@ int print_instances(venvctl *app, const venv_value *items);
 /* One value on one line, for people: strings as they are (escaped), times and lists as a cell shows them. */
 void print_scalar(venvctl *app, FILE *out, const venv_value *value);
 
+/* A condition with the value of each part below it (`when` of EVALUATE and WHY). */
+void print_condition(venvctl *app, const venv_value *condition, int indent);
+
 /* --- help ------------------------------------------------------------------------------------------- */
 
 void help_print(venvctl *app, const verb_row *verb); /* NULL: of the program */
@@ -237,6 +253,17 @@ int run_cert_init(venvctl *app);
 int run_cert_issue(venvctl *app);
 int run_cert_show(venvctl *app);
 int run_eval(venvctl *app);
+int run_why(venvctl *app);
+int run_trigger_list(venvctl *app);
+int run_trigger_show(venvctl *app);
+int run_trigger_test(venvctl *app);
+int run_trigger_enable(venvctl *app);
+int run_trigger_disable(venvctl *app);
+int run_trigger_apply(venvctl *app);
+int run_trigger_reject(venvctl *app);
+/* Triggers out of a file: the word names one if it ends in .yaml or .yml, or has a slash in it. */
+bool trigger_is_file(const char *word);
+int trigger_read_file(venvctl *app, const char *path, venv_value *ret_definitions);
 int run_help(venvctl *app);
 int run_complete(venvctl *app);
 

@@ -49,6 +49,8 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_VARS] = { "vars", 0, "FILE", false, false, WORDS_FILE, "A YAML map of the variables." },
     [OPTION_CHECK] = { "check", 0, NULL, false, false, WORDS_NONE, "Only parse and check; print the type." },
     [OPTION_AST] = { "ast", 0, NULL, false, false, WORDS_NONE, "Print the syntax tree." },
+    [OPTION_AGENT] = { "agent", 0, "NAME", false, false, WORDS_AGENT, "In the context of this agent, where a trigger is evaluated for agents." },
+    [OPTION_WHY] = { "why", 0, "TEXT", false, false, WORDS_NONE, "A reason, for those who look at it later." },
     [OPTION_COST] = { "cost", 0, NULL, false, false, WORDS_NONE, "Print the estimated cost and, if it runs, what it took." },
 };
 
@@ -140,6 +142,55 @@ const verb_row verb_rows[] = {
       .json = "An array of objects: `agent`, `reply`; or `agent`, `error` and `rc`.",
       .example = "venvctl control node07 rjoin default 8-core",
       .least = 2, .most = 255, .options = { OPTION_WHERE }, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
+    { .name = "why", .arguments = "KIND NAME", .summary = "Say why an instance, a node, a trigger or an action is as it is.",
+      .text = "KIND is instance, node, trigger or action; an action is named by its id, or the first eight or more characters of it. "
+              "One chain of causes, in the order of time: the samples that a decision rested on, with when they were taken; the "
+              "value of each part of the conditions; what hold and limits said; the action; why this node and no other; and the "
+              "agent's own word on how it ended. Of a trigger also why it has not fired, of a node why nothing starts on it. It "
+              "works after a restart of the manager, and for what has ended, as long as the manager keeps it.\n\n"
+              "With --quiet only the first line, which is the answer in one sentence.",
+      .json = "An object: `what`, `name`, `answer`, `steps` (`kind`, `level`, `text`, `time`, `detail`).",
+      .example = "venvctl why instance class2-1",
+      .least = 2, .most = 2, .options = { OPTION_AGENT }, .words = { WORDS_WHY, WORDS_NAMED }, .run = run_why },
+    { .name = "trigger list", .arguments = "", .summary = "List the triggers, their units, and how far each of them is.",
+      .text = "HOLD says how long, or how often in a row, `when` has been true, and how long or often it has to be: `2/3`, `20s of 30s`.",
+      .json = "An array of objects, as of `list triggers`, with `counter` (what HOLD shows).",
+      .example = "venvctl trigger list", .run = run_trigger_list },
+    { .name = "trigger show", .arguments = "NAME", .summary = "Show a trigger: its definition, its units, what they wait for.",
+      .json = "An object, as of `show trigger`.",
+      .example = "venvctl trigger show grow-class2",
+      .least = 1, .most = 1, .words = { WORDS_TRIGGER }, .run = run_trigger_show },
+    { .name = "trigger test", .arguments = "FILE|NAME [TRIGGER]", .summary = "Evaluate triggers now, part by part, and do nothing.",
+      .text = "A FILE (its name ends in .yaml or .yml, or has a slash in it) holds triggers as in venv-mgr.yaml(5), alone or below "
+              "`triggers:`; they are evaluated by the manager, in the world that it sees, and leave no trace. A NAME is a trigger that the "
+              "manager has. Below each condition stands the value of each of its parts; behind it, what would come of it, and the actions "
+              "with their arguments. With --vars no manager is asked: the file is a world of its own, with `now`, `agents` (a list of "
+              "`{name, state, groups, p: {PROPERTY: VALUE}}`), `queues` (`{NAME: {pending, running}}`) and `instances` (`{ENVIRONMENT: "
+              "[{name, state, node}]}`); what is not in it is unknown.\n\n"
+              "The exit code is 1 if a condition or an argument fails.",
+      .json = "An array of objects: `trigger` (as of `show trigger`), `units` (`unit`, `state`, `when` and `until` with `source`, `state`, "
+              "`parts`; `samples`, `would`, `orders`).",
+      .example = "venvctl trigger test new.yaml --agent node07",
+      .least = 1, .most = 2, .options = { OPTION_AGENT, OPTION_VARS }, .words = { WORDS_TRIGGER_OR_FILE, WORDS_TRIGGER },
+      .run = run_trigger_test },
+    { .name = "trigger enable", .arguments = "NAME", .summary = "Let a trigger act again.",
+      .json = "An object, as of `show trigger`.",
+      .example = "venvctl trigger enable grow-class2",
+      .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_TRIGGER }, .run = run_trigger_enable },
+    { .name = "trigger disable", .arguments = "NAME", .summary = "Stop a trigger from acting, until it is enabled; a restart changes nothing about it.",
+      .json = "An object, as of `show trigger`.",
+      .example = "venvctl trigger disable grow-class2 --why 'maintenance of the pool'",
+      .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_TRIGGER }, .run = run_trigger_disable },
+    { .name = "trigger apply", .arguments = "PROPOSAL", .summary = "Carry out a proposal of a trigger, exactly as it is shown.",
+      .text = "A trigger of mode `propose` makes proposals: `venvctl list proposals` lists them, `venvctl show proposal ID` shows the "
+              "orders with all their arguments. PROPOSAL is the id, or the first eight or more characters of it.",
+      .json = "An object, as of `show proposal`.",
+      .example = "venvctl trigger apply 5a702dec",
+      .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_PROPOSAL }, .run = run_trigger_apply },
+    { .name = "trigger reject", .arguments = "PROPOSAL", .summary = "Reject a proposal: it can no longer be applied.",
+      .json = "An object, as of `show proposal`.",
+      .example = "venvctl trigger reject 5a702dec --why 'not now'",
+      .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_PROPOSAL }, .run = run_trigger_reject },
     { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
       .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is "
               "overwritten "
