@@ -36,6 +36,18 @@ else
     grep -q . "$dir/log" || { echo "the example said nothing"; exit 1; }
 fi
 
+# The example for those who embed the evaluator: the same answers as from the tree, whichever way it is built.
+embed=$(dirname "$0")/../../examples/embed-cel/embed.c
+check_embed() {
+    out=$("$1") || { echo "the evaluator built with $2 failed: $out"; exit 1; }
+    for words in ' is true, for ' ' is 2, for ' 'it needs free_gib' "did you mean 'waiting'"; do
+        case $out in *"$words"*) ;; *) echo "the evaluator built with $2 does not say '$words': $out"; exit 1 ;; esac
+    done
+}
+# shellcheck disable=SC2086
+"$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror "$embed" $flags -o "$dir/embed"
+check_embed "$dir/embed" pkg-config
+
 # Static: our archive, the system's libraries.
 private=$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --print-requires-private venv)
 # shellcheck disable=SC2086
@@ -43,10 +55,14 @@ libs=$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --libs $private)
 # shellcheck disable=SC2086
 "$cc" -std=c17 "$program/program.c" -I"$root$prefix/include" "$lib/libvenv.a" $libs -pthread -lm -o "$dir/static"
 [ "$("$dir/static")" = "$("$dir/shared")" ] || { echo "the program with the archive failed"; exit 1; }
+# shellcheck disable=SC2086
+"$cc" -std=c17 "$embed" -I"$root$prefix/include" "$lib/libvenv.a" $libs -pthread -lm -o "$dir/embed-static"
+check_embed "$dir/embed-static" "the archive"
 
-"$cmake" -S "$program" -B "$dir/cmake" -DCMAKE_C_COMPILER="$cc" -Dvenv_DIR="$lib/cmake/venv" >"$dir/log" 2>&1 &&
+"$cmake" -S "$program" -B "$dir/cmake" -DCMAKE_C_COMPILER="$cc" -DEMBED="$(realpath "$embed")" -Dvenv_DIR="$lib/cmake/venv" >"$dir/log" 2>&1 &&
     "$cmake" --build "$dir/cmake" >>"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
 [ "$("$dir/cmake/program")" = "$("$dir/shared")" ] || { echo "the program with find_package failed"; exit 1; }
+check_embed "$dir/cmake/embed" find_package
 
 # The tool as it is installed, and what it does not load: it must start quickly.
 "$root$prefix/bin/venvctl" --version

@@ -15,6 +15,18 @@
 static unsigned long count, failing;
 static long live;
 
+/* The whole program's: what is called malloc() everywhere, foreign libraries included, is ours. */
+#ifdef VENV_ALLOC_WHOLE
+#define __wrap_malloc  malloc
+#define __wrap_calloc  calloc
+#define __wrap_realloc realloc
+#define __wrap_free    free
+#define __real_malloc  __libc_malloc
+#define __real_calloc  __libc_calloc
+#define __real_realloc __libc_realloc
+#define __real_free    __libc_free
+#endif
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t items, size_t size);
 void *__real_realloc(void *data, size_t size);

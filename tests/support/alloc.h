@@ -6,7 +6,8 @@
  * Allocations that fail on demand, and a count of what was not released.
  *
  * For programs made by venv_alloc_test() in CMake: the linker sends every malloc(), calloc(), realloc()
- * and free() of libvenv and of the test through here (--wrap); foreign libraries keep their own.
+ * and free() of libvenv and of the test through here (--wrap); foreign libraries keep their own. For those
+ * made by venv_whole_alloc_test() these are the functions of the whole program, foreign libraries included.
  */
 
 #include <venv/common.h>
