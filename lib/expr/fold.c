@@ -148,133 +148,106 @@ int venv_cel_eval_count(xctx *context, const xnode *node, venv_value *out)
     return status;
 }
 
-/* The filter of a round; X_TRUE where there is none. */
-static int test_filter(xctx *context, const xnode *node)
+/* What a round adds to a list or map, at `place`. X_TRUE: it is added; 0: it is not; or how the round ended. */
+typedef int (*take_fn)(xctx *context, const xnode *node, const rounds *range, uint32_t i, venv_value *place);
+
+/* A list or map of what the rounds give. Each round matters, so that nothing absorbs an error. */
+static inline int build(xctx *context, const xnode *node, venv_kind kind, take_fn take, venv_value *out)
 {
+    rounds range;
+    int status = open_range(context, node, &range);
+    struct venv_object *made = status == X_OK ? venv_cel_container(context, node, kind, range.count) : NULL;
+    if (!made)
+        return status == X_OK ? X_FATAL : status;
+    venv_value *place = venv_object_items(made);
+    const uint32_t width = kind == VENV_MAP ? 2 : 1;
+    uint32_t kept = 0;
+    xabsorb absorb = expr_absorb_begin(context);
+    for (uint32_t i = 0; i < range.count; i++) {
+        status = take(context, node, &range, i, place);
+        if (status == X_TRUE) {
+            place += width;
+            kept++;
+        } else if (status == X_FATAL) {
+            return status;
+        } else if (status > X_TRUE) {
+            expr_absorb(context, &absorb, status);
+        }
+    }
+    if (absorb.status != X_OK)
+        return expr_absorb_keep(context, &absorb);
+    made->count = kept;
+    return kind == VENV_MAP ? venv_cel_finish_map(context, node, made, out)
+                            : venv_cel_finish_list(context, node, made, out);
+}
+
+/* Begin a round and test its filter, if there is one. */
+static inline int begin_filtered(xctx *context, const xnode *node, const rounds *range, uint32_t i)
+{
+    if (begin_round(context, node, range, i) != X_OK)
+        return X_FATAL;
     return node->u.fold.filter ? node->u.fold.filter->test(context, node->u.fold.filter) : X_TRUE;
+}
+
+static inline int eval_body(xctx *context, const xnode *node, venv_value *out)
+{
+    int status = node->u.fold.body->eval(context, node->u.fold.body, out);
+    return status == X_OK ? X_TRUE : status;
+}
+
+static int take_body(xctx *context, const xnode *node, const rounds *range, uint32_t i, venv_value *place)
+{
+    int status = begin_filtered(context, node, range, i);
+    return status == X_TRUE ? eval_body(context, node, place) : status;
+}
+
+static int take_item(xctx *context, const xnode *node, const rounds *range, uint32_t i, venv_value *place)
+{
+    *place = range->items[(size_t)i * range->stride];
+    return test_round(context, node, range, i);
+}
+
+static int take_value(xctx *context, const xnode *node, const rounds *range, uint32_t i, venv_value *place)
+{
+    int status = begin_filtered(context, node, range, i);
+    if (status != X_TRUE)
+        return status;
+    place[0] = context->locals[node->u.fold.local];
+    return eval_body(context, node, &place[1]);
+}
+
+/* Each round gives a map with one entry. */
+static int take_entry(xctx *context, const xnode *node, const rounds *range, uint32_t i, venv_value *place)
+{
+    venv_value entry;
+    int status = begin_filtered(context, node, range, i);
+    if (status != X_TRUE || (status = eval_body(context, node, &entry)) != X_TRUE)
+        return status;
+    if (entry.w.kind != VENV_MAP || entry.w.as.object->count != 1)
+        return venv_cel_fail_value(context, node, "transformMapEntry needs a map with one entry and found ", &entry);
+    memcpy(place, venv_object_items(entry.w.as.object), 2 * sizeof *place);
+    return X_TRUE;
 }
 
 /* map and transformList. */
 int venv_cel_eval_fold_map(xctx *context, const xnode *node, venv_value *out)
 {
-    rounds range;
-    int status = open_range(context, node, &range);
-    struct venv_object *list = status == X_OK ? venv_cel_container(context, node, VENV_LIST, range.count) : NULL;
-    if (!list)
-        return status == X_OK ? X_FATAL : status;
-    venv_value *items = venv_object_items(list);
-    uint32_t kept = 0;
-    xabsorb absorb = expr_absorb_begin(context);
-    for (uint32_t i = 0; i < range.count; i++) {
-        if (begin_round(context, node, &range, i) != X_OK)
-            return X_FATAL;
-        status = test_filter(context, node);
-        if (status == X_TRUE) {
-            status = node->u.fold.body->eval(context, node->u.fold.body, &items[kept]);
-            kept += status == X_OK;
-        }
-        if (status == X_FATAL)
-            return status;
-        if (status > X_TRUE)
-            expr_absorb(context, &absorb, status);
-    }
-    if (absorb.status != X_OK)
-        return expr_absorb_keep(context, &absorb);
-    list->count = kept;
-    return venv_cel_finish_list(context, node, list, out);
+    return build(context, node, VENV_LIST, take_body, out);
 }
 
 int venv_cel_eval_filter(xctx *context, const xnode *node, venv_value *out)
 {
-    rounds range;
-    int status = open_range(context, node, &range);
-    struct venv_object *list = status == X_OK ? venv_cel_container(context, node, VENV_LIST, range.count) : NULL;
-    if (!list)
-        return status == X_OK ? X_FATAL : status;
-    venv_value *items = venv_object_items(list);
-    uint32_t kept = 0;
-    xabsorb absorb = expr_absorb_begin(context);
-    for (uint32_t i = 0; i < range.count; i++) {
-        status = test_round(context, node, &range, i);
-        if (status == X_FATAL)
-            return status;
-        if (status > X_TRUE) {
-            expr_absorb(context, &absorb, status);
-            continue;
-        }
-        items[kept] = range.items[(size_t)i * range.stride];
-        kept += (unsigned)status;
-    }
-    if (absorb.status != X_OK)
-        return expr_absorb_keep(context, &absorb);
-    list->count = kept;
-    return venv_cel_finish_list(context, node, list, out);
+    return build(context, node, VENV_LIST, take_item, out);
 }
 
 int venv_cel_eval_transform_map(xctx *context, const xnode *node, venv_value *out)
 {
-    rounds range;
-    int status = open_range(context, node, &range);
-    struct venv_object *map = status == X_OK ? venv_cel_container(context, node, VENV_MAP, range.count) : NULL;
-    if (!map)
-        return status == X_OK ? X_FATAL : status;
-    venv_value *items = venv_object_items(map);
-    uint32_t kept = 0;
-    xabsorb absorb = expr_absorb_begin(context);
-    for (uint32_t i = 0; i < range.count; i++) {
-        if (begin_round(context, node, &range, i) != X_OK)
-            return X_FATAL;
-        items[2 * kept] = context->locals[node->u.fold.local];
-        status = test_filter(context, node);
-        if (status == X_TRUE) {
-            status = node->u.fold.body->eval(context, node->u.fold.body, &items[2 * kept + 1]);
-            kept += status == X_OK;
-        }
-        if (status == X_FATAL)
-            return status;
-        if (status > X_TRUE)
-            expr_absorb(context, &absorb, status);
-    }
-    if (absorb.status != X_OK)
-        return expr_absorb_keep(context, &absorb);
-    map->count = kept;
-    return venv_cel_finish_map(context, node, map, out);
+    return build(context, node, VENV_MAP, take_value, out);
 }
 
-/* Each round gives a map with one entry. */
 int venv_cel_eval_transform_entry(xctx *context, const xnode *node, venv_value *out)
 {
-    rounds range;
-    int status = open_range(context, node, &range);
-    struct venv_object *map = status == X_OK ? venv_cel_container(context, node, VENV_MAP, range.count) : NULL;
-    if (!map)
-        return status == X_OK ? X_FATAL : status;
-    venv_value *items = venv_object_items(map);
-    uint32_t kept = 0;
-    xabsorb absorb = expr_absorb_begin(context);
-    for (uint32_t i = 0; i < range.count; i++) {
-        venv_value entry;
-        if (begin_round(context, node, &range, i) != X_OK)
-            return X_FATAL;
-        status = test_filter(context, node);
-        if (status == X_TRUE && (status = node->u.fold.body->eval(context, node->u.fold.body, &entry)) == X_OK) {
-            if (entry.w.kind != VENV_MAP || entry.w.as.object->count != 1) {
-                status = venv_cel_fail_value(context, node, "transformMapEntry needs a map with one entry and found ", &entry);
-            } else {
-                items[2 * kept] = venv_object_items(entry.w.as.object)[0];
-                items[2 * kept + 1] = venv_object_items(entry.w.as.object)[1];
-                kept++;
-            }
-        }
-        if (status == X_FATAL)
-            return status;
-        if (status > X_TRUE)
-            expr_absorb(context, &absorb, status);
-    }
-    if (absorb.status != X_OK)
-        return expr_absorb_keep(context, &absorb);
-    map->count = kept;
-    return venv_cel_finish_map(context, node, map, out);
+    return build(context, node, VENV_MAP, take_entry, out);
 }
 
 bool venv_cel_sort(venv_value *items, venv_value *spare, size_t count, size_t stride)
