@@ -211,6 +211,7 @@ typedef enum venv_client_verb {
     VENV_CLIENT_RELOAD = 413,
     VENV_CLIENT_WHY = 417,
     VENV_CLIENT_EVALUATE = 418,
+    VENV_CLIENT_FORGET = 425,
 } venv_client_verb;
 
 /** Make a random id for a request.  @retval VENV_OK  @retval VENV_EIO the system has no random numbers. */
@@ -356,6 +357,19 @@ VENV_API VENV_MUST_USE venv_rc venv_client_set_trigger_enabled(venv_client *clie
 VENV_API VENV_MUST_USE venv_rc venv_client_reset_breaker(venv_client *client, const char *breaker,
                                                          const venv_client_change_options *options,
                                                          venv_value *ret_breaker, venv_error *err);
+
+/**
+ * Forget an agent that is not connected: its groups, its values, and to which machine its name belongs, so that another
+ * machine may take it.  If it connects again it is as new.
+ * @param options    May be NULL.
+ * @param ret_agent  What was known of it, as venv_client_show() gives it.  Owned.
+ * @retval VENV_ENOENT     There is no such agent.
+ * @retval VENV_ECONFLICT  It is connected, or instances are on its node.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_forget_agent(venv_client *client, const char *agent,
+                                                        const venv_client_change_options *options,
+                                                        venv_value *ret_agent, venv_error *err);
 
 /**
  * Have the manager read its configuration anew: all of it is used, or nothing.

@@ -24,7 +24,7 @@ static uint64_t link_digest(const agent_link *link, uint64_t hash)
 {
     int64_t parts[] = { link->state,         link->dial_at.ns,        link->failures,       link->welcomed,
                         link->after.ns,      link->has_after,         (int64_t)link->trouble,
-                        (int64_t)link->manager };
+                        (int64_t)link->manager, link->spread.ns };
     return venv_session_digest(&link->session, venv_hash_bytes(parts, sizeof(parts), hash));
 }
 

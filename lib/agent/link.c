@@ -12,6 +12,8 @@
 
 /* The shell answers every CONNECT; if it did not for this long, the attempt is dropped. */
 static const int64_t dial_timeout_ns = 90 * VENV_NS_PER_S;
+/* No manager can send its agents away for longer. */
+static const int64_t spread_max_ns = 600 * VENV_NS_PER_S;
 
 void venv_agent_link_start(venv_agent *agent, venv_now now)
 {
@@ -127,6 +129,8 @@ void venv_agent_link_disconnected(agent_step *step, const char *reason)
     if (!was_up && !link->has_after)
         link->manager = (link->manager + 1) % agent->config->manager_count;
     int64_t wait = back_off(agent);
+    if (was_up && link->spread.ns > wait)
+        wait = (int64_t)venv_random_below(&agent->random, (uint64_t)link->spread.ns) + 1;
     if (link->has_after)
         wait = link->after.ns + wait / 8;
     link->has_after = false;
@@ -163,6 +167,10 @@ static void welcomed(agent_step *step, const venv_value *body)
     char name[VENV_NAME_MAX * 2];
     venv_text_safe(venv_value_get_text(body, "name"), name, sizeof(name));
     venv_agent_log(step, VENV_LOG_INFO, "connected to manager %s at %s", name, agent->config->managers[agent->link.manager]);
+    const venv_value *spread = venv_value_get(body, "spread");
+    if (!spread || !venv_value_to_span(spread, &agent->link.spread) || agent->link.spread.ns < 0 ||
+        agent->link.spread.ns > spread_max_ns)
+        agent->link.spread = (venv_span){ 0 };
     agent->link.failures = 0;
     agent->link.trouble = 0;
     agent->link.welcomed = true;

@@ -46,6 +46,7 @@ typedef struct agent_link {
     size_t manager;          /* which one is tried */
     venv_span after;         /* how long somebody asked us to stay away; 0: back-off as usual */
     bool has_after;
+    venv_span spread;        /* over how long those who lose this manager at one moment come back; as it said */
 } agent_link;
 
 /* push.c: samples on their way to the manager. */

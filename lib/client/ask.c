@@ -144,6 +144,12 @@ venv_rc venv_client_reset_breaker(venv_client *client, const char *breaker, cons
     return change(client, VENV_CLIENT_RESET, "breaker", breaker, NULL, options, ret_breaker, err);
 }
 
+venv_rc venv_client_forget_agent(venv_client *client, const char *agent, const venv_client_change_options *options,
+                                 venv_value *ret_agent, venv_error *err)
+{
+    return change(client, VENV_CLIENT_FORGET, "agent", agent, NULL, options, ret_agent, err);
+}
+
 venv_rc venv_client_reload(venv_client *client, bool dry_run, venv_value *ret_difference, venv_error *err)
 {
     venv_map_builder map;

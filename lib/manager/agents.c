@@ -94,7 +94,8 @@ typedef struct group_names {
     size_t count;
 } group_names;
 
-static venv_rc read_groups(const venv_value *body, group_names *ret, venv_error *err)
+/* Those that this manager does not serve are another manager's. */
+static venv_rc read_groups(const venv_manager *m, const venv_value *body, group_names *ret, venv_error *err)
 {
     const venv_value *list = venv_value_get(body, "groups");
     ret->count = 0;
@@ -106,10 +107,12 @@ static venv_rc read_groups(const venv_value *body, group_names *ret, venv_error 
         if (!name || venv_value_kind(name) != VENV_STRING || !venv_group_name_is_valid(venv_value_peek_text(name)))
             return venv_error_set(err, VENV_EPROTO, "the name of a group is malformed");
         venv_str text = venv_value_peek_text(name);
-        memcpy(ret->text[i], text.data, text.size);
-        ret->text[i][text.size] = '\0';
-        ret->names[i] = ret->text[i];
-        ret->count++;
+        if (!venv_mgr_serves_group(m, text))
+            continue;
+        char *copy = ret->text[ret->count];
+        memcpy(copy, text.data, text.size);
+        copy[text.size] = '\0';
+        ret->names[ret->count++] = copy;
     }
     return VENV_OK;
 }
@@ -264,10 +267,10 @@ void venv_mgr_agent_store_propval(venv_manager *m, agent *a, const venv_value *b
 
 /* --- coming and going -------------------------------------------------------------------------------- */
 
-venv_rc venv_mgr_agent_check_hello(const venv_value *body, venv_error *err)
+venv_rc venv_mgr_agent_check_hello(const venv_manager *m, const venv_value *body, venv_error *err)
 {
     group_names groups;
-    venv_rc rc = read_groups(body, &groups, err);
+    venv_rc rc = read_groups(m, body, &groups, err);
     if (rc != VENV_OK)
         return rc;
     const venv_value *list = venv_value_get(body, "properties");
@@ -316,7 +319,7 @@ void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body)
     a->peer = p->number;
     p->agent = a;
     venv_mgr_event_add(m, "agent-connected", a->name, none, venv_value_null(), "agent %s connected from %s", a->name, p->address);
-    venv_rc rc = read_groups(body, &groups, &err);
+    venv_rc rc = read_groups(m, body, &groups, &err);
     if (rc == VENV_OK)
         rc = venv_groups_connect(m->groups, a->name, groups.names, groups.count, m->now, "connected", &err);
     if (rc != VENV_OK) {
@@ -330,7 +333,13 @@ void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body)
     }
     venv_groups_set_data(m->groups, a->name, a);
     a->boot = boot;
+    if (known && !venv_id_is_none(a->machine) && !venv_id_is_none(machine) && !venv_id_equal(machine, a->machine)) {
+        venv_mgr_event_add(m, "agent-replaced", a->name, none, venv_value_null(), "agent %s runs on another machine now, at %s", a->name,
+                           p->address);
+        a->duplicate = (duplicate){ .count = 0 };
+    }
     a->machine = machine;
+    a->starts = (uint64_t)venv_value_get_int(body, "starts", 0);
     a->machines_known = false;
     replace_text(m, &a->program, venv_value_get_text(body, "program"));
     free(a->address);
@@ -382,7 +391,7 @@ void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t reque
         break;
     case VENV_MSG_GROUPS:
     case VENV_MSG_CTRLRJOIN:
-        if (venv_value_get(body, "groups") && read_groups(body, &groups, &err) == VENV_OK)
+        if (venv_value_get(body, "groups") && read_groups(m, body, &groups, &err) == VENV_OK)
             rc = venv_groups_set(m->groups, a->name, groups.names, groups.count, "the agent changed its groups", &err);
         if (rc != VENV_OK || err.rc != VENV_OK)
             venv_mgr_effect_log(m, VENV_LOG_WARNING, "agent %s: %s", a->name, err.text);
@@ -414,8 +423,7 @@ static bool has_machines(venv_manager *m, const agent *a)
     return false;
 }
 
-/* An agent that has been away for as long as anything is kept, and whose machines are all over. */
-static void forget(venv_manager *m, agent *a)
+static void forget(venv_manager *m, agent *a, venv_id cause, const char *reason)
 {
     venv_value key = venv_value_null();
     if (venv_value_string_z(a->name, &key, NULL) != VENV_OK) {
@@ -423,11 +431,25 @@ static void forget(venv_manager *m, agent *a)
         return;
     }
     venv_mgr_effect_delete(m, VENV_ROWS_AGENTS, key);
-    venv_mgr_event_add(m, "agent-forgotten", a->name, none, venv_value_null(),
-                       "agent %s has been away for as long as anything is kept: it is forgotten", a->name);
+    venv_mgr_event_add(m, "agent-forgotten", a->name, cause, venv_value_null(), "agent %s is forgotten: %s", a->name, reason);
     venv_mgr_world_stale(m, a);
     venv_groups_forget(m->groups, a->name, "forgotten");
+    for (size_t i = 0; i < m->dirty_agent_count; i++)
+        if (m->dirty_agents[i] == a)
+            m->dirty_agents[i--] = m->dirty_agents[--m->dirty_agent_count];
     venv_mgr_agent_free(a);
+}
+
+venv_rc venv_mgr_agent_forget(venv_manager *m, agent *a, venv_id cause, const char *reason, venv_error *err)
+{
+    if (a->peer)
+        return venv_error_set(err, VENV_ECONFLICT, "agent %s is connected from %s: stop it first (venvctl control %s stop)", a->name,
+                              a->address ? a->address : "?", a->name);
+    if (has_machines(m, a))
+        return venv_error_set(err, VENV_ECONFLICT, "instances are on the node of agent %s (venvctl list instances): it cannot be forgotten "
+                              "before they have ended", a->name);
+    forget(m, a, cause, reason);
+    return VENV_OK;
 }
 
 /* It did not come back: nobody counts on it any more. */
@@ -456,7 +478,7 @@ void venv_mgr_agents_sweep(venv_manager *m)
             venv_mgr_reconcile_lost(m, a);
         if (member->state == VENV_MEMBER_LOST && !a->peer && !a->dirty &&
             m->now.mono.ns - member->heard.ns >= m->config->retention.ns && !has_machines(m, a))
-            forget(m, a);
+            forget(m, a, none, "it has been away for as long as anything is kept");
     }
 }
 
@@ -467,7 +489,7 @@ void venv_mgr_agent_restore(venv_manager *m, const char *name, const venv_value 
         return;
     group_names groups;
     venv_error err = { 0 };
-    if (read_groups(row, &groups, &err) != VENV_OK)
+    if (read_groups(m, row, &groups, &err) != VENV_OK)
         groups.count = 0;
     venv_wall heard = { 0 };
     const venv_value *time = venv_value_get(row, "heard");

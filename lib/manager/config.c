@@ -21,6 +21,7 @@
 #define DAY    (24 * HOUR)
 
 static const venv_config_row text_row = { "text", VENV_CONFIG_STRING, .min = 1, .max = 1024 };
+static const venv_config_row group_row = { .name = "group", .kind = VENV_CONFIG_GROUP_NAME };
 static const venv_config_row any_row = { "definition", VENV_CONFIG_ANY, .help = "Checked by its own folder." };
 
 static const venv_config_row tls_rows[] = {
@@ -46,6 +47,15 @@ static const venv_config_row manager_rows[] = {
     { "lost", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = DAY, .fallback = "45s",
       .help = "An agent that was not heard for this long is lost; a silent connection is ended, and instances that cannot be seen for "
               "this long are lost, too. After a start of the manager the agents known from before have this long to come back." },
+    { "groups", VENV_CONFIG_LIST, .of = &group_row, .one_or_list = true, .max = VENV_MANAGER_GROUPS_MAX, .fallback = "[]",
+      .help = "Groups that this manager serves, where several managers share a network. An agent that is in none of them is refused, "
+              "and its groups that are not among them are not seen here. Empty: all groups." },
+    { "name_hold", VENV_CONFIG_SPAN, .min = 0, .max = 30 * DAY, .fallback = "10m",
+      .help = "The name of an agent stays with its machine for this long after the agent was heard last: another machine with the same "
+              "certificate is refused and flagged until then, or until venvctl forget." },
+    { "connect_rate", VENV_CONFIG_INT, .min = 1, .max = 100000, .fallback = "250", .unit = "agents a second",
+      .help = "Agents that are let in in a second, and as many at once; the others are told when to come again. Agents are also told to "
+              "spread so, should they lose the manager." },
     { "first_frame", VENV_CONFIG_SPAN, .min = SECOND / 10, .max = HOUR, .fallback = "5s",
       .help = "A peer that does not say who it is for this long is hung up on." },
     { "action_timeout", VENV_CONFIG_SPAN, .min = SECOND, .max = DAY, .fallback = "2m",
@@ -337,6 +347,13 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (take_text(texts[i].from, texts[i].key, texts[i].to, err) != VENV_OK)
             return VENV_ENOMEM;
+    const venv_value *groups = venv_config_get(s, "groups");
+    for (size_t i = 0; i < venv_value_count(groups); i++) {
+        venv_str text = venv_value_peek_text(venv_value_at(groups, i));
+        if (!(c->groups[c->group_count] = strndup(text.data, text.size)))
+            return venv_error_set(err, VENV_ENOMEM, "out of memory");
+        c->group_count++;
+    }
     c->listen = calloc(venv_value_count(listen) + 1, sizeof *c->listen);
     if (!c->listen)
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
@@ -358,6 +375,8 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
     c->retention = venv_config_span(s, "retention");
     c->vcpu_overcommit = venv_config_double(s, "vcpu_overcommit");
     c->memory_reserve = venv_config_size(s, "memory_reserve");
+    c->name_hold = venv_config_span(s, "name_hold");
+    c->connect_rate = (uint64_t)venv_config_int(s, "connect_rate");
     c->events_max = (uint64_t)venv_config_int(s, "events_max");
     c->send_rate = (uint64_t)venv_config_int(s, "send_rate");
     c->send_burst = (uint64_t)venv_config_int(s, "send_burst");
@@ -449,6 +468,8 @@ void venv_manager_config_free(venv_manager_config *c)
     for (size_t i = 0; i < c->listen_count; i++)
         free(c->listen[i]);
     free(c->listen);
+    for (size_t i = 0; i < c->group_count; i++)
+        free(c->groups[i]);
     free(c->name);
     free(c->cluster);
     free(c->state);

@@ -15,6 +15,7 @@
 #include <venv/value.h>
 
 #define VENV_MANAGER_LISTEN_MAX   16u
+#define VENV_MANAGER_GROUPS_MAX   64u
 #define VENV_MANAGER_SOURCES_MAX  256u
 #define VENV_MANAGER_INCLUDES_MAX 64u
 
@@ -37,6 +38,10 @@ struct venv_manager_config {
     venv_span first_frame;  /* a peer that says nothing for this long after it connected is closed */
     venv_span suspect;      /* silent for this long: suspect */
     venv_span lost;         /* silent for this long: the session is closed */
+    venv_span name_hold;    /* a name stays with its machine for this long after it was heard last */
+    uint64_t connect_rate;  /* agents let in in a second */
+    char *groups[VENV_MANAGER_GROUPS_MAX]; /* that it serves; none: all */
+    size_t group_count;
     venv_span action_timeout; /* an action that has no result by then is unknown */
     venv_span pending_timeout; /* an instance that no node could take by then has failed */
     venv_span grace;        /* between the request to shut down and the power switch, where nobody says otherwise */

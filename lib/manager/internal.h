@@ -7,6 +7,7 @@
  *
  *      core.c       step: event → …; sweep; rows at the start     effects.c   what leaves the core
  *      peers.c      connections, sessions, HELLO                  sender.c    the queued sender
+ *      admit.c      which agents are let in
  *      agents.c     agents: properties, liveness                  world.c     what triggers and placement see
  *      instances.c  instances and their table                     reconcile.c what nodes tell about machines
  *      place.c      choosing a node                               deeds.c     durable actions
@@ -76,10 +77,21 @@ typedef struct kept_property {
     char *reason;
 } kept_property;
 
+/* Another machine, or an older run, that comes under the name of an agent. */
+typedef struct duplicate {
+    uint64_t count;         /* times that it was refused; 0: there is none */
+    venv_id machine;
+    char address[64];
+    venv_wall first, last;
+    venv_instant told;      /* in the log of events */
+} duplicate;
+
 typedef struct agent {
     char *name;
     uint64_t peer;          /* 0: no session */
     venv_id boot, machine;  /* machine: of the computer; may be none */
+    uint64_t starts;        /* how often it was started, as it says; 0: it does not say */
+    duplicate duplicate;
     char *program, *address;
     kept_property *properties; /* by slot */
     size_t property_count;
@@ -221,6 +233,13 @@ typedef struct peer {
     uint64_t follow_request;
 } peer;
 
+/* How an agent is not let in, besides why. */
+typedef struct refusal {
+    venv_span retry_after;  /* 0: as it likes */
+    bool quiet;             /* nothing new: it is not logged */
+    peer *replaced;         /* of one that is let in: its old connection */
+} refusal;
+
 typedef struct history_read {
     uint64_t token, peer, request, since, sent;
     uint32_t left;          /* entries that may still be sent */
@@ -299,6 +318,7 @@ struct venv_manager {
     uint64_t outbox_dropped;
 
     venv_instant next_sweep, next_retention;
+    venv_instant next_admission, next_turn; /* of herds of agents: admit.c */
 };
 
 /* effects.c */
@@ -346,9 +366,14 @@ void venv_mgr_peers_sweep(venv_manager *m);
 peer *venv_mgr_peer_find(venv_manager *m, uint64_t number);
 void venv_mgr_peer_free(peer *p);
 
+/* admit.c */
+venv_rc venv_mgr_admit(venv_manager *m, peer *p, const venv_value *body, refusal *ret, venv_error *err);
+bool venv_mgr_serves_group(const venv_manager *m, venv_str group);
+venv_span venv_mgr_reconnect_spread(const venv_manager *m);
+
 /* agents.c */
 agent *venv_mgr_agent_find(venv_manager *m, const char *name);
-venv_rc venv_mgr_agent_check_hello(const venv_value *body, venv_error *err);
+venv_rc venv_mgr_agent_check_hello(const venv_manager *m, const venv_value *body, venv_error *err);
 void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body);
 void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
 void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason);
@@ -357,6 +382,8 @@ bool venv_mgr_agent_is_connected(venv_manager *m, const agent *a);
 void venv_mgr_agent_restore(venv_manager *m, const char *name, const venv_value *row);
 void venv_mgr_agent_free(agent *a);
 void venv_mgr_agents_sweep(venv_manager *m);
+/* VENV_ECONFLICT: it is connected, or has instances. */
+venv_rc venv_mgr_agent_forget(venv_manager *m, agent *a, venv_id cause, const char *reason, venv_error *err);
 void venv_mgr_agent_store_propval(venv_manager *m, agent *a, const venv_value *body);
 void venv_mgr_membership_changed(void *user, const venv_membership *event);
 bool venv_mgr_agent_is_unseen(const agent *a);

@@ -44,6 +44,18 @@ static int64_t instances_on(venv_manager *m, const char *node)
     return count;
 }
 
+static venv_value duplicate_view(venv_manager *m, const duplicate *d)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, "refused", venv_value_uint(d->count));
+    venv_map_put_text(&map, "address", d->address, strlen(d->address));
+    venv_map_put_id(&map, "machine", d->machine);
+    venv_map_put(&map, "first", venv_value_from_wall(d->first));
+    venv_map_put(&map, "last", venv_value_from_wall(d->last));
+    return venv_mgr_take_map(m, &map);
+}
+
 static venv_value agent_view(venv_manager *m, const agent *a, bool whole)
 {
     const venv_member *member = venv_groups_member(m->groups, a->name);
@@ -68,6 +80,8 @@ static venv_value agent_view(venv_manager *m, const agent *a, bool whole)
     venv_map_put(&map, "properties", venv_value_int((int64_t)a->property_count));
     venv_map_put(&map, "instances", venv_value_int(instances_on(m, a->name)));
     venv_map_put(&map, "hypervisor", venv_value_bool(a->hypervisor));
+    if (a->duplicate.count > 0)
+        venv_map_put(&map, "duplicate", duplicate_view(m, &a->duplicate));
     if (a->hypervisor) {
         venv_map_put(&map, "reachable", venv_value_bool(a->peer && a->machines_known && a->reachable));
         venv_map_put(&map, "node", venv_value_ref(&a->node));

@@ -71,11 +71,11 @@ void venv_mgr_peer_down(venv_manager *m, uint64_t number, const char *reason)
     venv_mgr_peer_free(p);
 }
 
-static void close_peer(venv_manager *m, peer *p, const char *reason)
+static void close_at_level(venv_manager *m, peer *p, const char *reason, int level)
 {
     if (p->closing)
         return;
-    venv_mgr_effect_log(m, VENV_LOG_WARNING, "%s %s at %s is closed: %s", venv_role_name(p->role), p->name, p->address, reason);
+    venv_mgr_effect_log(m, level, "%s %s at %s is closed: %s", venv_role_name(p->role), p->name, p->address, reason);
     venv_mgr_effect_close(m, p, reason, true);
     if (VENV_SEEDED(CLOSED_SESSION_HEARD))
         return;
@@ -91,14 +91,21 @@ static void close_peer(venv_manager *m, peer *p, const char *reason)
     }
 }
 
-static void refuse(venv_manager *m, peer *p, const venv_error *err)
+static void close_peer(venv_manager *m, peer *p, const char *reason)
+{
+    close_at_level(m, p, reason, VENV_LOG_WARNING);
+}
+
+static void refuse(venv_manager *m, peer *p, const venv_error *err, const refusal *why)
 {
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_z(&map, "rc", venv_rc_name(err->rc));
     venv_map_put_text(&map, "error", err->text, strlen(err->text));
+    if (why->retry_after.ns > 0)
+        venv_map_put(&map, "retry_after", venv_value_from_span(why->retry_after));
     venv_mgr_effect_send_now(m, p, VENV_MSG_REFUSED, 0, venv_mgr_take_map(m, &map));
-    close_peer(m, p, err->text);
+    close_at_level(m, p, err->text, why->quiet ? VENV_LOG_DEBUG : VENV_LOG_WARNING);
 }
 
 static void welcome(venv_manager *m, peer *p)
@@ -110,53 +117,24 @@ static void welcome(venv_manager *m, peer *p)
     venv_map_put(&map, "wall", venv_value_from_wall(m->now.wall));
     venv_map_put(&map, "heartbeat", venv_value_from_span(m->config->heartbeat));
     venv_map_put_id(&map, "boot", m->boot);
+    if (p->role == VENV_ROLE_AGENT)
+        venv_map_put(&map, "spread", venv_value_from_span(venv_mgr_reconnect_spread(m)));
     venv_mgr_effect_send_now(m, p, VENV_MSG_WELCOME, 0, venv_mgr_take_map(m, &map));
     venv_session_welcomed(&p->session, m->now);
-}
-
-/*
- * The same name on two connections: either the agent has come back before its old connection was seen to be
- * dead, or its machine was cloned. The same machine takes over; another one never does, and is flagged.
- */
-static venv_rc check_duplicate(venv_manager *m, peer *p, agent *a, const venv_value *body, venv_error *err)
-{
-    peer *old = a && a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
-    if (!old)
-        return VENV_OK;
-    venv_id boot = { { 0 } }, machine = { { 0 } };
-    venv_value_get_id(body, "boot", &boot);
-    venv_value_get_id(body, "machine", &machine);
-    bool same_machine = VENV_SEEDED(DUPLICATE_TAKES_OVER) || (!venv_id_is_none(machine) && venv_id_equal(machine, a->machine));
-    if (same_machine || venv_id_equal(boot, a->boot)) {
-        venv_mgr_effect_log(m, VENV_LOG_INFO, "agent %s is back at %s; its connection from %s is closed", p->name, p->address,
-                   old->address);
-        close_peer(m, old, "the agent has connected again");
-        return VENV_OK;
-    }
-    venv_mgr_event_add(m, "agent-duplicate", p->name, (venv_id){ { 0 } }, venv_value_null(),
-              "a second machine at %s has the certificate of agent %s, which is connected from %s: it is refused. "
-              "Was a node cloned? Issue a certificate of its own for it", p->address, p->name, old->address);
-    return venv_error_set(err, VENV_ECONFLICT, "an agent called %s is connected from another machine", p->name);
 }
 
 static void hello(venv_manager *m, peer *p, const venv_value *body)
 {
     venv_error err = { 0 };
-    venv_rc rc = VENV_OK;
-    if (p->role == VENV_ROLE_AGENT) {
-        venv_str name = venv_value_get_text(body, "name");
-        if (name.size != strlen(p->name) || memcmp(name.data, p->name, name.size) != 0)
-            rc = venv_error_set(&err, VENV_EDENIED, "the certificate is that of agent %s, the agent calls itself '%.*s': "
-                                "set `name` in its configuration", p->name, (int)(name.size < 64 ? name.size : 64),
-                                name.data ? name.data : "");
-        if (rc == VENV_OK)
-            rc = venv_mgr_agent_check_hello(body, &err);
-        if (rc == VENV_OK)
-            rc = check_duplicate(m, p, venv_mgr_agent_find(m, p->name), body, &err);
-    }
-    if (rc != VENV_OK) {
-        refuse(m, p, &err);
+    refusal why = { .retry_after = { 0 } };
+    if (p->role == VENV_ROLE_AGENT && venv_mgr_admit(m, p, body, &why, &err) != VENV_OK) {
+        refuse(m, p, &err, &why);
         return;
+    }
+    if (why.replaced) {
+        venv_mgr_effect_log(m, VENV_LOG_INFO, "agent %s is back at %s; its connection from %s is closed", p->name, p->address,
+                   why.replaced->address);
+        close_peer(m, why.replaced, "the agent has connected again");
     }
     welcome(m, p);
     if (p->role == VENV_ROLE_AGENT)
@@ -190,7 +168,7 @@ void venv_mgr_peer_frame(venv_manager *m, const venv_manager_event *event)
                                                         event->value, &reply, &err);
     if (verdict == VENV_SESSION_CLOSE) {
         if (err.rc == VENV_EUNSUPPORTED)
-            refuse(m, p, &err);
+            refuse(m, p, &err, &(refusal){ .retry_after = { 0 } });
         else
             close_peer(m, p, err.text);
         return;

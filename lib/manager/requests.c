@@ -269,7 +269,7 @@ static bool answer_again(venv_manager *m, peer *p, int16_t type, uint64_t reques
     if (venv_value_get_int(row, "type", 0) != type || strlen(by) != who.size || memcmp(by, who.data, who.size) != 0) {
         venv_error_set(&err, VENV_ECONFLICT, "this id was used for another request");
         venv_mgr_request_failed(m, p, request, &err);
-    } else if (answer && type == VENV_MSG_EXEC) {
+    } else if (answer && (type == VENV_MSG_EXEC || type == VENV_MSG_FORGET)) {
         venv_mgr_request_result(m, p, request, venv_value_ref(answer));
     } else if (answer) {
         answer_or_wait(m, p, request, body, answer, m->config->action_timeout);
@@ -632,6 +632,41 @@ static venv_rc do_gather(venv_manager *m, peer *p, int16_t type, uint64_t reques
     return VENV_OK;
 }
 
+static venv_rc do_forget(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
+{
+    char name[VENV_NAME_MAX + 1], by[BY_MAX], reason[REASON_MAX];
+    venv_str text = venv_value_get_text(body, "agent"), why = venv_value_get_text(body, "why");
+    venv_value shown = venv_value_null();
+    venv_id id;
+    venv_rc rc = request_id(m, body, &id, err);
+    if (rc == VENV_OK && answer_again(m, p, VENV_MSG_FORGET, request, id, body))
+        return VENV_OK;
+    agent *a = venv_mgr_fits_name(text, name) ? venv_mgr_agent_find(m, name) : NULL;
+    if (rc == VENV_OK)
+        rc = check_room(m, err);
+    if (rc == VENV_OK && !a)
+        rc = venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(text.size < 64 ? text.size : 64), text.data ? text.data : "");
+    if (rc == VENV_OK)
+        rc = venv_mgr_show_thing(m, VENV_STR("agent"), text, &shown, err);
+    if (rc != VENV_OK)
+        return rc;
+    snprintf(by, sizeof by, "user/%s", p->name);
+    snprintf(reason, sizeof reason, "%s asks for it%s%.*s", by, why.size > 0 ? ": " : "", (int)(why.size < 100 ? why.size : 100),
+             why.data ? why.data : "");
+    rc = venv_mgr_agent_forget(m, a, id, reason, err);
+    if (rc != VENV_OK) {
+        venv_value_unref(&shown);
+        return rc;
+    }
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, "agent", shown);
+    venv_value answer = venv_mgr_take_map(m, &map);
+    venv_mgr_request_remember(m, id, VENV_MSG_FORGET, by, &answer);
+    venv_mgr_request_result(m, p, request, answer);
+    return VENV_OK;
+}
+
 static venv_rc do_list(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_error *err)
 {
     venv_value value = venv_value_null();
@@ -673,6 +708,9 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         break;
     case VENV_MSG_EXEC:
         rc = do_exec(m, p, request, body, &err);
+        break;
+    case VENV_MSG_FORGET:
+        rc = do_forget(m, p, request, body, &err);
         break;
     case VENV_MSG_WHY:
         venv_mgr_why_request(m, p, request, body);

@@ -38,6 +38,13 @@ rig *rig_new(const char *yaml)
     return r;
 }
 
+void rig_sent_clear(rig *r)
+{
+    for (size_t i = 0; i < r->sent_count; i++)
+        venv_value_unref(&r->sent[i].body);
+    r->sent_count = 0;
+}
+
 void rig_free(rig *r)
 {
     venv_manager_free(r->m);

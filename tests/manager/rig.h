@@ -72,6 +72,7 @@ void rig_machines(rig *r, uint64_t peer, const char *machines_json);
 
 /* The last frame of this type sent to the peer (0: any) after `from`; NULL if there is none. */
 const rig_sent *rig_find(const rig *r, uint64_t peer, int16_t type, size_t from);
+void rig_sent_clear(rig *r);
 size_t rig_count(const rig *r, int16_t type, size_t from);
 /* The answer to a request; fails the test if there is none. */
 const venv_value *rig_answer(const rig *r, uint64_t peer, uint64_t request, int16_t *ret_type);

@@ -47,13 +47,177 @@ static void a_clone_is_refused_and_flagged(void **state)
     assert_non_null(rig_find(r, 1, VENV_MSG_WELCOME, 0));
     for (uint64_t k = 0; k < 5; k++) {
         hello(r, 10 + k, "n1", "n1", MACHINE_B, BOOT_2);
+        assert_non_null(venv_value_get(&rig_find(r, 10 + k, VENV_MSG_REFUSED, 0)->body, "retry_after"));
         assert_null(rig_find(r, 10 + k, VENV_MSG_WELCOME, 0));
         assert_non_null(rig_find(r, 10 + k, VENV_MSG_REFUSED, 0));
         assert_non_null(rig_find(r, 10 + k, -1, 0));
         assert_null(rig_find(r, 1, -1, 0)); /* the first one is not disturbed */
     }
-    assert_int_equal(rig_events(r, "agent-duplicate"), 5);
+    assert_int_equal(rig_events(r, "agent-duplicate"), 1); /* said once, counted each time */
     assert_string_equal(agent_state(r, "n1"), "connected");
+    int16_t type;
+    rig_user(r, 90, "anna");
+    rig_frame(r, 90, VENV_MSG_SHOW, 1, "{\"what\": \"agent\", \"name\": \"n1\"}");
+    const venv_value *flag = venv_value_get(venv_value_get(rig_answer(r, 90, 1, &type), "item"), "duplicate");
+    assert_int_equal(venv_value_get_int(flag, "refused", 0), 5);
+    assert_true(venv_value_get(flag, "address") && venv_value_get(flag, "machine") && venv_value_get(flag, "last"));
+    rig_free(r);
+}
+
+/* A name that two machines have does not go from one to the other and back, whoever comes when. */
+static void a_name_does_not_flap(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG);
+    size_t let_in = 0;
+    for (uint64_t k = 0; k < 1000; k++) {
+        bool clone = k % 2;
+        hello(r, 100 + k, "n1", "n1", clone ? MACHINE_B : MACHINE_A, clone ? BOOT_2 : BOOT_1);
+        bool welcome = rig_find(r, 100 + k, VENV_MSG_WELCOME, 0) != NULL;
+        assert_int_equal(welcome, !clone);
+        let_in += welcome;
+        if (!clone)
+            rig_down(r, 100 + k, "reset"); /* so that the clone finds the name free */
+        rig_sent_clear(r);
+        rig_wait(r, 0.5);
+    }
+    assert_int_equal(let_in, 500);
+    assert_in_range(rig_events(r, "agent-duplicate"), 1, 2);
+    assert_int_equal(rig_events(r, "agent-replaced"), 0);
+    assert_true(r->log_count < 2600); /* what the real one did, and no word more of the clone */
+    rig_free(r);
+}
+
+static void a_name_is_free_in_the_end(void **state)
+{
+    (void)state;
+    rig *r = rig_new("manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  name_hold: 2m\n");
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    rig_down(r, 1, "burnt");
+    rig_wait(r, 110);
+    hello(r, 2, "n1", "n1", MACHINE_B, BOOT_2);
+    assert_non_null(rig_find(r, 2, VENV_MSG_REFUSED, 0));
+    rig_crash(r); /* whose it is outlives a restart */
+    hello(r, 3, "n1", "n1", MACHINE_B, BOOT_2);
+    assert_non_null(rig_find(r, 3, VENV_MSG_REFUSED, 0));
+    rig_wait(r, 121);
+    hello(r, 4, "n1", "n1", MACHINE_B, BOOT_2);
+    assert_non_null(rig_find(r, 4, VENV_MSG_WELCOME, 0));
+    assert_int_equal(rig_events(r, "agent-replaced"), 1);
+    rig_free(r);
+}
+
+static void forgotten_by_a_person(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG);
+    int16_t type;
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    rig_user(r, 90, "anna");
+    rig_frame(r, 90, VENV_MSG_FORGET, 1, "{\"id\": \"00000000-0000-4000-8000-0000000000f1\", \"agent\": \"n1\"}");
+    rig_answer(r, 90, 1, &type);
+    assert_int_equal(type, VENV_MSG_FAILED); /* it is connected */
+    rig_down(r, 1, "burnt");
+    for (uint64_t again = 2; again < 4; again++) { /* asked twice under one id, it is done once, and answered twice */
+        rig_frame(r, 90, VENV_MSG_FORGET, again, "{\"id\": \"00000000-0000-4000-8000-0000000000f2\", \"agent\": \"n1\", \"why\": \"burnt\"}");
+        assert_non_null(venv_value_get(rig_answer(r, 90, again, &type), "agent"));
+        assert_int_equal(type, VENV_MSG_RESULT);
+    }
+    assert_int_equal(rig_events(r, "agent-forgotten"), 1);
+    assert_string_equal(agent_state(r, "n1"), "");
+    hello(r, 2, "n1", "n1", MACHINE_B, BOOT_2); /* the name is free */
+    assert_non_null(rig_find(r, 2, VENV_MSG_WELCOME, 0));
+    rig_frame(r, 90, VENV_MSG_FORGET, 9, "{\"id\": \"00000000-0000-4000-8000-0000000000f3\", \"agent\": \"n9\"}");
+    rig_answer(r, 90, 9, &type);
+    assert_int_equal(type, VENV_MSG_FAILED);
+    rig_free(r);
+}
+
+static void hello_start(rig *r, uint64_t peer, unsigned starts, const char *boot)
+{
+    rig_up(r, peer, VENV_ROLE_AGENT, "n1");
+    rig_frame(r, peer, VENV_MSG_HELLO, 0, "{\"versions\": [1], \"name\": \"n1\", \"groups\": [\"g\"], \"boot\": \"%s\", \"starts\": %u, "
+              "\"machine\": \"" MACHINE_A "\", \"properties\": [], \"samples\": []}", boot, starts);
+}
+
+static void an_older_run_does_not_take_over(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG);
+    hello_start(r, 1, 7, BOOT_1);
+    hello_start(r, 2, 8, BOOT_2); /* started again, its old connection not yet seen to be dead */
+    assert_non_null(rig_find(r, 2, VENV_MSG_WELCOME, 0));
+    assert_non_null(rig_find(r, 1, -1, 0));
+    for (uint64_t k = 0; k < 20; k++) { /* the first one still runs, and comes back */
+        hello_start(r, 10 + k, 7, BOOT_1);
+        assert_non_null(rig_find(r, 10 + k, VENV_MSG_REFUSED, 0));
+    }
+    assert_null(rig_find(r, 2, -1, 0));
+    assert_int_equal(rig_events(r, "agent-duplicate"), 1);
+    rig_down(r, 2, "ended");
+    hello_start(r, 40, 7, BOOT_1);
+    assert_non_null(rig_find(r, 40, VENV_MSG_WELCOME, 0));
+    rig_free(r);
+}
+
+static void groups_of_another_manager(void **state)
+{
+    (void)state;
+    rig *r = rig_new("manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  groups: [g, lab]\n");
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    assert_non_null(rig_find(r, 1, VENV_MSG_WELCOME, 0));
+    rig_frame(r, 1, VENV_MSG_GROUPS, 0, "{\"groups\": [\"lab\", \"theirs\"]}");
+    assert_int_equal(rig_events(r, "group-join"), 2);  /* g, lab */
+    assert_int_equal(rig_events(r, "group-leave"), 1); /* g */
+    rig_up(r, 2, VENV_ROLE_AGENT, "n2");
+    rig_frame(r, 2, VENV_MSG_HELLO, 0, "{\"versions\": [1], \"name\": \"n2\", \"groups\": [\"theirs\"], \"boot\": \"" BOOT_1 "\", \"properties\": [], "
+              "\"samples\": []}");
+    const rig_sent *refused = rig_find(r, 2, VENV_MSG_REFUSED, 0);
+    assert_non_null(refused);
+    venv_str text = venv_value_get_text(&refused->body, "error");
+    assert_non_null(memmem(text.data, text.size, "serves the groups g, lab", 24));
+    assert_non_null(venv_value_get(&refused->body, "retry_after"));
+    rig_free(r);
+}
+
+/* Many at once: so many a second are let in, and each of the others is given a time of its own. */
+static void herds_are_spread(void **state)
+{
+    (void)state;
+    enum { AGENTS = 400, RATE = 50 };
+    rig *r = rig_new("manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  connect_rate: 50\n  events_max: 100000\n");
+    double when[AGENTS] = { 0 };
+    bool in[AGENTS] = { false };
+    size_t left = AGENTS, tries = 0, worst = 0;
+    for (double now = 0; left > 0 && now < 60; now += 0.1) {
+        size_t this_time = 0;
+        for (unsigned k = 0; k < AGENTS; k++) {
+            char name[8];
+            if (in[k] || when[k] > now)
+                continue;
+            snprintf(name, sizeof name, "n%u", k);
+            rig_sent_clear(r);
+            hello(r, 1000 + tries, name, name, "00000000-0000-4000-8000-000000000000", BOOT_1);
+            const rig_sent *refused = rig_find(r, 1000 + tries++, VENV_MSG_REFUSED, 0);
+            venv_span after;
+            if (refused) {
+                assert_true(venv_value_to_span(venv_value_get(&refused->body, "retry_after"), &after));
+                assert_in_range(after.ns, 1, 30 * VENV_NS_PER_S);
+                when[k] = now + (double)after.ns / 1e9;
+                continue;
+            }
+            in[k] = true;
+            left--;
+            this_time++;
+        }
+        if (now > 0 && this_time > worst)
+            worst = this_time;
+        rig_wait(r, 0.1);
+        rig_sent_clear(r);
+    }
+    assert_int_equal(left, 0);
+    assert_true(worst <= 2 * RATE / 10 + 1);
+    assert_true(tries <= 3 * AGENTS); /* nobody asks again and again */
     rig_free(r);
 }
 
@@ -248,6 +412,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clone_is_refused_and_flagged),
+        cmocka_unit_test(a_name_does_not_flap),
+        cmocka_unit_test(a_name_is_free_in_the_end),
+        cmocka_unit_test(forgotten_by_a_person),
+        cmocka_unit_test(an_older_run_does_not_take_over),
+        cmocka_unit_test(groups_of_another_manager),
+        cmocka_unit_test(herds_are_spread),
         cmocka_unit_test(the_same_machine_takes_over),
         cmocka_unit_test(who_is_not_let_in),
         cmocka_unit_test(suspect_then_lost_then_back),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs that ask agents: get, fetch, exec, control. What an agent could not do is told beside what others did. */
+/* Verbs that ask agents: get, fetch, exec, control; and forget. What an agent could not do is told beside what others did. */
 #include "venvctl.h"
 
 #include <inttypes.h>
@@ -345,5 +345,27 @@ int run_control(venvctl *app)
         code = print_good(app, &items, columns, 2);
     code = worse(code, failures(app, &items));
     venv_value_unref(&items);
+    return code;
+}
+
+/* --- forget ----------------------------------------------------------------------------------------------------- */
+
+int run_forget(venvctl *app)
+{
+    venv_error err = { 0 };
+    venv_client_change_options options = { .why = app->value[OPTION_WHY] };
+    venv_value agent = venv_value_null();
+    int code = app_id(app, OPTION_ID, &options.id);
+    if (code == EXIT_DONE)
+        code = app_connect(app);
+    if (code != EXIT_DONE)
+        return code;
+    if (venv_client_forget_agent(app->client, app->arguments[0], &options, &agent, &err) != VENV_OK)
+        return app_fail(app, &err);
+    if (app_has(app, OPTION_JSON))
+        code = print_json(app, &agent);
+    else if (!app_has(app, OPTION_QUIET))
+        fprintf(app->out, "%s is forgotten\n", app->arguments[0]);
+    venv_value_unref(&agent);
     return code;
 }

@@ -249,6 +249,7 @@ int run_fetch(venvctl *app);
 int run_exec(venvctl *app);
 int run_events(venvctl *app);
 int run_control(venvctl *app);
+int run_forget(venvctl *app);
 int run_cert_init(venvctl *app);
 int run_cert_issue(venvctl *app);
 int run_cert_show(venvctl *app);

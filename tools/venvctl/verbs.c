@@ -191,6 +191,12 @@ const verb_row verb_rows[] = {
       .json = "An object, as of `show proposal`.",
       .example = "venvctl trigger reject 5a702dec --why 'not now'",
       .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_PROPOSAL }, .run = run_trigger_reject },
+    { .name = "forget", .arguments = "AGENT", .summary = "Forget an agent that is away.",
+      .text = "Its groups and values are forgotten, and to which machine its name belongs: a node that was installed anew, or takes the "
+              "place of another, can have the name at once. An agent that is connected, or has instances, is not forgotten. "
+              "If it connects again it is as new.",
+      .json = "An object: the agent as it was, as in show.", .example = "venvctl forget node07",
+      .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_AGENT, WORDS_NONE }, .run = run_forget },
     { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
       .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is "
               "overwritten "
