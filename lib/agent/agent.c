@@ -95,6 +95,9 @@ static void take_event(agent_step *step, const venv_agent_event *event)
     case VENV_AGENT_EVENT_MACHINES:
         venv_agent_machines_listed(step, event);
         break;
+    case VENV_AGENT_EVENT_SYNCED:
+        venv_agent_images_synced(step, event);
+        break;
     case VENV_AGENT_EVENT_COMMANDS:
         venv_agent_execute_listed(step, event);
         break;
@@ -107,6 +110,7 @@ venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event 
     agent_step step = { .agent = agent, .now = now, .actions = actions, .err = err };
     take_event(&step, event);
     venv_agent_machines_tick(&step);
+    venv_agent_images_tick(&step);
     venv_agent_sampling_tick(&step);
     venv_agent_link_tick(&step);
     venv_agent_push_tick(&step);
@@ -117,7 +121,8 @@ venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event 
 venv_instant venv_agent_deadline(const venv_agent *agent)
 {
     venv_instant deadlines[] = { venv_agent_link_deadline(agent), venv_agent_push_deadline(agent),
-                                 venv_agent_sampling_deadline(agent), venv_agent_machines_deadline(agent) };
+                                 venv_agent_sampling_deadline(agent), venv_agent_machines_deadline(agent),
+                                 venv_agent_images_deadline(agent) };
     venv_instant first = VENV_INSTANT_NEVER;
     for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
         if (deadlines[i].ns < first.ns)

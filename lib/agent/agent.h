@@ -40,6 +40,7 @@ typedef enum venv_agent_event_kind {
     VENV_AGENT_EVENT_RAN,        /* a command ended: token, run */
     VENV_AGENT_EVENT_MACHINE_DONE, /* a machine action ended: token, rc, text */
     VENV_AGENT_EVENT_MACHINES,   /* a whole list of machines from the driver, or (rc != OK) that it cannot be had: text */
+    VENV_AGENT_EVENT_SYNCED,     /* a sync ended: token, rc, text, value = the report or NULL */
     VENV_AGENT_EVENT_COMMANDS,   /* the allowed commands: token, rc, value = [{name, path}] */
 } venv_agent_event_kind;
 
@@ -63,7 +64,8 @@ typedef enum venv_agent_action_kind {
     VENV_AGENT_ACT_SAMPLE,       /* read built-in property `name` (agent/builtin.h) with the arguments `value`; SAMPLED(token) follows */
     VENV_AGENT_ACT_RUN,          /* run command `name` with `value`, `timeout`, output limits; RAN(token) follows in every case */
     VENV_AGENT_ACT_KILL,         /* end the run `token` early; RAN(token) still follows */
-    VENV_AGENT_ACT_MACHINE,      /* verb, machine, xml, name; MACHINE_DONE(token) follows in every case */
+    VENV_AGENT_ACT_SYNC,         /* bring image `name` here within `timeout`; SYNCED(token) follows in every case */
+    VENV_AGENT_ACT_MACHINE,      /* verb, machine, xml, name, timeout, text, epoch; MACHINE_DONE(token) follows in every case */
     VENV_AGENT_ACT_MACHINES,     /* ask the driver for a whole list now; MACHINES follows */
     VENV_AGENT_ACT_KEEP,         /* make `value` durable, in place of the one before; `token` is its number. Nothing follows */
     VENV_AGENT_ACT_COMMANDS,     /* read the directories of commands again; COMMANDS(token) follows */
@@ -76,6 +78,11 @@ typedef enum venv_machine_verb {
     VENV_MACHINE_START = 0, /* venv_machine_start(): define and start; one that runs already is a success that changes nothing */
     VENV_MACHINE_SHUTDOWN,  /* venv_machine_shutdown(): ask the guest, and return; one that is gone (ENOENT) is a success */
     VENV_MACHINE_DESTROY,   /* venv_machine_destroy(): power off now and undefine; one that is gone is a success */
+    VENV_MACHINE_PAUSE,     /* venv_machine_pause() … These have a timeout: one that was not begun by then is not begun any more, VENV_ETIMEDOUT */
+    VENV_MACHINE_RESUME,
+    VENV_MACHINE_SAVE,      /* this and the next two take long: lists are answered meanwhile */
+    VENV_MACHINE_RESTORE,
+    VENV_MACHINE_MIGRATE,   /* venv_machine_migrate(): text = URI, epoch */
 } venv_machine_verb;
 
 typedef struct venv_agent_action {
@@ -85,14 +92,15 @@ typedef struct venv_agent_action {
     uint64_t request;
     venv_value value;      /* SEND body; RUN and SAMPLE arguments (list of strings, or null) */
     char *name;            /* CONNECT, SAMPLE, RUN, MACHINE START (the instance): owned */
-    venv_span timeout;     /* RUN */
+    venv_span timeout;     /* RUN, SYNC, MACHINE from PAUSE on */
+    uint64_t epoch;        /* MACHINE MIGRATE: the one that it has there */
     size_t out_max, err_max; /* RUN: how much of stdout and stderr is kept */
     uint64_t after_keep;   /* RUN, MACHINE: not before the KEEP of this number, or a later one, is durable; 0: at once */
     venv_machine_verb verb;
     venv_id machine;
     char *xml;             /* MACHINE START: domain XML, owned */
     int level;             /* LOG: a venv_log_level */
-    char *text;            /* LOG, CLOSE: owned */
+    char *text;            /* LOG, CLOSE, MACHINE MIGRATE: owned */
 } venv_agent_action;
 
 /* The actions of one step, in the order in which they are to be done. */

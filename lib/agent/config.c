@@ -116,7 +116,7 @@ static venv_rc managers_read(venv_agent_config *config, const venv_value *settin
 
 static venv_rc texts_of_agent(venv_agent_config *config, const venv_value *settings, venv_error *err)
 {
-    const venv_value *tls = venv_config_get(settings, "tls");
+    const venv_value *tls = venv_config_get(settings, "tls"), *images = venv_config_get(settings, "images");
     struct {
         const venv_value *from;
         const char *key;
@@ -124,7 +124,9 @@ static venv_rc texts_of_agent(venv_agent_config *config, const venv_value *setti
     } texts[] = {
         { settings, "name", &config->name },           { settings, "cluster", &config->cluster },
         { settings, "hypervisor", &config->hypervisor }, { settings, "state_dir", &config->state_dir },
-        { settings, "console_dir", &config->console_dir },
+        { settings, "console_dir", &config->console_dir }, { settings, "migrate_uri", &config->migrate_uri },
+        { images, "repository", &config->images_repository }, { images, "trust", &config->images_trust },
+        { images, "directory", &config->images_directory },
         { tls, "ca", &config->tls_ca },                { tls, "certificate", &config->tls_certificate },
         { tls, "key", &config->tls_key },
     };
@@ -423,7 +425,8 @@ void venv_agent_config_free(venv_agent_config *config)
     if (!config)
         return;
     char *texts[] = { config->name,        config->cluster,         config->hypervisor, config->state_dir,
-                      config->console_dir, config->tls_ca, config->tls_certificate, config->tls_key };
+                      config->console_dir, config->migrate_uri, config->images_repository, config->images_trust,
+                      config->images_directory, config->tls_ca, config->tls_certificate, config->tls_key };
     texts_free(texts, sizeof(texts) / sizeof(texts[0]));
     texts_free(config->managers, VENV_AGENT_MANAGERS_MAX);
     texts_free(config->groups, VENV_AGENT_GROUPS_MAX);

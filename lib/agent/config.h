@@ -34,6 +34,8 @@ typedef struct venv_agent_config {
     size_t path_count;
     venv_id machine;                           /* of the node: the shell sets it from /etc/machine-id; none if it cannot */
     char *hypervisor;                          /* libvirt URI; "none": no hypervisor node; "fake": in memory, for tests */
+    char *migrate_uri;                         /* "" if no machine may migrate away; with {node} in it */
+    char *images_repository, *images_trust, *images_directory; /* "": images are not synchronised */
     char *state_dir, *console_dir;             /* guests' consoles are written to CONSOLE_DIR/INSTANCE.log */
     char *tls_ca, *tls_certificate, *tls_key;
 

@@ -32,6 +32,15 @@ static const venv_config_row reconnect_rows[] = {
     { .name = NULL },
 };
 
+static const venv_config_row images_rows[] = {
+    { .name = "repository", .kind = VENV_CONFIG_STRING, .required = true, .min = 1, .max = 1024,
+      .help = "The repository of images: a directory, or a URL as venv-sync takes it." },
+    { .name = "trust", .kind = VENV_CONFIG_PATH, .required = true, .help = "Public keys (PEM) of those who may publish images." },
+    { .name = "directory", .kind = VENV_CONFIG_PATH, .fallback = "/var/lib/venv/images",
+      .help = "Where images are brought to, as NAME.raw." },
+    { .name = NULL },
+};
+
 static const venv_config_row agent_rows[] = {
     { .name = "manager", .kind = VENV_CONFIG_LIST, .required = true, .one_or_list = true, .of = &address, .min = 1,
       .max = VENV_AGENT_MANAGERS_MAX,
@@ -49,6 +58,10 @@ static const venv_config_row agent_rows[] = {
       .help = "Directories of allowed commands. What is executable in them may be run by its name, and nothing else." },
     { .name = "hypervisor", .kind = VENV_CONFIG_STRING, .min = 1, .max = 512, .fallback = "none",
       .help = "What starts machines here: a URI of libvirt such as qemu:///system, `fake:` (in memory, for tests), or `none`." },
+    { .name = "migrate_uri", .kind = VENV_CONFIG_STRING, .min = 1, .max = 512,
+      .help = "How the hypervisor of another node is reached from here, with {node} for its name: qemu+tls://{node}/system. "
+              "If it is left out, no machine migrates away from this node." },
+    { .name = "images", .kind = VENV_CONFIG_TABLE, .of = images_rows, .help = "Where images come from; if it is left out, sync is refused." },
     { .name = "paths", .kind = VENV_CONFIG_LIST, .one_or_list = true, .of = &path, .max = VENV_AGENT_DIRS_MAX,
       .fallback = "[/var/lib/venv/images]",
       .help = "Directories from which environments may take kernels, initrds and disks. A definition that names another is refused." },

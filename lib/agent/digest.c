@@ -61,7 +61,8 @@ static uint64_t machine_digest(const agent_machine *machine, uint64_t hash)
     int64_t parts[] = { (int64_t)machine->epoch,   machine->ended,           machine->state,
                         (int64_t)machine->token,   (int64_t)machine->asker_count, machine->grace_end.ns,
                         machine->ask_next.ns,      machine->later,           machine->later_destroy,
-                        machine->later_grace.ns,   machine->seen.listed,     machine->seen.vcpus,
+                        machine->later_grace.ns,   machine->change,         machine->change_end.ns,
+                        (int64_t)machine->change_epoch, machine->seen.listed,     machine->seen.vcpus,
                         machine->seen.memory };
     hash = venv_hash_bytes(parts, sizeof(parts), mix_id(hash, machine->id));
     for (size_t i = 0; i < machine->asker_count; i++)
@@ -75,7 +76,7 @@ static uint64_t machines_digest(const agent_machines *machines, uint64_t hash)
     size_t cursor = 0;
     void *item = NULL;
     int64_t parts[] = { machines->asked, machines->ask_again, machines->answered,
-                        machines->reachable, machines->next.ns, machines->asked_at.ns,
+                        machines->reachable, (int64_t)machines->look_request, machines->look_lists, machines->next.ns, machines->asked_at.ns,
                         (int64_t)venv_value_hash(&machines->node, 1), (int64_t)venv_value_hash(&machines->foreign, 1),
                         (int64_t)venv_value_hash(&machines->told, 1) };
     hash = venv_hash_bytes(parts, sizeof(parts), hash);
@@ -93,6 +94,8 @@ uint64_t venv_agent_digest(const venv_agent *agent)
                         (int64_t)agent->push.after, (int64_t)agent->push.last };
     uint64_t hash = venv_hash_bytes(agent->random.s, sizeof(agent->random.s), 0);
     hash = venv_hash_bytes(parts, sizeof(parts), hash);
+    for (size_t i = 0; i < AGENT_SYNCS_MAX; i++)
+        hash = mix(mix(hash, (int64_t)agent->syncs[i].token), agent->syncs[i].end.ns);
     for (size_t i = 0; i < agent->group_count; i++)
         hash = mix_text(hash, agent->groups[i]);
     hash = mix(mix(mix(hash, agent->memory.changed), (int64_t)agent->memory.kept), (int64_t)agent->memory.starts);

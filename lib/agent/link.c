@@ -199,7 +199,18 @@ static void dispatch(agent_step *step, int16_t type, uint64_t request, const ven
     case VENV_MSG_MACHINE_START:
     case VENV_MSG_MACHINE_STOP:
     case VENV_MSG_MACHINE_DESTROY:
+    case VENV_MSG_MACHINE_PAUSE:
+    case VENV_MSG_MACHINE_RESUME:
+    case VENV_MSG_MACHINE_SAVE:
+    case VENV_MSG_MACHINE_RESTORE:
+    case VENV_MSG_MACHINE_MIGRATE:
         venv_agent_machines_frame(step, type, request, body);
+        break;
+    case VENV_MSG_MACHINE_LIST:
+        venv_agent_machines_look(step, request);
+        break;
+    case VENV_MSG_SYNC:
+        venv_agent_images_sync(step, request, body);
         break;
     default: /* NOOP and UNKNOWNTYPE that answer something */
         break;

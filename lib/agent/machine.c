@@ -13,6 +13,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
         [MACHINE_EVENT_START] = { MACHINE_STARTING, MACHINE_CALL_START },
         [MACHINE_EVENT_STOP] = { MACHINE_ASKING, MACHINE_CALL_SHUTDOWN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY },
+        [MACHINE_EVENT_CHANGE] = { MACHINE_CHANGING, MACHINE_CALL_CHANGE },
         [MACHINE_EVENT_DONE] = STAY(IDLE),
         [MACHINE_EVENT_FAILED] = STAY(IDLE),
         [MACHINE_EVENT_GONE] = STAY(IDLE),
@@ -23,6 +24,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
         [MACHINE_EVENT_START] = { MACHINE_STARTING, MACHINE_JOIN },
         [MACHINE_EVENT_STOP] = { MACHINE_STARTING, MACHINE_LATER },
         [MACHINE_EVENT_DESTROY] = { MACHINE_STARTING, MACHINE_LATER },
+        [MACHINE_EVENT_CHANGE] = { MACHINE_STARTING, MACHINE_REFUSE },
         [MACHINE_EVENT_DONE] = { MACHINE_IDLE, MACHINE_ANSWER },
         [MACHINE_EVENT_FAILED] = { MACHINE_IDLE, MACHINE_ANSWER },
         [MACHINE_EVENT_GONE] = STAY(STARTING), /* it is not there yet */
@@ -33,6 +35,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
         [MACHINE_EVENT_START] = { MACHINE_ASKING, MACHINE_REFUSE },
         [MACHINE_EVENT_STOP] = { MACHINE_ASKING, MACHINE_JOIN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY },
+        [MACHINE_EVENT_CHANGE] = { MACHINE_ASKING, MACHINE_REFUSE },
         [MACHINE_EVENT_DONE] = { MACHINE_WAITING, MACHINE_NOTHING },
         [MACHINE_EVENT_FAILED] = { MACHINE_IDLE, MACHINE_ANSWER },
         [MACHINE_EVENT_GONE] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY },
@@ -43,6 +46,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
         [MACHINE_EVENT_START] = { MACHINE_WAITING, MACHINE_REFUSE },
         [MACHINE_EVENT_STOP] = { MACHINE_WAITING, MACHINE_JOIN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY },
+        [MACHINE_EVENT_CHANGE] = { MACHINE_WAITING, MACHINE_REFUSE },
         [MACHINE_EVENT_DONE] = STAY(WAITING),
         [MACHINE_EVENT_FAILED] = STAY(WAITING),
         [MACHINE_EVENT_GONE] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY }, /* the definition is left */
@@ -53,11 +57,23 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
         [MACHINE_EVENT_START] = { MACHINE_DESTROYING, MACHINE_REFUSE },
         [MACHINE_EVENT_STOP] = { MACHINE_DESTROYING, MACHINE_JOIN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_JOIN },
+        [MACHINE_EVENT_CHANGE] = { MACHINE_DESTROYING, MACHINE_REFUSE },
         [MACHINE_EVENT_DONE] = { MACHINE_IDLE, MACHINE_ANSWER },
         [MACHINE_EVENT_FAILED] = { MACHINE_IDLE, MACHINE_ANSWER },
         [MACHINE_EVENT_GONE] = STAY(DESTROYING),
         [MACHINE_EVENT_AGAIN] = STAY(DESTROYING),
         [MACHINE_EVENT_GRACE] = STAY(DESTROYING),
+    },
+    [MACHINE_CHANGING] = {
+        [MACHINE_EVENT_START] = { MACHINE_CHANGING, MACHINE_REFUSE },
+        [MACHINE_EVENT_STOP] = { MACHINE_CHANGING, MACHINE_LATER },
+        [MACHINE_EVENT_DESTROY] = { MACHINE_CHANGING, MACHINE_LATER },
+        [MACHINE_EVENT_CHANGE] = { MACHINE_CHANGING, MACHINE_JOIN },
+        [MACHINE_EVENT_DONE] = { MACHINE_IDLE, MACHINE_ANSWER },
+        [MACHINE_EVENT_FAILED] = { MACHINE_IDLE, MACHINE_ANSWER },
+        [MACHINE_EVENT_GONE] = STAY(CHANGING), /* the call says what became of it */
+        [MACHINE_EVENT_AGAIN] = STAY(CHANGING),
+        [MACHINE_EVENT_GRACE] = STAY(CHANGING),
     },
 };
 
@@ -71,6 +87,7 @@ const char *venv_agent_machine_state_name(agent_machine_state state)
     static const char *const names[MACHINE_STATE__COUNT] = {
         [MACHINE_IDLE] = "idle",       [MACHINE_STARTING] = "starting",     [MACHINE_ASKING] = "asking",
         [MACHINE_WAITING] = "waiting", [MACHINE_DESTROYING] = "destroying",
+        [MACHINE_CHANGING] = "changing",
     };
     return (unsigned)state < MACHINE_STATE__COUNT ? names[state] : "unknown";
 }
@@ -82,7 +99,7 @@ static bool seen_is(const agent_machine *machine, const char *state)
 
 bool venv_agent_machine_is_down(const agent_machine *machine)
 {
-    return !machine->seen.listed || seen_is(machine, "stopped") || seen_is(machine, "failed");
+    return !machine->seen.listed || seen_is(machine, "stopped") || seen_is(machine, "failed") || seen_is(machine, "saved");
 }
 
 const char *venv_agent_machine_shown(const agent_machine *machine)
@@ -94,6 +111,14 @@ const char *venv_agent_machine_shown(const agent_machine *machine)
     case MACHINE_WAITING:
     case MACHINE_DESTROYING:
         return "stopping";
+    case MACHINE_CHANGING:
+        if (machine->change == VENV_MACHINE_SAVE)
+            return "saving";
+        if (machine->change == VENV_MACHINE_RESTORE)
+            return "restoring";
+        if (machine->change == VENV_MACHINE_MIGRATE)
+            return "migrating";
+        break;
     case MACHINE_IDLE:
     case MACHINE_STATE__COUNT:
         break;

@@ -12,6 +12,7 @@
  *       │            ▲────── AGAIN ────────┘                  ▼       DONE
  *       └─ DESTROY ──────────────────────────────────► DESTROYING ──────────► IDLE
  *
+ * CHANGE leads from IDLE to CHANGING and back; a stop that comes meanwhile is done after it, as after a start.
  * A stop asks the guest every two seconds (one that still boots does not hear the first), and powers off when
  * the guest is down or the grace time is over. It says what is to be done; machines.c does it.
  * What the *hypervisor* says about the machine is kept beside this, in `seen`.
@@ -32,6 +33,7 @@ typedef enum agent_machine_state {
     MACHINE_ASKING,     /* SHUTDOWN is under way */
     MACHINE_WAITING,    /* the guest was asked */
     MACHINE_DESTROYING, /* DESTROY is under way */
+    MACHINE_CHANGING,   /* `change` is under way: PAUSE, RESUME, SAVE, RESTORE or MIGRATE */
     MACHINE_STATE__COUNT
 } agent_machine_state;
 
@@ -39,6 +41,7 @@ typedef enum agent_machine_event {
     MACHINE_EVENT_START = 0, /* the manager asks */
     MACHINE_EVENT_STOP,
     MACHINE_EVENT_DESTROY,
+    MACHINE_EVENT_CHANGE,
     MACHINE_EVENT_DONE,      /* the driver's call succeeded, or its outcome is not known */
     MACHINE_EVENT_FAILED,    /* it failed: nothing was done */
     MACHINE_EVENT_GONE,      /* the hypervisor lists it no longer, or as not running */
@@ -53,6 +56,7 @@ typedef enum agent_machine_effect {
     MACHINE_CALL_START,
     MACHINE_CALL_SHUTDOWN,
     MACHINE_CALL_DESTROY,
+    MACHINE_CALL_CHANGE,
     MACHINE_JOIN,    /* the same is being done already: answer this asker, too */
     MACHINE_LATER,   /* remember it; it is done when the state is IDLE again */
     MACHINE_REFUSE,  /* VENV_ECONFLICT: the opposite is being done */
@@ -93,6 +97,9 @@ typedef struct agent_machine {
     agent_asker askers[AGENT_ASKERS_MAX];
     size_t asker_count;
     venv_instant grace_end, ask_next; /* WAITING, ASKING */
+    venv_machine_verb change;    /* CHANGING: which */
+    uint64_t change_epoch;       /* MIGRATE: of the machine there */
+    venv_instant change_end;     /* CHANGING: it is given up then */
     bool later;                  /* a stop that waits for a start to end */
     bool later_destroy;
     agent_asker later_asker;

@@ -8,7 +8,7 @@
  * what was seen last stays, with `reachable` false.
  */
 
-#include "agent/state.h"
+#include "agent/machines.h"
 
 #include "base/log.h"
 
@@ -21,16 +21,7 @@
 
 static const int64_t list_timeout_ns = 60 * VENV_NS_PER_S; /* the shell ends a call earlier; this is for a shell that cannot */
 static const int64_t grace_max_ns = 3600 * VENV_NS_PER_S;
-
-/* One request of the manager, read and checked. */
-typedef struct agent_ask {
-    agent_machine_event event;
-    uint64_t request;
-    venv_id action, machine;
-    uint64_t epoch;
-    venv_span grace;
-    const venv_value *body;
-} agent_ask;
+static const venv_span change_timeout = { 120 * VENV_NS_PER_S };
 
 venv_rc venv_agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now, venv_error *err)
 {
@@ -60,7 +51,7 @@ void venv_agent_machines_fini(venv_agent *agent)
     venv_value_unref(&machines->foreign);
 }
 
-static agent_machine *find(const venv_agent *agent, venv_id id)
+agent_machine *venv_agent_machines_find(const venv_agent *agent, venv_id id)
 {
     return venv_table_find(agent->machines.table, id.bytes, sizeof(id.bytes));
 }
@@ -83,10 +74,10 @@ static void make_room(agent_machines *machines)
 }
 
 /* NULL: there are too many, or no memory (the step has failed then). */
-static agent_machine *find_or_add(agent_step *step, venv_id id)
+agent_machine *venv_agent_machines_find_or_add(agent_step *step, venv_id id)
 {
     agent_machines *machines = &step->agent->machines;
-    agent_machine *machine = find(step->agent, id);
+    agent_machine *machine = venv_agent_machines_find(step->agent, id);
     if (machine)
         return machine;
     make_room(machines);
@@ -128,9 +119,9 @@ static agent_done result_of(const agent_ask *ask, venv_rc rc, const char *error,
 }
 
 /* A request that has no effect. It is not remembered: asked again, it is judged again. */
-static void refuse(agent_step *step, const agent_ask *ask, venv_rc rc, const char *error)
+void venv_agent_machines_refuse(agent_step *step, const agent_ask *ask, venv_rc rc, const char *error)
 {
-    const agent_machine *machine = find(step->agent, ask->machine);
+    const agent_machine *machine = venv_agent_machines_find(step->agent, ask->machine);
     agent_done done = result_of(ask, rc, error, machine ? venv_agent_machine_shown(machine) : "unknown");
     venv_agent_log(step, VENV_LOG_WARNING, "refusing a machine action of the manager: %s", done.error);
     send_result(step, ask->request, &done);
@@ -148,7 +139,7 @@ static void remember(agent_machines *machines, const agent_done *done)
 }
 
 /* An operation is over: everybody who asked for it is told. */
-static void answer_askers(agent_step *step, agent_machine *machine, venv_rc rc, const char *error)
+void venv_agent_machines_answer(agent_step *step, agent_machine *machine, venv_rc rc, const char *error)
 {
     for (size_t i = 0; i < machine->asker_count; i++) {
         const agent_asker *asker = &machine->askers[i];
@@ -161,7 +152,7 @@ static void answer_askers(agent_step *step, agent_machine *machine, venv_rc rc, 
     machine->asker_count = 0;
 }
 
-static bool join(agent_machine *machine, const agent_ask *ask, uint64_t connection)
+bool venv_agent_machines_join(agent_machine *machine, const agent_ask *ask, uint64_t connection)
 {
     if (machine->asker_count == AGENT_ASKERS_MAX)
         return false;
@@ -184,13 +175,19 @@ static void call(agent_step *step, agent_machine *machine, venv_machine_verb ver
     }
     action->verb = verb;
     action->machine = machine->id;
-    action->xml = xml;
+    if (verb == VENV_MACHINE_MIGRATE)
+        action->text = xml;
+    else
+        action->xml = xml;
     action->name = name;
+    action->epoch = machine->change_epoch;
+    if (machine->state == MACHINE_CHANGING)
+        action->timeout.ns = machine->change_end.ns - step->now.mono.ns;
     action->token = machine->token = venv_agent_token(step);
     action->after_keep = venv_agent_memory_number(step->agent);
 }
 
-static void set_epoch(agent_step *step, agent_machine *machine, uint64_t epoch, bool ended)
+void venv_agent_machines_set_epoch(agent_step *step, agent_machine *machine, uint64_t epoch, bool ended)
 {
     if (machine->epoch == epoch && machine->ended == ended)
         return;
@@ -199,7 +196,7 @@ static void set_epoch(agent_step *step, agent_machine *machine, uint64_t epoch, 
     venv_agent_memory_change(step);
 }
 
-static void list_soon(agent_step *step)
+void venv_agent_machines_list_soon(agent_step *step)
 {
     agent_machines *machines = &step->agent->machines;
     if (machines->asked)
@@ -214,8 +211,8 @@ static void ask_guest(agent_step *step, agent_machine *machine)
     call(step, machine, VENV_MACHINE_SHUTDOWN, NULL);
 }
 
-/* Go where the table says. `xml` is for a start, and taken over. */
-static agent_machine_effect advance(agent_step *step, agent_machine *machine, agent_machine_event event, char *xml)
+/* Go where the table says. `xml` is for a start, or the URI for a migration, and taken over. */
+agent_machine_effect venv_agent_machines_advance(agent_step *step, agent_machine *machine, agent_machine_event event, char *xml)
 {
     agent_machine_rule rule = venv_agent_machine_rule_of(machine->state, event);
     if (rule.next != machine->state)
@@ -233,6 +230,9 @@ static agent_machine_effect advance(agent_step *step, agent_machine *machine, ag
         machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;
         call(step, machine, VENV_MACHINE_DESTROY, NULL);
         break;
+    case MACHINE_CALL_CHANGE:
+        call(step, machine, machine->change, xml);
+        return rule.effect;
     case MACHINE_NOTHING:
     case MACHINE_JOIN:
     case MACHINE_LATER:
@@ -269,6 +269,10 @@ static const char *read_ask(agent_ask *ask, const venv_value *body)
         return "`epoch` must be a number";
     if (grace && (!venv_value_to_span(grace, &ask->grace) || ask->grace.ns < 0 || ask->grace.ns > grace_max_ns))
         return "`grace` must be a duration of at most 1h";
+    const venv_value *timeout = venv_value_get(body, "timeout");
+    ask->timeout = change_timeout;
+    if (timeout && (!venv_value_to_span(timeout, &ask->timeout) || ask->timeout.ns <= 0 || ask->timeout.ns > 24 * grace_max_ns))
+        return "`timeout` must be a duration of at most 24h";
     ask->body = body;
     return NULL;
 }
@@ -277,7 +281,7 @@ static const char *read_ask(agent_ask *ask, const venv_value *body)
 static bool asked_before(agent_step *step, const agent_ask *ask)
 {
     agent_machines *machines = &step->agent->machines;
-    agent_machine *machine = find(step->agent, ask->machine);
+    agent_machine *machine = venv_agent_machines_find(step->agent, ask->machine);
     for (size_t i = 0; i < machines->done_count; i++)
         if (venv_id_equal(machines->done[i].action, ask->action)) {
             send_result(step, ask->request, &machines->done[i]);
@@ -329,9 +333,9 @@ static void start(agent_step *step, const agent_ask *ask)
     venv_machine_mark mark = { 0 };
     venv_error why = { 0 };
     char *xml = NULL;
-    agent_machine *machine = find(step->agent, ask->machine);
+    agent_machine *machine = venv_agent_machines_find(step->agent, ask->machine);
     if (machine && machine->ended && machine->epoch == ask->epoch && !VENV_SEEDED(START_AFTER_STOP)) {
-        refuse(step, ask, VENV_ECONFLICT, "it was stopped in this epoch; a new start needs a newer one");
+        venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, "it was stopped in this epoch; a new start needs a newer one");
         return;
     }
     venv_rc rc = make_xml(step, ask, &mark, &xml, &why);
@@ -340,27 +344,27 @@ static void start(agent_step *step, const agent_ask *ask)
         return;
     }
     if (rc) {
-        refuse(step, ask, rc, why.text);
+        venv_agent_machines_refuse(step, ask, rc, why.text);
         return;
     }
-    machine = find_or_add(step, ask->machine);
+    machine = venv_agent_machines_find_or_add(step, ask->machine);
     if (!machine) {
         free(xml);
         if (step->rc == VENV_OK)
-            refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
+            venv_agent_machines_refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
         return;
     }
     agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, MACHINE_EVENT_START).effect;
     if (effect == MACHINE_REFUSE || (effect == MACHINE_JOIN && machine->epoch != ask->epoch) ||
-        !join(machine, ask, step->agent->connection)) {
+        !venv_agent_machines_join(machine, ask, step->agent->connection)) {
         free(xml);
-        refuse(step, ask, VENV_ECONFLICT, effect == MACHINE_REFUSE ? "it is being stopped" : "it is being started");
+        venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, effect == MACHINE_REFUSE ? "it is being stopped" : "it is being started");
         return;
     }
     memcpy(machine->instance, mark.instance, sizeof(mark.instance));
     memcpy(machine->environment, mark.environment, sizeof(mark.environment));
-    set_epoch(step, machine, ask->epoch, false);
-    advance(step, machine, MACHINE_EVENT_START, xml);
+    venv_agent_machines_set_epoch(step, machine, ask->epoch, false);
+    venv_agent_machines_advance(step, machine, MACHINE_EVENT_START, xml);
     venv_agent_machines_tell(step);
 }
 
@@ -379,25 +383,25 @@ static bool put_off(agent_machine *machine, const agent_ask *ask, uint64_t conne
 static void stop(agent_step *step, agent_ask *ask)
 {
     uint64_t connection = step->agent->connection;
-    agent_machine *machine = find_or_add(step, ask->machine);
+    agent_machine *machine = venv_agent_machines_find_or_add(step, ask->machine);
     if (!machine) {
         if (step->rc == VENV_OK)
-            refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
+            venv_agent_machines_refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
         return;
     }
     if (ask->grace.ns == 0)
         ask->event = MACHINE_EVENT_DESTROY;
-    set_epoch(step, machine, ask->epoch, true);
+    venv_agent_machines_set_epoch(step, machine, ask->epoch, true);
     agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, ask->event).effect;
-    bool taken = effect == MACHINE_LATER ? put_off(machine, ask, connection) : join(machine, ask, connection);
+    bool taken = effect == MACHINE_LATER ? put_off(machine, ask, connection) : venv_agent_machines_join(machine, ask, connection);
     if (!taken) {
-        refuse(step, ask, VENV_ECONFLICT, "it is being stopped already, and too many wait for that");
+        venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, "it is being stopped already, and too many wait for that");
         return;
     }
     int64_t grace_end = step->now.mono.ns + (VENV_SEEDED(GRACE_IGNORED) ? 0 : ask->grace.ns);
     if (effect != MACHINE_LATER && ask->event == MACHINE_EVENT_STOP && grace_end < machine->grace_end.ns)
         machine->grace_end.ns = grace_end;
-    advance(step, machine, ask->event, NULL);
+    venv_agent_machines_advance(step, machine, ask->event, NULL);
     venv_agent_machines_tell(step);
 }
 
@@ -405,9 +409,10 @@ void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request,
 {
     venv_agent *agent = step->agent;
     agent_ask ask = { .request = request };
-    ask.event = type == VENV_MSG_MACHINE_START  ? MACHINE_EVENT_START
-                : type == VENV_MSG_MACHINE_STOP ? MACHINE_EVENT_STOP
-                                                : MACHINE_EVENT_DESTROY;
+    ask.event = type == VENV_MSG_MACHINE_START     ? MACHINE_EVENT_START
+                : type == VENV_MSG_MACHINE_STOP    ? MACHINE_EVENT_STOP
+                : type == VENV_MSG_MACHINE_DESTROY ? MACHINE_EVENT_DESTROY
+                                                   : MACHINE_EVENT_CHANGE;
     const char *error = read_ask(&ask, body);
     if (!agent->machines.table) {
         agent_done done = result_of(&ask, VENV_EUNSUPPORTED, "this agent has no hypervisor (agent.hypervisor is none)",
@@ -422,16 +427,18 @@ void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request,
     }
     if (asked_before(step, &ask))
         return;
-    const agent_machine *machine = find(agent, ask.machine);
+    const agent_machine *machine = venv_agent_machines_find(agent, ask.machine);
     if (machine && ask.epoch < machine->epoch && !VENV_SEEDED(EPOCH_IGNORED)) {
         char text[128];
         snprintf(text, sizeof(text), "epoch %llu is older than %llu, which this agent has seen",
                  (unsigned long long)ask.epoch, (unsigned long long)machine->epoch);
-        refuse(step, &ask, VENV_ECONFLICT, text);
+        venv_agent_machines_refuse(step, &ask, VENV_ECONFLICT, text);
         return;
     }
     if (ask.event == MACHINE_EVENT_START)
         start(step, &ask);
+    else if (ask.event == MACHINE_EVENT_CHANGE)
+        venv_agent_change(step, &ask, type);
     else
         stop(step, &ask);
 }
@@ -450,7 +457,7 @@ static void note_success(agent_machine *machine, agent_machine_state was)
 }
 
 /* A stop that came during the start is done now. */
-static void do_later(agent_step *step, agent_machine *machine)
+void venv_agent_machines_do_later(agent_step *step, agent_machine *machine)
 {
     if (!machine->later || machine->state != MACHINE_IDLE)
         return;
@@ -458,7 +465,7 @@ static void do_later(agent_step *step, agent_machine *machine)
     machine->askers[machine->asker_count++] = machine->later_asker;
     if (!machine->later_destroy)
         machine->grace_end.ns = step->now.mono.ns + machine->later_grace.ns;
-    advance(step, machine, machine->later_destroy ? MACHINE_EVENT_DESTROY : MACHINE_EVENT_STOP, NULL);
+    venv_agent_machines_advance(step, machine, machine->later_destroy ? MACHINE_EVENT_DESTROY : MACHINE_EVENT_STOP, NULL);
 }
 
 void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
@@ -480,7 +487,9 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
     bool ask_failed = was == MACHINE_ASKING && rc != VENV_EUNREACHABLE && rc != VENV_EDENIED;
     if (ask_failed && rc == VENV_ENOENT)
         machine->seen.listed = false;
-    if (rc == VENV_OK)
+    if (rc == VENV_OK && was == MACHINE_CHANGING)
+        venv_agent_change_done(step, machine);
+    else if (rc == VENV_OK)
         note_success(machine, was);
     if (rc != VENV_OK && !ask_failed)
         venv_agent_log(step, VENV_LOG_WARNING, "machine %s: %s: %s", machine->instance, venv_agent_machine_state_name(was),
@@ -490,16 +499,18 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
         snprintf(machine->seen.state, sizeof(machine->seen.state), "failed");
     }
     agent_machine_event outcome = rc == VENV_OK || ask_failed ? MACHINE_EVENT_DONE : MACHINE_EVENT_FAILED;
-    if (advance(step, machine, outcome, NULL) == MACHINE_ANSWER) {
+    if (venv_agent_machines_advance(step, machine, outcome, NULL) == MACHINE_ANSWER) {
         machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;
-        answer_askers(step, machine, rc, rc ? (event->text && event->text[0] ? event->text : venv_rc_name(rc)) : NULL);
+        venv_agent_machines_answer(step, machine, rc, rc ? (event->text && event->text[0] ? event->text : venv_rc_name(rc)) : NULL);
     }
     if (ask_failed && rc == VENV_ENOENT)
-        advance(step, machine, MACHINE_EVENT_GONE, NULL);
-    do_later(step, machine);
-    list_soon(step);
+        venv_agent_machines_advance(step, machine, MACHINE_EVENT_GONE, NULL);
+    venv_agent_machines_do_later(step, machine);
+    venv_agent_machines_list_soon(step);
     venv_agent_machines_tell(step);
 }
+
+static void tell_asked(agent_step *step);
 
 /* --- the list ------------------------------------------------------------------------------------- */
 
@@ -518,11 +529,11 @@ static void note_seen(agent_step *step, const venv_value *item)
     uint64_t epoch = 0;
     if (!venv_value_get_id(item, "id", &id) || venv_id_is_none(id))
         return;
-    agent_machine *machine = VENV_SEEDED(MACHINES_FORGOTTEN) ? find(step->agent, id) : find_or_add(step, id);
+    agent_machine *machine = VENV_SEEDED(MACHINES_FORGOTTEN) ? venv_agent_machines_find(step->agent, id) : venv_agent_machines_find_or_add(step, id);
     if (!machine)
         return;
     if (get_epoch(item, &epoch) && epoch > machine->epoch)
-        set_epoch(step, machine, epoch, false);
+        venv_agent_machines_set_epoch(step, machine, epoch, false);
     copy_text(machine->instance, sizeof(machine->instance), venv_value_get_text(item, "instance"));
     copy_text(machine->environment, sizeof(machine->environment), venv_value_get_text(item, "environment"));
     agent_seen *seen = &machine->seen;
@@ -562,7 +573,7 @@ static void take_list(agent_step *step, const venv_value *list)
     while (venv_table_next(machines->table, &cursor, NULL, &item) && step->rc == VENV_OK) {
         agent_machine *machine = item;
         if (venv_agent_machine_is_down(machine))
-            advance(step, machine, MACHINE_EVENT_GONE, NULL);
+            venv_agent_machines_advance(step, machine, MACHINE_EVENT_GONE, NULL);
     }
 }
 
@@ -584,6 +595,7 @@ void venv_agent_machines_listed(agent_step *step, const venv_agent_event *event)
     if (!machines->table)
         return;
     machines->asked = false;
+    bool looked = machines->look_lists > 0 && --machines->look_lists == 0;
     machines->next.ns = step->now.mono.ns + (machines->ask_again ? 0 : step->agent->config->machines_every.ns);
     machines->ask_again = false;
     if (event->rc == VENV_OK && event->value && venv_value_kind(event->value) == VENV_MAP) {
@@ -597,6 +609,8 @@ void venv_agent_machines_listed(agent_step *step, const venv_agent_event *event)
         set_reachable(step, false, event->text && event->text[0] ? event->text : venv_rc_name(event->rc));
     }
     venv_agent_sampling_hypervisor(step);
+    if (looked)
+        tell_asked(step);
     venv_agent_machines_tell(step);
 }
 
@@ -653,20 +667,46 @@ static venv_value machines_to_value(agent_step *step)
     return body;
 }
 
-/* Tell the manager what there is, if it does not know. */
-void venv_agent_machines_tell(agent_step *step)
+static void tell(agent_step *step, uint64_t request)
 {
     agent_machines *machines = &step->agent->machines;
     if (!machines->table || !venv_agent_link_is_up(step->agent) || step->rc)
         return;
     venv_value body = machines_to_value(step);
-    if (step->rc || venv_value_equal(&body, &machines->told)) {
+    if (step->rc || (request == 0 && venv_value_equal(&body, &machines->told))) {
         venv_value_unref(&body);
         return;
     }
     venv_value_unref(&machines->told);
     machines->told = venv_value_ref(&body);
-    venv_agent_send(step, VENV_MSG_MACHINES, 0, body);
+    venv_agent_send(step, VENV_MSG_MACHINES, request, body);
+}
+
+/* Tell the manager what there is, if it does not know. */
+void venv_agent_machines_tell(agent_step *step)
+{
+    tell(step, 0);
+}
+
+/* It asked, and gets a list that was begun after that. */
+static void tell_asked(agent_step *step)
+{
+    agent_machines *machines = &step->agent->machines;
+    uint64_t request = machines->look_request;
+    machines->look_request = 0;
+    if (machines->look_connection == step->agent->connection)
+        tell(step, request);
+}
+
+void venv_agent_machines_look(agent_step *step, uint64_t request)
+{
+    agent_machines *machines = &step->agent->machines;
+    if (!machines->table || request == 0)
+        return;
+    machines->look_request = request;
+    machines->look_connection = step->agent->connection;
+    machines->look_lists = machines->asked ? 2 : 1; /* what is under way was begun before */
+    venv_agent_machines_list_soon(step);
 }
 
 /* --- time ----------------------------------------------------------------------------------------- */
@@ -681,14 +721,16 @@ void venv_agent_machines_tick(agent_step *step)
         return;
     while (venv_table_next(machines->table, &cursor, NULL, &item) && step->rc == VENV_OK) {
         agent_machine *machine = item;
+        if (machine->state == MACHINE_CHANGING && machine->change_end.ns <= now)
+            venv_agent_change_give_up(step, machine);
         if (machine->state != MACHINE_WAITING && machine->state != MACHINE_ASKING)
             continue;
         if (machine->grace_end.ns <= now) {
             venv_agent_log(step, VENV_LOG_INFO, "machine %s did not shut down in its grace time and is powered off", machine->instance);
-            advance(step, machine, MACHINE_EVENT_GRACE, NULL);
+            venv_agent_machines_advance(step, machine, MACHINE_EVENT_GRACE, NULL);
         } else if (machine->state == MACHINE_WAITING && machine->ask_next.ns <= now) {
-            advance(step, machine, MACHINE_EVENT_AGAIN, NULL);
-            list_soon(step);
+            venv_agent_machines_advance(step, machine, MACHINE_EVENT_AGAIN, NULL);
+            venv_agent_machines_list_soon(step);
         }
     }
     if (machines->asked && now - machines->asked_at.ns >= list_timeout_ns) {
@@ -718,6 +760,8 @@ venv_instant venv_agent_machines_deadline(const venv_agent *agent)
     venv_instant first = machines->asked ? (venv_instant){ machines->asked_at.ns + list_timeout_ns } : machines->next;
     while (venv_table_next(machines->table, &cursor, NULL, &item)) {
         const agent_machine *machine = item;
+        if (machine->state == MACHINE_CHANGING && machine->change_end.ns < first.ns)
+            first = machine->change_end;
         if (machine->state != MACHINE_WAITING && machine->state != MACHINE_ASKING)
             continue;
         if (machine->grace_end.ns < first.ns)

@@ -121,7 +121,19 @@ typedef struct agent_machines {
     venv_value told;         /* body of the last MACHINES of this connection; null: none */
     agent_done *done;        /* a ring of AGENT_DONE_MAX, allocated for hypervisor nodes */
     size_t done_next, done_count;
+    uint64_t look_request, look_connection; /* the manager wants a fresh list… */
+    unsigned look_lists;     /* …which is the one after so many */
 } agent_machines;
+
+/* images.c */
+enum { AGENT_SYNCS_MAX = 4, AGENT_IMAGE_SIZE = 96, AGENT_SYNC_TIMEOUT_S = 3600 };
+
+typedef struct agent_sync {
+    uint64_t token;          /* 0: free */
+    uint64_t request, connection;
+    venv_instant end;
+    char image[AGENT_IMAGE_SIZE];
+} agent_sync;
 
 /* memory.c */
 typedef struct agent_memory {
@@ -146,6 +158,7 @@ struct venv_agent {
     agent_executions executions;
     agent_machines machines;
     agent_memory memory;
+    agent_sync syncs[AGENT_SYNCS_MAX];
 };
 
 /* One step: what every function below is handed. */
@@ -207,6 +220,12 @@ void venv_agent_memory_change(agent_step *step);
 uint64_t venv_agent_memory_number(const venv_agent *agent);
 void venv_agent_memory_tick(agent_step *step);
 
+/* images.c */
+void venv_agent_images_sync(agent_step *step, uint64_t request, const venv_value *body);
+void venv_agent_images_synced(agent_step *step, const venv_agent_event *event);
+void venv_agent_images_tick(agent_step *step);
+venv_instant venv_agent_images_deadline(const venv_agent *agent);
+
 /* control.c */
 void venv_agent_control(agent_step *step, uint64_t request, const venv_value *body);
 void venv_agent_put_groups(agent_step *step, venv_map_builder *map);
@@ -219,6 +238,7 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event);
 void venv_agent_machines_listed(agent_step *step, const venv_agent_event *event);
 void venv_agent_machines_tick(agent_step *step);
 void venv_agent_machines_tell(agent_step *step); /* MACHINES, now: after WELCOME */
+void venv_agent_machines_look(agent_step *step, uint64_t request); /* list anew, and tell under this request */
 venv_instant venv_agent_machines_deadline(const venv_agent *agent);
 
 /* hypervisor.c: the built-in property of that name, from what machines.c knows; or why there is none. */

@@ -14,6 +14,7 @@
 #include "runtime/dialer.h"
 #include "runtime/disk_samples.h"
 #include "runtime/loop.h"
+#include "runtime/image_pool.h"
 #include "runtime/machine_worker.h"
 #include "runtime/memory_file.h"
 #include "runtime/notify.h"
@@ -49,6 +50,8 @@ typedef struct agent_shell {
     venv_dialer *dialer;
     venv_run_pool *pool;
     venv_machine_worker *machines;
+    venv_machine_worker *movers; /* what takes long, on a connection of its own; made when it is needed first */
+    venv_image_pool *images;
     venv_disk_samples *disks;
     venv_samples samples;
     venv_memory_file *memory;
@@ -206,6 +209,20 @@ static void on_machines(void *user, venv_rc rc, const venv_value *list, const ch
     deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_MACHINES, .rc = rc, .value = list, .text = text });
 }
 
+/* The other connection tells the same. */
+static void on_movers_list(void *user, venv_rc rc, const venv_value *list, const char *text)
+{
+    (void)user;
+    (void)rc;
+    (void)list;
+    (void)text;
+}
+
+static void on_synced(void *user, uint64_t token, venv_rc rc, const char *text, const venv_value *report)
+{
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_SYNCED, .token = token, .rc = rc, .text = text, .value = report });
+}
+
 static void on_sampled(void *user, uint64_t token, venv_rc rc, const venv_value *value, const char *text)
 {
     deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_SAMPLED, .token = token, .rc = rc, .value = value,
@@ -312,12 +329,38 @@ static void call_machine(agent_shell *shell, const venv_agent_action *action)
     static const venv_machine_call calls[] = {
         [VENV_MACHINE_START] = VENV_MACHINE_CALL_START,
         [VENV_MACHINE_SHUTDOWN] = VENV_MACHINE_CALL_SHUTDOWN,
-        [VENV_MACHINE_DESTROY] = VENV_MACHINE_CALL_DESTROY,
+        [VENV_MACHINE_DESTROY] = VENV_MACHINE_CALL_DESTROY, [VENV_MACHINE_PAUSE] = VENV_MACHINE_CALL_PAUSE,
+        [VENV_MACHINE_RESUME] = VENV_MACHINE_CALL_RESUME,   [VENV_MACHINE_SAVE] = VENV_MACHINE_CALL_SAVE,
+        [VENV_MACHINE_RESTORE] = VENV_MACHINE_CALL_RESTORE, [VENV_MACHINE_MIGRATE] = VENV_MACHINE_CALL_MIGRATE,
     };
-    if (!shell->machines)
+    venv_machine_order order = { .call = calls[action->verb], .id = action->machine, .xml = action->xml, .uri = action->text,
+                                 .epoch = action->epoch, .timeout = action->timeout };
+    if (!shell->machines) {
         on_machine_done(shell, action->token, VENV_EUNSUPPORTED, "this agent has no hypervisor");
+        return;
+    }
+    bool is_long = action->verb >= VENV_MACHINE_SAVE && strncmp(shell->config->hypervisor, "fake:", 5) != 0;
+    if (is_long && !shell->movers) { /* without one of its own it blocks the others, and works */
+        venv_error err = { 0 };
+        venv_machine_calls answers = { .done = on_machine_done, .listed = on_movers_list, .user = shell };
+        if (venv_machine_worker_start(&shell->loop.uv, shell->config->hypervisor, venv_tls_context_peek_own(shell->tls)->identity.cluster,
+                                      shell->log, &answers, &shell->movers, &err) != VENV_OK)
+            venv_log_print(shell->log, VENV_LOG_WARNING, "%s", err.text);
+    }
+    venv_machine_worker_call(is_long && shell->movers ? shell->movers : shell->machines, action->token, &order);
+}
+
+static void sync_image(agent_shell *shell, const venv_agent_action *action)
+{
+    const venv_agent_config *config = shell->config;
+    venv_error err = { 0 };
+    venv_image_pool_options options = { .repository = config->images_repository, .trust = config->images_trust,
+                                        .directory = config->images_directory };
+    venv_image_pool_calls calls = { .synced = on_synced, .user = shell };
+    if (!shell->images && venv_image_pool_start(&shell->loop.uv, &options, &calls, &shell->images, &err) != VENV_OK)
+        on_synced(shell, action->token, err.rc, err.text, NULL);
     else
-        venv_machine_worker_call(shell->machines, action->token, calls[action->verb], action->machine, action->xml);
+        venv_image_pool_sync(shell->images, action->token, action->name, action->timeout);
 }
 
 static void list_machines(agent_shell *shell)
@@ -360,6 +403,7 @@ static void do_action(agent_shell *shell, venv_agent_action *action)
         break;
     case VENV_AGENT_ACT_KEEP: venv_memory_file_keep(shell->memory, action->token, &action->value); break;
     case VENV_AGENT_ACT_KILL: venv_run_pool_kill(shell->pool, action->token); break;
+    case VENV_AGENT_ACT_SYNC: sync_image(shell, action); break;
     case VENV_AGENT_ACT_MACHINES: list_machines(shell); break;
     case VENV_AGENT_ACT_COMMANDS: list_commands(shell, action->token); break;
     case VENV_AGENT_ACT_LOG: venv_log_print(shell->log, (venv_log_level)action->level, "%s", action->text); break;
@@ -380,6 +424,10 @@ static void finish(agent_shell *shell)
 {
     venv_dialer_end(shell->dialer);
     venv_run_pool_end(shell->pool);
+    venv_machine_worker_end(shell->movers);
+    venv_image_pool_end(shell->images);
+    shell->movers = NULL;
+    shell->images = NULL;
     venv_machine_worker_end(shell->machines);
     venv_disk_samples_end(shell->disks);
     venv_memory_file_end(shell->memory);

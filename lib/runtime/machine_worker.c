@@ -31,7 +31,9 @@ typedef struct machine_job {
     uint64_t token;
     venv_machine_call call;
     venv_id id;
-    char *xml;
+    char *text;      /* XML or URI */
+    uint64_t epoch;
+    int64_t timeout_ns, end_ns;
     /* the answer */
     venv_rc rc;
     venv_error err;
@@ -85,7 +87,7 @@ struct venv_machine_worker {
 static void drop_job(venv_job *job)
 {
     machine_job *dropped = (machine_job *)job;
-    free(dropped->xml);
+    free(dropped->text);
     venv_machine_list_fini(&dropped->list);
     free(dropped);
 }
@@ -187,21 +189,34 @@ static void list_now(machine_context *c, machine_job *job)
 
 static void call_now(machine_context *c, machine_job *job)
 {
+    if (job->timeout_ns > 0 && venv_clock_read().mono.ns >= job->end_ns) {
+        job->rc = venv_error_set(&job->err, VENV_ETIMEDOUT, "its time was over before it could begin");
+        return;
+    }
     if (!connect_now(c, true)) {
         job->err = c->why;
         job->rc = VENV_EUNREACHABLE;
         return;
     }
-    begin_call(c, job->call == VENV_MACHINE_CALL_START ? VENV_MACHINE_START_S : VENV_MACHINE_CALL_S);
+    int64_t seconds = job->call == VENV_MACHINE_CALL_START ? VENV_MACHINE_START_S : VENV_MACHINE_CALL_S;
+    int64_t given = job->timeout_ns / VENV_NS_PER_S + 1;
+    begin_call(c, given > seconds ? given : seconds);
     switch (job->call) {
     case VENV_MACHINE_CALL_START:
-        job->rc = venv_machine_start(c->hypervisor, job->id, job->xml ? job->xml : "", &job->err);
+        job->rc = venv_machine_start(c->hypervisor, job->id, job->text ? job->text : "", &job->err);
         break;
     case VENV_MACHINE_CALL_SHUTDOWN:
         job->rc = venv_machine_shutdown(c->hypervisor, job->id, &job->err);
         break;
     case VENV_MACHINE_CALL_DESTROY:
         job->rc = venv_machine_destroy(c->hypervisor, job->id, &job->err);
+        break;
+    case VENV_MACHINE_CALL_PAUSE: job->rc = venv_machine_pause(c->hypervisor, job->id, &job->err); break;
+    case VENV_MACHINE_CALL_RESUME: job->rc = venv_machine_resume(c->hypervisor, job->id, &job->err); break;
+    case VENV_MACHINE_CALL_SAVE: job->rc = venv_machine_save(c->hypervisor, job->id, &job->err); break;
+    case VENV_MACHINE_CALL_RESTORE: job->rc = venv_machine_restore(c->hypervisor, job->id, &job->err); break;
+    case VENV_MACHINE_CALL_MIGRATE:
+        job->rc = venv_machine_migrate(c->hypervisor, job->id, job->text ? job->text : "", job->epoch, &job->err);
         break;
     }
     end_call(c);
@@ -493,16 +508,20 @@ static bool submit(venv_machine_worker *worker, machine_job *job, venv_error *er
     return false;
 }
 
-void venv_machine_worker_call(venv_machine_worker *worker, uint64_t token, venv_machine_call call, venv_id id, const char *xml)
+void venv_machine_worker_call(venv_machine_worker *worker, uint64_t token, const venv_machine_order *order)
 {
     venv_error err = { 0 };
     machine_job *job = calloc(1, sizeof *job);
     if (job) {
         job->kind = JOB_CALL;
         job->token = token;
-        job->call = call;
-        job->id = id;
-        job->xml = xml ? strdup(xml) : NULL;
+        const char *text = order->xml ? order->xml : order->uri;
+        job->call = order->call;
+        job->id = order->id;
+        job->text = text ? strdup(text) : NULL;
+        job->epoch = order->epoch;
+        job->timeout_ns = order->timeout.ns;
+        job->end_ns = venv_clock_read().mono.ns + order->timeout.ns;
     }
     if (!submit(worker, job, &err))
         worker->calls.done(worker->calls.user, token, VENV_EUNREACHABLE, err.text);

@@ -31,7 +31,22 @@ typedef enum venv_machine_call {
     VENV_MACHINE_CALL_START = 0,
     VENV_MACHINE_CALL_SHUTDOWN,
     VENV_MACHINE_CALL_DESTROY,
+    VENV_MACHINE_CALL_PAUSE,
+    VENV_MACHINE_CALL_RESUME,
+    VENV_MACHINE_CALL_SAVE,
+    VENV_MACHINE_CALL_RESTORE,
+    VENV_MACHINE_CALL_MIGRATE,
 } venv_machine_call;
+
+/* What is to be done, borrowed for the call. */
+typedef struct venv_machine_order {
+    venv_machine_call call;
+    venv_id id;
+    const char *xml;     /* START: domain XML */
+    const char *uri;     /* MIGRATE */
+    uint64_t epoch;      /* MIGRATE */
+    venv_span timeout;   /* > 0: not begun any more after it, VENV_ETIMEDOUT; and the longest that it may take */
+} venv_machine_order;
 
 typedef struct venv_machine_calls {
     void (*done)(void *user, uint64_t token, venv_rc rc, const char *text);
@@ -43,7 +58,7 @@ typedef struct venv_machine_calls {
 venv_rc venv_machine_worker_start(uv_loop_t *loop, const char *uri, const char *cluster, const venv_log *log,
                                   const venv_machine_calls *calls, venv_machine_worker **ret_worker, venv_error *err);
 /* `done` follows in every case, also from within this function. The token is not 0. */
-void venv_machine_worker_call(venv_machine_worker *worker, uint64_t token, venv_machine_call call, venv_id id, const char *xml);
+void venv_machine_worker_call(venv_machine_worker *worker, uint64_t token, const venv_machine_order *order);
 /* `listed` follows in every case, also from within this function. */
 void venv_machine_worker_list(venv_machine_worker *worker);
 /* Ends the thread, or leaves it behind if it hangs. Machines run on. No call comes any more. Accepts NULL. */

@@ -379,11 +379,11 @@ static void machines_are_listed_unasked_and_when_asked(void **state)
     assert_true(m.cpus > 0);
     venv_machine_worker_list(worker);
     RUN_UNTIL(*state, m.reachable == 2);
-    venv_machine_worker_call(worker, 42, VENV_MACHINE_CALL_DESTROY, (venv_id){ { 1 } }, NULL);
+    venv_machine_worker_call(worker, 42, &(venv_machine_order){ .call = VENV_MACHINE_CALL_DESTROY, .id = (venv_id){ { 1 } }, .xml = NULL });
     RUN_UNTIL(*state, m.done == 1);
     assert_int_equal(m.last_token, 42);
     assert_int_equal(m.last_rc, VENV_OK); /* one that is gone: nothing to do */
-    venv_machine_worker_call(worker, 43, VENV_MACHINE_CALL_START, (venv_id){ { 1 } }, "<nonsense");
+    venv_machine_worker_call(worker, 43, &(venv_machine_order){ .call = VENV_MACHINE_CALL_START, .id = (venv_id){ { 1 } }, .xml = "<nonsense" });
     RUN_UNTIL(*state, m.done == 2);
     assert_int_equal(m.last_rc, VENV_EINVAL);
     assert_true(m.text[0]);
@@ -401,7 +401,7 @@ static void a_hypervisor_that_is_not_there_is_unreachable_not_empty(void **state
     int before = m.listed;
     RUN_UNTIL(*state, m.listed > before);
     assert_int_equal(m.reachable, 0);
-    venv_machine_worker_call(worker, 7, VENV_MACHINE_CALL_SHUTDOWN, (venv_id){ { 1 } }, NULL);
+    venv_machine_worker_call(worker, 7, &(venv_machine_order){ .call = VENV_MACHINE_CALL_SHUTDOWN, .id = (venv_id){ { 1 } }, .xml = NULL });
     RUN_UNTIL(*state, m.done == 1);
     assert_int_equal(m.last_rc, VENV_EUNREACHABLE);
     venv_machine_worker_end(worker);

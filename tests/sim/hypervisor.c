@@ -70,6 +70,11 @@ static venv_rc call(sim *s, node *n, const happening *h, venv_error *err)
     case VENV_MACHINE_DESTROY:
         s->counts.stops++;
         return venv_machine_destroy(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_PAUSE: return venv_machine_pause(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_RESUME: return venv_machine_resume(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_SAVE: return venv_machine_save(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_RESTORE: return venv_machine_restore(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_MIGRATE: break; /* the worlds of the nodes are not linked */
     }
     return VENV_EUNSUPPORTED;
 }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VENV_AGENT_MACHINES_H
+#define VENV_AGENT_MACHINES_H
+
+/* What machines.c (starting, stopping, listing) and changes.c (pausing, saving, moving) share. */
+
+#include "agent/state.h"
+
+/* One request of the manager, read and checked. */
+typedef struct agent_ask {
+    agent_machine_event event;
+    uint64_t request;
+    venv_id action, machine;
+    uint64_t epoch;
+    venv_span grace, timeout;
+    const venv_value *body;
+} agent_ask;
+
+/* NULL: there is none. */
+agent_machine *venv_agent_machines_find(const venv_agent *agent, venv_id id);
+/* NULL: there are too many, or no memory (the step has failed then). */
+agent_machine *venv_agent_machines_find_or_add(agent_step *step, venv_id id);
+/* A request that has no effect. It is not remembered: asked again, it is judged again. */
+void venv_agent_machines_refuse(agent_step *step, const agent_ask *ask, venv_rc rc, const char *error);
+/* Wait for the answer, too. False: too many do. */
+bool venv_agent_machines_join(agent_machine *machine, const agent_ask *ask, uint64_t connection);
+agent_machine_effect venv_agent_machines_advance(agent_step *step, agent_machine *machine, agent_machine_event event, char *xml);
+/* An operation is over: everybody who asked for it is told. */
+void venv_agent_machines_answer(agent_step *step, agent_machine *machine, venv_rc rc, const char *error);
+void venv_agent_machines_set_epoch(agent_step *step, agent_machine *machine, uint64_t epoch, bool ended);
+/* A stop that came meanwhile is done now. */
+void venv_agent_machines_do_later(agent_step *step, agent_machine *machine);
+void venv_agent_machines_list_soon(agent_step *step);
+
+/* changes.c */
+void venv_agent_change(agent_step *step, const agent_ask *ask, int16_t type);
+/* It succeeded: what that tells about the machine, until the driver lists it again. */
+void venv_agent_change_done(agent_step *step, agent_machine *machine);
+void venv_agent_change_give_up(agent_step *step, agent_machine *machine);
+
+#endif
