@@ -92,7 +92,11 @@ static bool parse_v6(venv_str text, uint8_t bytes[16])
     return true;
 }
 
-/* A zone (`%eth0`) is refused: an address means the same on every node. */
+/*
+ * A zone (`%eth0`) is refused: an address means the same on every node. An IPv4 address mapped into IPv6 is
+ * that IPv4 address where it is written in groups, and refused where it is written with points, as CEL's
+ * network extension has it.
+ */
 static bool parse_address(venv_str text, expr_address *ret_address)
 {
     expr_address address = { .family = 6 };
@@ -105,6 +109,10 @@ static bool parse_address(venv_str text, expr_address *ret_address)
             return false;
     } else if (!text.size || !parse_v6(text, address.bytes)) {
         return false;
+    } else if (!memcmp(address.bytes, mapped_prefix, sizeof mapped_prefix)) {
+        address.family = 4;
+        if (memchr(text.data, '.', text.size))
+            return false;
     }
     address.prefix = address.family == 4 ? 32 : 128;
     *ret_address = address;
@@ -126,7 +134,8 @@ static bool parse_network(venv_str text, expr_address *ret_network)
             return false;
         bits = bits * 10 + (unsigned)(length.data[i] - '0');
     }
-    if (bits > ret_network->prefix)
+    bool mapped = ret_network->family == 4 && memchr(front.data, ':', front.size);
+    if (bits > ret_network->prefix || mapped)
         return false;
     ret_network->prefix = (uint8_t)bits;
     return true;
@@ -146,8 +155,6 @@ static size_t print_v6(const uint8_t bytes[16], char *buffer, size_t size)
             best_count = run;
         }
     }
-    if (!memcmp(bytes, mapped_prefix, sizeof mapped_prefix))
-        return (size_t)snprintf(buffer, size, "::ffff:%u.%u.%u.%u", bytes[12], bytes[13], bytes[14], bytes[15]);
     size_t used = 0;
     for (unsigned i = 0; i < 8; i++) {
         if (i == best) {
@@ -178,7 +185,7 @@ EXPR_FUNCTION(ip_of_text)
     (void)count;
     expr_address address;
     if (!parse_address(venv_text_of(&args[0]), &address))
-        return venv_cel_fail_value(context, node, "this is no address (a zone is not allowed): ", &args[0]);
+        return venv_cel_fail_value(context, node, "this is no address (zones, and IPv4 addresses within IPv6 ones, are not allowed): ", &args[0]);
     return venv_cel_address_make(context, node, false, &address, out);
 }
 
@@ -229,7 +236,7 @@ EXPR_FUNCTION(is_canonical)
 
 /* ---- asking ---- */
 
-/* The four bytes of an IPv4 address, also of a mapped one; NULL for others. */
+/* The four bytes of an IPv4 address; NULL for others. */
 static const uint8_t *v4_of(const expr_address *address)
 {
     return memcmp(address->bytes, mapped_prefix, sizeof mapped_prefix) ? NULL : address->bytes + 12;

@@ -219,7 +219,7 @@ static const expr_address *address_at(const struct venv_object *object)
     return &((const address_object *)(const void *)object)->address;
 }
 
-/* Counted over all 16 bytes, so that both forms of an IPv4 address have the same. */
+/* Counted over all 16 bytes, as IPv4 addresses are held. */
 static int prefix_of(const struct venv_object *object)
 {
     return address_at(object)->family == 4 ? 96 + address_at(object)->prefix : address_at(object)->prefix;
@@ -231,7 +231,6 @@ static int address_compare(const struct venv_object *a, const struct venv_object
     return order ? order : prefix_of(a) - prefix_of(b);
 }
 
-/* An IPv4 address and the same one mapped into IPv6 are equal. */
 static bool address_equal(const struct venv_object *a, const struct venv_object *b)
 {
     return address_compare(a, b) == 0;

@@ -293,10 +293,24 @@ static ast *finish_call(expr_parser *parser, venv_str name, uint32_t pos, ast_li
     return venv_cel_node_done(parser, node);
 }
 
+/*
+ * Is this the end of a list, a map or a message? A comma may stand before the bracket, and even alone:
+ * langdef.md has `"[" [ExprList] [","] "]"`.
+ */
+static bool take_close(expr_parser *parser, const ast_list *list, char close)
+{
+    if (take_punct(parser, close, '\0'))
+        return true;
+    if (list->count || !take_punct(parser, ',', '\0'))
+        return false;
+    (void)expect_punct(parser, close, close == ']' ? "']'" : "'}'");
+    return true;
+}
+
 static ast *parse_list(expr_parser *parser, uint32_t pos)
 {
     ast_list list = { 0 };
-    while (!take_punct(parser, ']', '\0')) {
+    while (!take_close(parser, &list, ']')) {
         bool mark = take_punct(parser, '?', '\0');
         if (!list_add(parser, &list, parse_expr(parser), mark))
             return NULL;
@@ -312,7 +326,7 @@ static ast *parse_list(expr_parser *parser, uint32_t pos)
 static ast *parse_map(expr_parser *parser, uint32_t pos)
 {
     ast_list list = { 0 };
-    while (!take_punct(parser, '}', '\0')) {
+    while (!take_close(parser, &list, '}')) {
         bool mark = take_punct(parser, '?', '\0');
         if (!list_add(parser, &list, parse_expr(parser), mark) ||
             !expect_punct(parser, ':', "':' and the value of the key") ||
@@ -365,7 +379,7 @@ static ast *parse_struct(expr_parser *parser, const ast *type)
     venv_str name = qualified_name(parser, type, &dot);
     ast_list list = { 0 };
     uint32_t pos = type->pos;
-    while (!take_punct(parser, '}', '\0')) {
+    while (!take_close(parser, &list, '}')) {
         bool mark = take_punct(parser, '?', '\0');
         if (parser->token.kind != TOK_IDENT && parser->token.kind != TOK_QUOTED) {
             fail_expected(parser, "the name of a field or '}'");
