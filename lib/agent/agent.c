@@ -64,6 +64,7 @@ void venv_agent_free(venv_agent *agent)
         return;
     venv_agent_execute_fini(agent);
     venv_agent_machines_fini(agent);
+    venv_agent_marks_fini(agent);
     venv_property_set_free(agent->properties);
     free(agent);
 }

@@ -94,6 +94,7 @@ void venv_agent_link_connected(agent_step *step)
         venv_map_put_id(&hello, "machine", agent->config->machine);
     venv_map_put(&hello, "wall", venv_value_from_wall(step->now.wall));
     venv_map_put_z(&hello, "program", program);
+    venv_agent_marks_put(step, &hello);
     if (!venv_agent_push_hello(step, &hello)) {
         venv_map_fini(&hello);
         return;
@@ -166,6 +167,11 @@ static void welcomed(agent_step *step, const venv_value *body)
     venv_agent *agent = step->agent;
     char name[VENV_NAME_MAX * 2];
     venv_text_safe(venv_value_get_text(body, "name"), name, sizeof(name));
+    venv_str own = venv_value_get_text(body, "name");
+    size_t size = venv_name_is_valid(own) ? own.size : 0; /* a manager without a name is not remembered */
+    if (size > 0)
+        memcpy(agent->link.manager_name, own.data, size);
+    agent->link.manager_name[size] = '\0';
     venv_agent_log(step, VENV_LOG_INFO, "connected to manager %s at %s", name, agent->config->managers[agent->link.manager]);
     const venv_value *spread = venv_value_get(body, "spread");
     if (!spread || !venv_value_to_span(spread, &agent->link.spread) || agent->link.spread.ns < 0 ||
@@ -183,6 +189,9 @@ static void dispatch(agent_step *step, int16_t type, uint64_t request, const ven
     switch (type) {
     case VENV_MSG_WELCOME:
         welcomed(step, body);
+        break;
+    case VENV_MSG_MARK:
+        venv_agent_marks_take(step, body);
         break;
     case VENV_MSG_GETPROP:
         venv_agent_sampling_get(step, request, body);

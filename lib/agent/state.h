@@ -25,6 +25,7 @@ enum {
     AGENT_TOLD_SIZE_MAX = 768 << 10, /* reasons and paths of consoles in one MACHINES */
     AGENT_EXECLIST_SIZE_MAX = 240 << 10, /* names and paths in one EXECLIST */
     AGENT_LISTED_MAX = 200,       /* machines in the built-in property `hypervisor` */
+    AGENT_MARKS_MAX = 8,          /* managers whose state is remembered */
     AGENT_LISTS_MAX = 16,         /* EXECLIST requests that wait for the index */
 };
 
@@ -44,6 +45,7 @@ typedef struct agent_link {
     bool welcomed;           /* this connection got as far as WELCOME */
     uint64_t trouble;        /* hash of the last reason that was logged; 0: none since it was up */
     size_t manager;          /* which one is tried */
+    char manager_name[VENV_NAME_MAX + 1]; /* of this connection, from its WELCOME */
     venv_span after;         /* how long somebody asked us to stay away; 0: back-off as usual */
     bool has_after;
     venv_span spread;        /* over how long those who lose this manager at one moment come back; as it said */
@@ -141,6 +143,11 @@ typedef struct agent_memory {
     uint64_t kept;           /* number of the last KEEP */
     uint64_t starts;         /* of this agent, as far as it remembers; this one counts */
 } agent_memory;
+/* marks.c: what managers asked to be remembered of their state. */
+typedef struct agent_mark {
+    char manager[VENV_NAME_MAX + 1];
+    venv_value mark;         /* as it came */
+} agent_mark;
 
 struct venv_agent {
     const venv_agent_config *config;
@@ -153,6 +160,8 @@ struct venv_agent {
     uint64_t connection;     /* number of the current or last connection */
     bool exiting;
     agent_link link;
+    agent_mark marks[AGENT_MARKS_MAX]; /* the last one first */
+    size_t mark_count;
     agent_push push;
     agent_sampling sampling;
     agent_executions executions;
@@ -189,6 +198,11 @@ void venv_agent_link_tick(agent_step *step);
 void venv_agent_link_drop(agent_step *step, const char *reason, const venv_span *after);
 bool venv_agent_link_is_up(const venv_agent *agent);
 venv_instant venv_agent_link_deadline(const venv_agent *agent);
+
+/* marks.c */
+void venv_agent_marks_take(agent_step *step, const venv_value *mark);
+void venv_agent_marks_put(agent_step *step, venv_map_builder *hello);
+void venv_agent_marks_fini(venv_agent *agent);
 
 /* push.c */
 bool venv_agent_push_hello(agent_step *step, venv_map_builder *hello);

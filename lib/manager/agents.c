@@ -169,6 +169,8 @@ static void take_old_value(agent *old, kept_property *p)
     p->value = was->value;
     p->has_time = was->has_time;
     p->time = was->time;
+    p->series = was->series;
+    was->series = 0;
     was->value = venv_value_null();
 }
 
@@ -202,6 +204,8 @@ static void set_definitions(venv_manager *m, agent *a, const venv_value *list)
         take_old_value(a, p);
         has_queue = has_queue || strcmp(p->label, "queue") == 0;
     }
+    for (size_t i = 0; i < a->property_count; i++) /* those that are still defined have handed theirs on */
+        venv_mgr_record_property_gone(m, &a->properties[i]);
     properties_free(a);
     a->properties = fresh.properties;
     a->property_count = fresh.property_count;
@@ -237,6 +241,7 @@ static void set_sample(venv_manager *m, agent *a, kept_property *p, const venv_v
         venv_mgr_set_reason(safe, raw);
         p->reason = venv_mgr_copy_text(m, safe);
     }
+    venv_mgr_record_property(m, a, p);
     if (changed)
         note_property(m, a, p);
 }
@@ -348,6 +353,7 @@ void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body)
     take_samples(m, a, venv_value_get(body, "samples"));
     note_all(m, a);
     venv_mgr_agent_touch(m, a);
+    venv_mgr_record_agent(m, a);
 }
 
 void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
@@ -357,6 +363,7 @@ void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
     const venv_member *member = venv_groups_member(m->groups, a->name);
     venv_mgr_event_add(m, "agent-disconnected", a->name, none, venv_value_null(), "agent %s is not connected: %s", a->name, safe);
     venv_groups_disconnect(m->groups, a->name, m->now, safe);
+    venv_mgr_record_agent(m, a);
     a->machines_known = false;
     if (!venv_mgr_agent_is_unseen(a))
         a->unseen = member ? member->heard : m->now.mono;
@@ -397,6 +404,7 @@ void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t reque
             venv_mgr_effect_log(m, VENV_LOG_WARNING, "agent %s: %s", a->name, err.text);
         venv_mgr_world_stale(m, a);
         venv_mgr_agent_touch(m, a);
+        venv_mgr_record_agent(m, a);
         break;
     case VENV_MSG_MACHINES:
         venv_mgr_reconcile_machines(m, a, body);
@@ -433,6 +441,7 @@ static void forget(venv_manager *m, agent *a, venv_id cause, const char *reason)
     venv_mgr_effect_delete(m, VENV_ROWS_AGENTS, key);
     venv_mgr_event_add(m, "agent-forgotten", a->name, cause, venv_value_null(), "agent %s is forgotten: %s", a->name, reason);
     venv_mgr_world_stale(m, a);
+    venv_mgr_record_agent_gone(m, a);
     venv_groups_forget(m->groups, a->name, "forgotten");
     for (size_t i = 0; i < m->dirty_agent_count; i++)
         if (m->dirty_agents[i] == a)

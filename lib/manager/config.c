@@ -70,6 +70,10 @@ static const venv_config_row manager_rows[] = {
       .help = "Memory of each node that guests do not get." },
     { "retention", VENV_CONFIG_SPAN, .min = MINUTE, .max = 3650 * DAY, .fallback = "30d",
       .help = "Ended actions and instances, and answers to requests, are kept for this long." },
+    { "history", VENV_CONFIG_SPAN, .min = 0, .max = 3650 * DAY, .fallback = "30d",
+      .help = "What was known when (values of properties, states of agents and instances) is kept for this long; 0: it is not recorded." },
+    { "history_max", VENV_CONFIG_SIZE, .min = INT64_C(1) << 20, .max = INT64_C(1) << 50, .fallback = "16GiB",
+      .help = "Most room that the history takes on the disk; the oldest part goes first." },
     { "events_max", VENV_CONFIG_INT, .min = 1000, .max = 100000000, .fallback = "1000000", .help = "Events that are kept." },
     { "send_rate", VENV_CONFIG_INT, .min = 0, .max = 1000000, .fallback = "0", .unit = "messages a second",
       .help = "Most messages to agents in a second; 0: no limit." },
@@ -377,6 +381,8 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
     c->memory_reserve = venv_config_size(s, "memory_reserve");
     c->name_hold = venv_config_span(s, "name_hold");
     c->connect_rate = (uint64_t)venv_config_int(s, "connect_rate");
+    c->history = venv_config_span(s, "history");
+    c->history_max = venv_config_size(s, "history_max");
     c->events_max = (uint64_t)venv_config_int(s, "events_max");
     c->send_rate = (uint64_t)venv_config_int(s, "send_rate");
     c->send_burst = (uint64_t)venv_config_int(s, "send_burst");

@@ -48,6 +48,8 @@ struct venv_manager_config {
     double vcpu_overcommit; /* vCPUs that are given out for each processor of a node */
     uint64_t memory_reserve; /* bytes of each node that guests do not get */
     venv_span retention;    /* ended actions, instances and answers to requests are kept this long */
+    venv_span history;      /* samples are kept this long; 0: none are recorded */
+    uint64_t history_max;   /* bytes of all files of the history */
     uint64_t events_max;    /* entries of the log of events that are kept */
     uint64_t send_rate;     /* frames a second to agents, 0 = as fast as they go (requirement A14) */
     uint64_t send_burst;

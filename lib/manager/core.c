@@ -62,7 +62,8 @@ venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_r
     m->boot = boot;
     m->now = m->started = now;
     m->seed = seed;
-    m->revision = last_revision;
+    m->revision = m->base = last_revision;
+    venv_history_journal_init(&m->history);
     m->next_sweep = now.mono;
     m->tokens = (double)config->send_burst;
     m->tokens_at = now.mono;
@@ -135,6 +136,8 @@ void venv_manager_free(venv_manager *m)
     free(m->waiters);
     free(m->reads);
     venv_mgr_whys_free(m);
+    free(m->asks);
+    venv_history_journal_fini(&m->history);
     free(m->dirty_instances);
     free(m->dirty_deeds);
     free(m->dirty_agents);
@@ -159,6 +162,8 @@ static void sweep(venv_manager *m)
     venv_mgr_deeds_sweep(m);
     venv_mgr_instances_sweep(m);
     venv_mgr_proposals_sweep(m);
+    venv_mgr_guard_sweep(m);
+    venv_mgr_record_leave(m, true);
     if (m->next_retention.ns <= m->now.mono.ns) {
         m->next_retention = venv_mgr_after(m, RETENTION_EVERY);
         venv_mgr_deeds_retention(m);
@@ -174,14 +179,9 @@ static void first_step(venv_manager *m)
         return;
     m->begun = true;
     m->boots++;
-    venv_map_builder map;
-    venv_value key = venv_value_null();
-    venv_map_init(&map);
-    venv_map_put(&map, "boots", venv_value_int((int64_t)m->boots));
-    venv_map_put(&map, "started", venv_value_from_wall(m->now.wall));
-    if (venv_value_string_z("manager", &key, NULL) != VENV_OK)
-        venv_mgr_no_memory(m);
-    venv_mgr_effect_put(m, VENV_ROWS_META, key, venv_mgr_take_map(m, &map));
+    venv_mgr_guard_start(m);
+    venv_mgr_guard_save(m);
+    venv_mgr_record_start(m);
     venv_mgr_event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
               "manager %s started (start %llu of this state); it knows %zu instances and %zu agents", m->config->name,
               (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
@@ -209,9 +209,15 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
     case VENV_MANAGER_EVENT_FRAME:
         venv_mgr_peer_frame(m, event);
         break;
+    case VENV_MANAGER_EVENT_DISK:
+        venv_mgr_guard_disk(m, event->full, event->text ? event->text : "");
+        break;
+    case VENV_MANAGER_EVENT_ANSWER:
+        venv_mgr_history_answer(m, event->token, event->value);
+        break;
     case VENV_MANAGER_EVENT_HISTORY:
         if (!venv_mgr_why_history(m, event->token, event->value))
-            venv_mgr_events_history(m, event->token, event->value);
+            venv_mgr_events_history(m, event->token, event->value, event->text);
         break;
     case VENV_MANAGER_EVENT_DELIVERED:
         venv_mgr_delivered(m, event);
@@ -222,6 +228,7 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
     venv_mgr_triggers_run(m);
     venv_mgr_waiters_check(m);
     venv_mgr_rows_flush(m);
+    venv_mgr_record_leave(m, false);
     venv_mgr_effects_finish(m);
     m->out = NULL;
     return m->rc == VENV_OK ? VENV_OK : venv_error_set(err, m->rc, "out of memory: the manager ends and starts again from its state");
@@ -229,8 +236,9 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
 
 venv_instant venv_manager_deadline(const venv_manager *m)
 {
-    venv_instant first = m->next_sweep, other = venv_triggers_deadline(m->triggers);
-    if (venv_triggers_pending(m->triggers)) /* they went on and on, following each other: let others have a turn */
+    bool held = venv_mgr_guard_holds(m);
+    venv_instant first = m->next_sweep, other = held ? VENV_INSTANT_NEVER : venv_triggers_deadline(m->triggers);
+    if (!held && venv_triggers_pending(m->triggers)) /* they went on and on, following each other: let others have a turn */
         return (venv_instant){ m->now.mono.ns + TRIGGERS_AGAIN_NS };
     if (other.ns < first.ns)
         first = other;

@@ -342,6 +342,7 @@ void venv_mgr_deeds_retention(venv_manager *m)
         if (!venv_instance_is_final(i->state) || i->dirty || m->now.wall.ns - i->since_wall.ns < m->config->retention.ns)
             continue;
         venv_mgr_effect_delete(m, VENV_ROWS_INSTANCES, venv_mgr_id_value(m, i->id));
+        venv_mgr_record_instance_gone(m, i);
         venv_table_remove(m->names, i->name, strlen(i->name));
         venv_table_remove(m->instances, key.data, key.size);
         venv_mgr_instance_free(i);

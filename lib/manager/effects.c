@@ -162,6 +162,26 @@ void venv_mgr_effect_deliver(venv_manager *m, venv_id id, venv_value order)
     action->value = order;
 }
 
+void venv_mgr_effect_record(venv_manager *m, venv_value journal)
+{
+    venv_manager_action *action = add(m, VENV_MANAGER_ACT_RECORD);
+    if (action)
+        action->value = journal;
+    else
+        venv_value_unref(&journal);
+}
+
+void venv_mgr_effect_ask(venv_manager *m, uint64_t token, venv_value query)
+{
+    venv_manager_action *action = add(m, VENV_MANAGER_ACT_ASK);
+    if (!action) {
+        venv_value_unref(&query);
+        return;
+    }
+    action->token = token;
+    action->value = query;
+}
+
 void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...)
 {
     char text[1024];

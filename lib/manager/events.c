@@ -122,7 +122,8 @@ static void send_page(venv_manager *m, peer *p, history_read *read, const venv_v
     }
 }
 
-void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *rows)
+/* `rows` NULL: they could not be read. */
+void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *rows, const char *trouble)
 {
     size_t index = 0;
     while (index < m->read_count && m->reads[index].token != token)
@@ -132,6 +133,13 @@ void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *
     history_read *read = &m->reads[index];
     peer *p = venv_mgr_peer_find(m, read->peer);
     if (!p || p->closing) {
+        drop_read(m, index);
+        return;
+    }
+    if (!rows) {
+        venv_error err = { 0 };
+        venv_error_set(&err, VENV_EIO, "the log of events could not be read: %s", trouble ? trouble : "?");
+        venv_mgr_request_failed(m, p, read->request, &err);
         drop_read(m, index);
         return;
     }

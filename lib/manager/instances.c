@@ -178,6 +178,7 @@ void venv_mgr_instance_send_start(venv_manager *m, instance *i)
     i->start_sent = true;
     i->retry = venv_mgr_after(m, m->config->action_timeout);
     venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_START, 0, venv_mgr_take_map(m, &map));
+    venv_mgr_guard_mark(m, p);
 }
 
 void venv_mgr_instance_send_stop(venv_manager *m, instance *i)

@@ -16,6 +16,7 @@
  *      requests.c   what users ask for                            lists.c     what users see
  *      proposals.c  what triggers propose                         touches.c   which agents an order touches
  *      events.c     the log of events                             rows.c      rows of the store
+ *      recorder.c   the history                                   guard.c     when nothing may be done
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
  *      export.c     every row, whatever has changed               record.c    the flight recorder
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
@@ -34,6 +35,7 @@
 #include "base/table.h"
 #include "environment/instance.h"
 #include "environment/placement.h"
+#include "history/journal.h"
 #include "manager/config.h"
 #include "manager/manager.h"
 #include "message/session.h"
@@ -59,6 +61,7 @@
 #define READS_MAX          1024u
 #define RESULT_OUTPUT_MAX  (3u << 20) /* bytes of output in one answer */
 #define ROW_OUTPUT_MAX     4096u   /* bytes of output that a deed's row keeps */
+#define PAST_MAX           32u     /* lineages of the state that were given up */
 #define REASON_MAX         256
 #define BY_MAX             (VENV_NAME_MAX + 16)
 #define TRIGGER_ROUNDS_MAX 8       /* evaluations that follow from each other in one step */
@@ -75,6 +78,7 @@ typedef struct kept_property {
     bool has_time;
     venv_wall time;
     char *reason;
+    uint32_t series;        /* in the history; 0: none yet */
 } kept_property;
 
 /* Another machine, or an older run, that comes under the name of an agent. */
@@ -110,6 +114,7 @@ typedef struct agent {
     venv_wall updated;      /* when a value came last; 0: none since the manager began */
     venv_value cached;      /* what expressions see; null when something changed */
     venv_wall cached_heard, cached_updated; /* as in it */
+    uint32_t series;
     bool dirty;
 } agent;
 
@@ -138,6 +143,7 @@ typedef struct instance {
     uint64_t placed, changed; /* revisions of the events: why it is where it is, how it came into this state; 0: not known */
     venv_instant retry;     /* when to send again; NEVER */
     venv_instant give_up;   /* pending: when to fail */
+    uint32_t series;
     bool dirty;
 } instance;
 
@@ -259,6 +265,10 @@ typedef struct why_job {
     size_t count, next;
 } why_job;
 
+typedef struct history_ask {
+    uint64_t token, peer, request;
+} history_ask;
+
 /* --- the core ---------------------------------------------------------------------------------------- */
 
 struct venv_manager {
@@ -295,6 +305,9 @@ struct venv_manager {
     size_t read_count;
     why_job *whys;
     size_t why_count;
+    venv_history_journal history; /* since the last sweep */
+    history_ask *asks;
+    size_t ask_count;
     size_t followers;       /* peers that follow the events live */
     venv_triggers *triggers;
     venv_trigger_reports reports;
@@ -317,6 +330,19 @@ struct venv_manager {
     venv_instant tokens_at;
     uint64_t outbox_dropped;
 
+    uint64_t base;          /* revision with which this run began */
+    venv_id lineage, past[PAST_MAX];
+    size_t past_count;
+    bool rolled_back;       /* no node is driven */
+    char rollback_reason[REASON_MAX];
+    venv_id rollback_lineage;
+    uint64_t rollback_top;  /* the highest revision that agents have seen */
+    uint64_t marked;        /* revision of the last mark that was given to all */
+    venv_instant next_mark;
+    bool full;              /* the disk of the state */
+    bool answer_now;        /* the request that is answered does not wait for it */
+    venv_wall full_since;
+
     venv_instant next_sweep, next_retention;
     venv_instant next_admission, next_turn; /* of herds of agents: admit.c */
 };
@@ -331,6 +357,8 @@ void venv_mgr_effect_delete(venv_manager *m, venv_collection collection, venv_va
 void venv_mgr_effect_append(venv_manager *m, venv_value event);
 void venv_mgr_effect_read(venv_manager *m, uint64_t token, uint64_t since, uint32_t limit);
 void venv_mgr_effect_deliver(venv_manager *m, venv_id action, venv_value order); /* after the writes */
+void venv_mgr_effect_record(venv_manager *m, venv_value journal);
+void venv_mgr_effect_ask(venv_manager *m, uint64_t token, venv_value query);
 void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...) VENV_PRINTF(3, 4);
 void venv_mgr_effects_finish(venv_manager *m);
 venv_value venv_mgr_id_value(venv_manager *m, venv_id id);
@@ -355,7 +383,7 @@ venv_instant venv_mgr_sender_deadline(const venv_manager *m);
 void venv_mgr_event_add(venv_manager *m, const char *kind, const char *subject, venv_id cause, venv_value detail,
                const char *format, ...) VENV_PRINTF(6, 7);
 void venv_mgr_events_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
-void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *rows);
+void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *rows, const char *trouble);
 void venv_mgr_events_forget_peer(venv_manager *m, uint64_t peer);
 
 /* peers.c */
@@ -541,6 +569,33 @@ venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_ite
 venv_rc venv_mgr_show_thing(venv_manager *m, venv_str what, venv_str name, venv_value *ret_item, venv_error *err);
 venv_value venv_mgr_status_view(venv_manager *m);
 venv_value venv_mgr_property_view(venv_manager *m, const agent *a, const kept_property *p);
+
+/* recorder.c */
+void venv_mgr_record_property(venv_manager *m, const agent *a, kept_property *p);
+void venv_mgr_record_property_gone(venv_manager *m, kept_property *p);
+void venv_mgr_record_agent(venv_manager *m, agent *a);
+void venv_mgr_record_agent_gone(venv_manager *m, agent *a);
+void venv_mgr_record_instance(venv_manager *m, instance *i);
+void venv_mgr_record_instance_gone(venv_manager *m, instance *i);
+void venv_mgr_record_start(venv_manager *m);
+void venv_mgr_record_leave(venv_manager *m, bool sweep);
+void venv_mgr_history_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
+void venv_mgr_history_answer(venv_manager *m, uint64_t token, const venv_value *answer);
+void venv_mgr_history_forget_peer(venv_manager *m, uint64_t peer);
+
+/* guard.c */
+void venv_mgr_guard_save(venv_manager *m);
+void venv_mgr_guard_load(venv_manager *m, const venv_value *row);
+void venv_mgr_guard_start(venv_manager *m);
+void venv_mgr_guard_mark(venv_manager *m, peer *p);     /* what the agent is to remember */
+void venv_mgr_guard_sweep(venv_manager *m);
+void venv_mgr_guard_hello(venv_manager *m, peer *p, const venv_value *body);
+venv_rc venv_mgr_guard_accept(venv_manager *m, peer *p, uint64_t request, venv_error *err);
+void venv_mgr_guard_disk(venv_manager *m, bool full, const char *text);
+bool venv_mgr_guard_holds(const venv_manager *m);       /* nothing new may be begun */
+venv_rc venv_mgr_guard_request(const venv_manager *m, int16_t type, const venv_value *body, venv_error *err);
+bool venv_mgr_guard_passes(const venv_manager *m, int16_t type);
+void venv_mgr_guard_status(venv_manager *m, venv_map_builder *map);
 
 /* rows.c */
 venv_rc venv_mgr_rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err);

@@ -486,5 +486,6 @@ venv_value venv_mgr_status_view(venv_manager *m)
     venv_map_put(&map, "revision", venv_value_uint(m->revision));
     if (dropped > 0)
         venv_map_put(&map, "dropped", venv_value_int(dropped));
+    venv_mgr_guard_status(m, &map);
     return venv_mgr_take_map(m, &map);
 }

@@ -27,7 +27,9 @@ typedef enum venv_manager_event_kind {
     VENV_MANAGER_EVENT_PEER_UP,   /* peer, role, text = name from the certificate */
     VENV_MANAGER_EVENT_PEER_DOWN, /* peer, text = reason */
     VENV_MANAGER_EVENT_FRAME,     /* peer, type, request, value */
-    VENV_MANAGER_EVENT_HISTORY,   /* rows of the event log that a READ asked for: token, value = list of EVENT bodies */
+    VENV_MANAGER_EVENT_DISK,      /* full = whether the disk of the state is; text. Writes go on into what is reserved */
+    VENV_MANAGER_EVENT_ANSWER,    /* what an ASK found: token, value = body of RESULT, or of FAILED */
+    VENV_MANAGER_EVENT_HISTORY,   /* rows of the event log that a READ asked for: token, value = list of EVENT bodies; or NULL, text = why */
     VENV_MANAGER_EVENT_DELIVERED, /* an order ended: action, rc, text = error or NULL, value = result or NULL */
 } venv_manager_event_kind;
 
@@ -39,6 +41,7 @@ typedef struct venv_manager_event {
     const char *address;      /* PEER_UP: "192.0.2.7:40112", for logs only */
     int16_t type;
     uint64_t request;
+    bool full;                /* DISK */
     bool known;               /* FRAME: venv_frame.known */
     uint64_t token;
     venv_id action;
@@ -68,6 +71,8 @@ typedef enum venv_manager_action_kind {
     VENV_MANAGER_ACT_READ,     /* HISTORY(token) wanted: `since` revision (exclusive), at most `limit` */
     VENV_MANAGER_ACT_DELIVER,  /* action, value = the order of a mail, webhook or plug-in (deliver/deliver.h, and {kind: "plugin", name,
                                 * input, timeout}); DELIVERED(action) follows, unless the manager ends before */
+    VENV_MANAGER_ACT_RECORD,   /* value = bytes: a journal for the history (history/journal.h); may be lost */
+    VENV_MANAGER_ACT_ASK,      /* ANSWER(token) wanted: value = what is looked for in the history, as in HISTORY */
     VENV_MANAGER_ACT_LOG,      /* level, text */
 } venv_manager_action_kind;
 

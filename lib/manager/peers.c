@@ -62,6 +62,7 @@ void venv_mgr_peer_down(venv_manager *m, uint64_t number, const char *reason)
     venv_mgr_sender_forget(m, number);
     venv_mgr_events_forget_peer(m, number);
     venv_mgr_whys_forget_peer(m, number);
+    venv_mgr_history_forget_peer(m, number);
     venv_mgr_waiters_forget_peer(m, number);
     if (p->agent && p->agent->peer == number) {
         p->agent->peer = 0;
@@ -137,8 +138,11 @@ static void hello(venv_manager *m, peer *p, const venv_value *body)
         close_peer(m, why.replaced, "the agent has connected again");
     }
     welcome(m, p);
-    if (p->role == VENV_ROLE_AGENT)
+    if (p->role == VENV_ROLE_AGENT) {
+        venv_mgr_guard_hello(m, p, body);
         venv_mgr_agent_hello(m, p, body);
+        venv_mgr_guard_mark(m, p);
+    }
 }
 
 static void dispatch(venv_manager *m, peer *p, const venv_manager_event *event)
@@ -174,6 +178,7 @@ void venv_mgr_peer_frame(venv_manager *m, const venv_manager_event *event)
         return;
     }
     if (p->agent && venv_groups_heard(m->groups, p->name, m->now)) {
+        venv_mgr_record_agent(m, p->agent);
         venv_mgr_world_stale(m, p->agent);
         venv_triggers_note_agent(m->triggers, p->name);
         venv_mgr_event_add(m, "agent-heard", p->name, (venv_id){ { 0 } }, venv_value_null(), "agent %s is heard again", p->name);
@@ -198,6 +203,7 @@ static void sweep_peer(venv_manager *m, peer *p)
     }
     if (p->agent && !VENV_SEEDED(SUSPECT_NEVER) && m->now.mono.ns - p->session.heard.ns >= m->config->suspect.ns &&
         venv_groups_suspect(m->groups, p->name, m->now)) {
+        venv_mgr_record_agent(m, p->agent);
         venv_mgr_world_stale(m, p->agent);
         venv_triggers_note_agent(m->triggers, p->name);
         venv_mgr_event_add(m, "agent-suspect", p->name, (venv_id){ { 0 } }, venv_value_null(),

@@ -16,16 +16,24 @@
 
 void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body)
 {
-    venv_mgr_effect_send(m, p, VENV_MSG_RESULT, request, body);
+    if (m->answer_now)
+        venv_mgr_effect_send_now(m, p, VENV_MSG_RESULT, request, body);
+    else
+        venv_mgr_effect_send(m, p, VENV_MSG_RESULT, request, body);
 }
 
-void venv_mgr_request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err)
+static venv_value failure(venv_manager *m, const venv_error *err)
 {
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_z(&map, "rc", venv_rc_name(err->rc));
     venv_map_put_text(&map, "error", err->text, strlen(err->text));
-    venv_mgr_effect_send(m, p, VENV_MSG_FAILED, request, venv_mgr_take_map(m, &map));
+    return venv_mgr_take_map(m, &map);
+}
+
+void venv_mgr_request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err)
+{
+    venv_mgr_effect_send(m, p, VENV_MSG_FAILED, request, failure(m, err));
 }
 
 /* --- once for each id ---------------------------------------------------------------------------------- */
@@ -684,7 +692,15 @@ static venv_rc do_list(venv_manager *m, peer *p, int16_t type, uint64_t request,
 void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
 {
     venv_error err = { 0 };
-    venv_rc rc = VENV_OK;
+    venv_id id;
+    bool again = venv_value_get_id(body, "id", &id) && remembered(m, id);
+    venv_rc rc = again ? VENV_OK : venv_mgr_guard_request(m, type, body, &err);
+    if (rc != VENV_OK) { /* at once: nothing was done, and there may be no room to write that it was not */
+        venv_mgr_effect_send_now(m, p, VENV_MSG_FAILED, request, failure(m, &err));
+        return;
+    }
+    /* Looking promises nothing: on a full disk it does not wait for what cannot be written now. */
+    m->answer_now = m->full && (type == VENV_MSG_STATUS || type == VENV_MSG_LIST || type == VENV_MSG_SHOW || type == VENV_MSG_GET);
     switch (type) {
     case VENV_MSG_STATUS:
         venv_mgr_request_result(m, p, request, venv_mgr_status_view(m));
@@ -725,10 +741,17 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
     case VENV_MSG_EVENTS:
         venv_mgr_events_request(m, p, request, body);
         break;
+    case VENV_MSG_HISTORY:
+        venv_mgr_history_request(m, p, request, body);
+        break;
+    case VENV_MSG_ACCEPT_ROLLBACK:
+        rc = venv_mgr_guard_accept(m, p, request, &err);
+        break;
     default:
         rc = venv_error_set(&err, VENV_EUNSUPPORTED, "this manager does not know the request %s", venv_message_name(type));
         break;
     }
+    m->answer_now = false;
     if (rc == VENV_ENOMEM)
         venv_mgr_no_memory(m);
     else if (rc != VENV_OK)

@@ -27,9 +27,10 @@ static void load_counter(venv_manager *m, venv_str key, const venv_value *row)
 
 static void load_meta(venv_manager *m, venv_str key, const venv_value *row)
 {
-    if (key.size == 7 && memcmp(key.data, "manager", 7) == 0)
+    if (key.size == 7 && memcmp(key.data, "manager", 7) == 0) {
         m->boots = (uint64_t)venv_value_get_int(row, "boots", 0);
-    else if (!venv_mgr_firing_restore(m, key, row))
+        venv_mgr_guard_load(m, row);
+    } else if (!venv_mgr_firing_restore(m, key, row))
         load_counter(m, key, row);
 }
 
@@ -132,6 +133,7 @@ void venv_mgr_rows_flush(venv_manager *m)
     for (size_t i = 0; i < m->dirty_instance_count; i++) {
         instance *item = m->dirty_instances[i];
         item->dirty = false;
+        venv_mgr_record_instance(m, item);
         venv_mgr_effect_put(m, VENV_ROWS_INSTANCES, venv_mgr_id_value(m, item->id), venv_mgr_instance_row(m, item));
     }
     for (size_t i = 0; i < m->dirty_deed_count; i++) {

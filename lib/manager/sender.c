@@ -20,6 +20,10 @@ static void refill(venv_manager *m)
 
 void venv_mgr_sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body)
 {
+    if (!venv_mgr_guard_passes(m, type)) {
+        venv_value_unref(&body);
+        return;
+    }
     if (m->config->send_rate == 0 || VENV_SEEDED(RATE_IGNORED)) {
         venv_mgr_effect_send(m, p, type, request, body);
         return;

@@ -11,10 +11,12 @@
 #include "manager/manager.h"
 #include "runtime/clock.h"
 #include "runtime/delivery.h"
+#include "runtime/history_worker.h"
 #include "runtime/loop.h"
 #include "runtime/notify.h"
 #include "runtime/server.h"
 #include "runtime/store_worker.h"
+#include "store/file.h"
 
 #include <venv/codec.h>
 
@@ -38,8 +40,11 @@ typedef struct manager_shell {
     venv_server *server;
     venv_store_worker *store;
     venv_delivery *delivery;
+    venv_history_worker *history; /* NULL: none is kept */
     venv_manager_actions actions;
     uint64_t appended, trimmed_at; /* revisions */
+    uint64_t unanswered;           /* token of a question to the history that could not be asked; 0: none */
+    venv_error unanswered_why;
     bool stopping, finishing;
     venv_rc rc;
     venv_error *err;
@@ -88,6 +93,28 @@ static void read_log(manager_shell *shell, const venv_manager_action *action)
         fail(shell, &err, "the state's disk is hopelessly slow, look at it");
 }
 
+static void on_answer(void *user, uint64_t token, const venv_value *answer);
+
+/* The history is worth less than the loop's time: where it is behind, it has a gap. */
+static void record(manager_shell *shell, const venv_manager_action *action)
+{
+    venv_error err = { 0 };
+    if (shell->history && venv_history_worker_add(shell->history, venv_value_peek_text(&action->value), &err) != VENV_OK)
+        venv_log_print(shell->log, VENV_LOG_WARNING, "the history has a gap: %s", err.text);
+}
+
+static void ask(manager_shell *shell, const venv_manager_action *action)
+{
+    venv_error err = { 0 };
+    if (!shell->history)
+        venv_error_set(&err, VENV_ENOENT, "this manager keeps no history");
+    else if (venv_history_worker_ask(shell->history, action->token, &action->value, &err) == VENV_OK)
+        return;
+    venv_log_print(shell->log, VENV_LOG_INFO, "the history was not looked into: %s", err.text);
+    shell->unanswered = action->token;
+    shell->unanswered_why = err;
+}
+
 /* What goes into the transaction. */
 static void collect(manager_shell *shell, venv_transaction *transaction, const venv_manager_action *action)
 {
@@ -125,6 +152,8 @@ static void do_action(manager_shell *shell, const venv_manager_action *action)
     case VENV_MANAGER_ACT_DELIVER:
         venv_delivery_take(shell->delivery, action->action, &action->value, action->after_write);
         break;
+    case VENV_MANAGER_ACT_RECORD: record(shell, action); break;
+    case VENV_MANAGER_ACT_ASK: ask(shell, action); break;
     case VENV_MANAGER_ACT_LOG: venv_log_print(shell->log, (venv_log_level)action->level, "%s", action->text); break;
     case VENV_MANAGER_ACT_PUT:
     case VENV_MANAGER_ACT_DELETE:
@@ -145,6 +174,25 @@ static void trim_log(manager_shell *shell)
 
 /* --- events ---------------------------------------------------------------------------------- */
 
+static void deliver(manager_shell *shell, const venv_manager_event *event);
+
+/* An answer is an event of its own, after the step that asked. */
+static void answer_unasked(manager_shell *shell)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    uint64_t token = shell->unanswered;
+    if (token == 0)
+        return;
+    shell->unanswered = 0;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "rc", venv_rc_name(shell->unanswered_why.rc));
+    venv_map_put_text(&map, "error", shell->unanswered_why.text, strlen(shell->unanswered_why.text));
+    if (venv_map_take(&map, &answer, NULL) == VENV_OK)
+        on_answer(shell, token, &answer);
+    venv_value_unref(&answer);
+}
+
 static void deliver(manager_shell *shell, const venv_manager_event *event)
 {
     venv_error err = { 0 };
@@ -162,6 +210,7 @@ static void deliver(manager_shell *shell, const venv_manager_event *event)
     if (shell->stopping)
         return;
     trim_log(shell);
+    answer_unasked(shell);
     venv_loop_set_deadline(&shell->loop, venv_manager_deadline(shell->core));
 }
 
@@ -213,6 +262,32 @@ static void on_delivered(void *user, venv_id action, venv_rc rc, const char *err
                                          .value = result });
 }
 
+static void on_unread(void *user, uint64_t token, const venv_error *why)
+{
+    manager_shell *shell = user;
+    venv_log_print(shell->log, VENV_LOG_ERROR, "the log of events could not be read: %s", why->text);
+    deliver(user, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_HISTORY, .token = token, .text = why->text });
+}
+
+static void on_disk(void *user, bool full, const char *text)
+{
+    deliver(user, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_DISK, .full = full, .text = text });
+}
+
+static void on_answer(void *user, uint64_t token, const venv_value *answer)
+{
+    deliver(user, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_ANSWER, .token = token, .value = answer });
+}
+
+static void on_history_trouble(void *user, const venv_error *why)
+{
+    manager_shell *shell = user;
+    if (why)
+        venv_log_print(shell->log, VENV_LOG_WARNING, "the history has a gap from now on: %s", why->text);
+    else
+        venv_log_print(shell->log, VENV_LOG_INFO, "the history is written again");
+}
+
 static void on_store_failed(void *user, const venv_error *why)
 {
     manager_shell *shell = user;
@@ -235,6 +310,8 @@ static void finish(manager_shell *shell)
     shell->delivery = NULL;
     venv_store_worker_stop(shell->store);
     shell->store = NULL;
+    venv_history_worker_stop(shell->history);
+    shell->history = NULL;
     venv_loop_close(&shell->loop);
 }
 
@@ -391,26 +468,35 @@ static venv_rc start_core(manager_shell *shell, venv_store *store, venv_error *e
     return rc;
 }
 
-/* "memory:", or a folder with manager.db in it. */
-static venv_rc open_store(const venv_manager_config *config, venv_store **ret_store, venv_error *err)
+static bool in_memory(const venv_manager_config *config)
+{
+    return strcmp(config->state, "memory:") == 0;
+}
+
+/* "memory:", or a folder with manager.db in it. A full disk may leave no room even to look: then the reserve gives some. */
+static venv_rc open_store(const venv_manager_config *config, char reserve[PATH_MAX], venv_store **ret_store, venv_error *err)
 {
     char path[PATH_MAX];
-    if (strcmp(config->state, "memory:") == 0)
+    if (in_memory(config))
         return venv_store_open("memory:", ret_store, err);
     if (mkdir(config->state, 0700) != 0 && errno != EEXIST)
         return venv_error_set(err, errno == ENOENT ? VENV_ENOENT : VENV_EIO, "cannot make the folder of the state '%s': %s",
                               config->state, strerror(errno));
     int n = snprintf(path, sizeof path, "%s/manager.db", config->state);
-    if (n < 0 || (size_t)n >= sizeof path)
+    int k = snprintf(reserve, PATH_MAX, "%s/manager.reserve", config->state);
+    if (n < 0 || (size_t)n >= sizeof path || k < 0 || k >= PATH_MAX)
         return venv_error_set(err, VENV_ERANGE, "the path of the state is too long");
-    return venv_store_open(path, ret_store, err);
+    venv_rc rc = venv_store_open(path, ret_store, err);
+    if (rc == VENV_ENOSPACE && venv_store_reserve_release(reserve))
+        rc = venv_store_open(path, ret_store, err);
+    return rc;
 }
 
 static venv_rc start_store(manager_shell *shell, venv_error *err)
 {
     venv_store *store = NULL;
-    venv_store_calls calls = { .durable = on_durable, .history = on_history, .failed = on_store_failed, .user = shell };
-    venv_rc rc = open_store(shell->config, &store, err);
+    char reserve[PATH_MAX] = "";
+    venv_rc rc = open_store(shell->config, reserve, &store, err);
     if (rc != VENV_OK)
         return rc;
     rc = start_core(shell, store, err);
@@ -418,7 +504,21 @@ static venv_rc start_store(manager_shell *shell, venv_error *err)
         venv_store_close(store);
         return rc;
     }
+    venv_store_calls calls = { .durable = on_durable, .history = on_history, .unread = on_unread, .disk = on_disk,
+                               .failed = on_store_failed, .reserve = reserve[0] ? reserve : NULL, .user = shell };
     return venv_store_worker_start(&shell->loop.uv, store, &calls, &shell->store, err);
+}
+
+/* The manager can do without: a history that cannot be begun is no reason not to start. */
+static void start_history(manager_shell *shell)
+{
+    venv_error err = { 0 };
+    venv_history_limits limits = { .retention_ms = shell->config->history.ns / 1000000, .size_max = shell->config->history_max };
+    venv_history_calls calls = { .answer = on_answer, .trouble = on_history_trouble, .user = shell };
+    if (shell->config->history.ns == 0 || in_memory(shell->config))
+        return;
+    if (venv_history_worker_start(&shell->loop.uv, shell->config->state, &limits, &calls, &shell->history, &err) != VENV_OK)
+        venv_log_print(shell->log, VENV_LOG_ERROR, "no history is kept: %s", err.text);
 }
 
 static venv_rc start_all(manager_shell *shell, venv_error *err)
@@ -427,6 +527,8 @@ static venv_rc start_all(manager_shell *shell, venv_error *err)
     venv_delivery_calls deliveries = { .ended = on_delivered, .user = shell };
     venv_server_calls calls = { .up = on_up, .frame = on_frame, .down = on_down, .empty = on_empty, .user = shell };
     venv_rc rc = start_store(shell, err);
+    if (rc == VENV_OK)
+        start_history(shell);
     if (rc == VENV_OK)
         rc = venv_delivery_start(&shell->loop.uv, &shell->config->plugins, shell->log, &deliveries, &shell->delivery, err);
     if (rc == VENV_OK)

@@ -4,15 +4,23 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "runtime/worker.h"
+#include "store/file.h"
 
 #include <venv/codec.h>
 
+#include <stdatomic.h>
 #include <string.h>
+#include <time.h>
+
+#define PROBE_MS 1000
+#define AGAIN_NS (VENV_NS_PER_S / 5)
 
 typedef enum job_kind {
     JOB_WRITE = 0,
     JOB_READ,
     JOB_TRIM,
+    JOB_PROBE, /* is there room? */
+    JOB_DISK,  /* posted by the thread: whether there is */
 } job_kind;
 
 /* An operation whose bytes are in the transaction's buffer, by offset: the buffer moves while it grows. */
@@ -33,6 +41,7 @@ struct venv_transaction {
     uint64_t token, since;         /* READ; TRIM: since = upto */
     uint32_t limit;
     venv_buf bytes;                /* WRITE: keys and rows. READ: 4 bytes of size, then the row, and again */
+    bool full;                     /* DISK */
     venv_rc rc;                    /* what stuck before, or how it ended */
     venv_error err;
 };
@@ -40,12 +49,18 @@ struct venv_transaction {
 /* The thread's. */
 typedef struct store_context {
     venv_store *store;
+    venv_worker *worker; /* its own */
     bool failed;
+    bool full;
+    char *reserve;       /* path; NULL: there is none */
+    atomic_bool ending;  /* the loop's: do not wait for room any more */
 } store_context;
 
 struct venv_store_worker {
     venv_worker *worker;
+    store_context *context; /* the thread's; its `ending` is ours */
     venv_store_calls calls;
+    uv_timer_t *probe;
     bool failed; /* told */
 };
 
@@ -170,6 +185,42 @@ static void fill_ops(const venv_transaction *t, venv_store_op *ret_ops)
     }
 }
 
+static void tell_disk(store_context *context, bool full, const char *text)
+{
+    context->full = full;
+    venv_transaction *job = job_new(JOB_DISK);
+    if (!job)
+        return; /* the next commit says it */
+    job->full = full;
+    (void)venv_error_set(&job->err, VENV_ENOSPACE, "%s", text);
+    venv_worker_post(context->worker, &job->job);
+}
+
+/* Room again, or for the first time: the reserve says so. */
+static void probe(store_context *context)
+{
+    venv_error err = { 0 };
+    venv_rc rc = venv_store_reserve_take(context->reserve, &err);
+    if ((rc == VENV_OK) == context->full)
+        tell_disk(context, rc != VENV_OK, err.text);
+}
+
+/* A transaction for which there is no room is made again in the room of the reserve, and then whenever there is some. */
+static venv_rc apply(store_context *context, const venv_store_op *ops, size_t count, venv_error *err)
+{
+    venv_rc rc;
+    while ((rc = venv_store_apply(context->store, ops, count, err)) == VENV_ENOSPACE && context->reserve) {
+        if (!context->full)
+            tell_disk(context, true, err->text);
+        if (venv_store_reserve_release(context->reserve))
+            continue;
+        if (atomic_load(&context->ending))
+            break;
+        nanosleep(&(struct timespec){ .tv_nsec = AGAIN_NS }, NULL);
+    }
+    return rc;
+}
+
 /* Commit the transactions from `first` up to, not including, `end`. */
 static void commit(store_context *context, venv_transaction *first, const venv_transaction *end)
 {
@@ -186,7 +237,7 @@ static void commit(store_context *context, venv_transaction *first, const venv_t
         filled += t->op_count;
     }
     if (rc == VENV_OK)
-        rc = venv_store_apply(context->store, ops, count, &err);
+        rc = apply(context, ops, count, &err);
     if (rc != VENV_OK)
         context->failed = true;
     for (venv_transaction *t = first; t != end; t = (venv_transaction *)t->job.next) {
@@ -235,6 +286,8 @@ static void work(void *user, venv_job *batch)
         }
         if (t->kind == JOB_READ)
             t->rc = venv_store_log(context->store, t->since, t->limit, keep_entry, t, &t->err);
+        else if (t->kind == JOB_PROBE)
+            probe(context);
         else if (!context->failed)
             t->rc = venv_store_trim(context->store, t->since, &t->err);
         t = (venv_transaction *)t->job.next;
@@ -245,6 +298,7 @@ static void finish(void *user)
 {
     store_context *context = user;
     venv_store_close(context->store);
+    free(context->reserve);
     free(context);
 }
 
@@ -274,11 +328,39 @@ static void tell_history(venv_store_worker *worker, const venv_transaction *t)
     venv_value_unref(&entries);
 }
 
+static void submit_probe(venv_store_worker *worker)
+{
+    venv_transaction *job = job_new(JOB_PROBE);
+    if (job && venv_worker_submit(worker->worker, &job->job, NULL) != VENV_OK)
+        venv_transaction_free(job); /* it is busy, and tries by itself */
+}
+
+static void on_probe(uv_timer_t *timer)
+{
+    submit_probe(timer->data);
+}
+
+static void disk_changed(venv_store_worker *worker, const venv_transaction *t)
+{
+    if (t->full)
+        uv_timer_start(worker->probe, on_probe, PROBE_MS, PROBE_MS);
+    else
+        uv_timer_stop(worker->probe);
+    worker->calls.disk(worker->calls.user, t->full, t->err.text);
+}
+
 static void done(void *user, venv_job *job)
 {
     venv_store_worker *worker = user;
     venv_transaction *t = (venv_transaction *)job;
-    if (t->rc != VENV_OK) {
+    if (t->kind == JOB_DISK) {
+        if (worker->probe)
+            disk_changed(worker, t);
+    } else if (t->kind == JOB_READ && t->rc != VENV_OK) {
+        worker->calls.unread(worker->calls.user, t->token, &t->err);
+    } else if (t->kind == JOB_TRIM && t->rc == VENV_ENOSPACE) {
+        ; /* the next one makes up for it */
+    } else if (t->rc != VENV_OK) {
         if (!worker->failed) {
             worker->failed = true;
             worker->calls.failed(worker->calls.user, &t->err);
@@ -296,11 +378,16 @@ venv_rc venv_store_worker_start(uv_loop_t *loop, venv_store *store, const venv_s
 {
     venv_store_worker *worker = calloc(1, sizeof *worker);
     store_context *context = calloc(1, sizeof *context);
-    venv_rc rc = worker && context ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for the store's thread");
+    char *reserve = calls->reserve ? strdup(calls->reserve) : NULL;
+    uv_timer_t *timer = calloc(1, sizeof *timer);
+    venv_rc rc = worker && context && timer && (reserve || !calls->reserve)
+                     ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for the store's thread");
     if (rc == VENV_OK) {
         context->store = store;
+        context->reserve = reserve;
+        worker->context = context;
         worker->calls = *calls;
-        venv_worker_options options = { .queue_max = VENV_STORE_QUEUE_MAX, .batch_max = VENV_STORE_GROUP_MAX,
+        venv_worker_options options = { .self = &context->worker, .queue_max = VENV_STORE_QUEUE_MAX, .batch_max = VENV_STORE_GROUP_MAX,
                                         .context = context, .work = work, .finish = finish, .done = done,
                                         .drop = drop_job, .user = worker };
         rc = venv_worker_start(loop, &options, &worker->worker, err);
@@ -309,8 +396,16 @@ venv_rc venv_store_worker_start(uv_loop_t *loop, venv_store *store, const venv_s
         venv_store_close(store);
         free(context);
         free(worker);
+        free(reserve);
+        free(timer);
         return rc;
     }
+    uv_timer_init(loop, timer);
+    timer->data = worker;
+    worker->probe = timer;
+    uv_unref((uv_handle_t *)timer);
+    if (reserve)
+        submit_probe(worker);
     *ret_worker = worker;
     return VENV_OK;
 }
@@ -351,10 +446,18 @@ venv_rc venv_store_worker_trim(venv_store_worker *worker, uint64_t upto, venv_er
     return submit(worker, job, err);
 }
 
+static void free_timer(uv_handle_t *timer)
+{
+    free(timer);
+}
+
 void venv_store_worker_stop(venv_store_worker *worker)
 {
     if (!worker)
         return;
+    uv_close((uv_handle_t *)worker->probe, free_timer);
+    worker->probe = NULL;
+    atomic_store(&worker->context->ending, true);
     venv_worker_stop(worker->worker);
     free(worker);
 }

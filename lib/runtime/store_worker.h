@@ -10,6 +10,11 @@
  * Steps that come while a commit is under way share the next one: with a slow disk commits become larger, not later.
  * What was read or trimmed is done in the same order. After a failure nothing is written any more and `failed` is
  * called once.
+ *
+ * **A full disk** is no failure. Beside the store lies a reserve: a file whose blocks are allocated. When a commit finds no room
+ * (it is then whole undone), the reserve is given up, the same commit is made again in its place, and `disk` tells the loop. Where even
+ * that is used up the thread tries again and again; nothing that depends on the commit leaves until it is made. Once a second it is
+ * tried to make the reserve anew; when that works there is room again.
  */
 
 #include "store/store.h"
@@ -30,7 +35,10 @@ typedef struct venv_store_calls {
     void (*durable)(void *user, uint64_t write); /* it and all before */
     /* Entries of the log: a list of the bodies, at most as asked for; less where an answer would be too large. */
     void (*history)(void *user, uint64_t token, const venv_value *entries);
+    void (*unread)(void *user, uint64_t token, const venv_error *why); /* in place of `history` */
+    void (*disk)(void *user, bool full, const char *text);
     void (*failed)(void *user, const venv_error *why);
+    const char *reserve; /* path of the reserve; NULL: none, and a full disk is a failure */
     void *user;
 } venv_store_calls;
 

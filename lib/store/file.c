@@ -188,3 +188,26 @@ void venv_store_file_abandon(int fd)
 {
     close(fd);
 }
+
+/* --- the reserve --------------------------------------------------------------------------------------- */
+
+venv_rc venv_store_reserve_take(const char *path, venv_error *err)
+{
+    struct stat st;
+    AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return fail(err, "make the reserve", path);
+    if (fstat(fd, &st) == 0 && st.st_size >= (off_t)VENV_STORE_RESERVE_SIZE && st.st_blocks >= VENV_STORE_RESERVE_SIZE / 512)
+        return VENV_OK;
+    errno = posix_fallocate(fd, 0, VENV_STORE_RESERVE_SIZE);
+    if (errno == 0)
+        return VENV_OK;
+    venv_rc rc = fail(err, "make the reserve", path);
+    unlink(path);
+    return rc;
+}
+
+bool venv_store_reserve_release(const char *path)
+{
+    return unlink(path) == 0;
+}

@@ -32,6 +32,15 @@ void venv_store_file_unlock(int fd);
 /* Let go as if we had died: the next holder looks the store over. */
 void venv_store_file_abandon(int fd);
 
+/*
+ * The reserve: a file whose blocks are allocated, so that they can be given up when the disk is full.
+ * Take: it is there, whole, when VENV_OK is returned; VENV_ENOSPACE: there is no room for it, and it is not there.
+ * Release: true if there was one.
+ */
+#define VENV_STORE_RESERVE_SIZE (4u << 20)
+venv_rc venv_store_reserve_take(const char *path, venv_error *err);
+bool venv_store_reserve_release(const char *path);
+
 /* VENV_ENOSPACE for a full disk or quota, VENV_EDENIED, VENV_ENOENT, VENV_EIO. */
 venv_rc venv_store_errno_rc(int error);
 

@@ -146,6 +146,8 @@ static void take(rig *r, const venv_manager_actions *actions)
             assert_int_equal(venv_value_dup(&a->value, &r->deliveries[r->delivery_count++].order, NULL), VENV_OK);
             break;
         case VENV_MANAGER_ACT_READ:
+        case VENV_MANAGER_ACT_RECORD:
+        case VENV_MANAGER_ACT_ASK:
         case VENV_MANAGER_ACT_LOG: break;
         }
     }
