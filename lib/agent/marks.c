@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Marks: what each manager asked to be remembered of its state, and is told at the next HELLO. A manager whose database was restored
+ * Marks: what each manager asked to be remembered of its state, and is told at the next HELLO, also after a restart (memory.c). A manager whose database was restored
  * from an older copy learns from them that it does not know what has happened. Their content is the manager's.
  */
 #include "agent/state.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define MARK_ENTRIES_MAX 8
@@ -35,26 +34,48 @@ void venv_agent_marks_take(agent_step *step, const venv_value *mark)
     memmove(&agent->marks[1], &agent->marks[0], agent->mark_count * sizeof agent->marks[0]);
     agent->mark_count++;
     agent->marks[0].mark = copy;
-    snprintf(agent->marks[0].manager, sizeof agent->marks[0].manager, "%s", agent->link.manager_name);
+    memcpy(agent->marks[0].manager, agent->link.manager_name, sizeof agent->marks[0].manager);
+    venv_agent_memory_change(step);
 }
 
-void venv_agent_marks_put(agent_step *step, venv_map_builder *hello)
+venv_value venv_agent_marks_value(agent_step *step)
 {
     venv_agent *agent = step->agent;
     venv_map_builder map;
     venv_value marks = venv_value_null();
-    if (agent->mark_count == 0)
-        return;
     venv_map_init(&map);
     for (size_t i = 0; i < agent->mark_count; i++) {
         venv_value name = venv_value_null();
-        if (venv_value_string_z(agent->marks[i].manager, &name, NULL) != VENV_OK)
-            venv_agent_fail(step, VENV_ENOMEM);
+        venv_agent_fail(step, venv_value_string_z(agent->marks[i].manager, &name, step->err));
         venv_map_put_value(&map, name, venv_value_ref(&agent->marks[i].mark));
     }
-    if (venv_map_take(&map, &marks, NULL) != VENV_OK)
-        venv_agent_fail(step, VENV_ENOMEM);
-    venv_map_put(hello, "marks", marks);
+    venv_agent_fail(step, venv_map_take(&map, &marks, step->err));
+    return marks;
+}
+
+void venv_agent_marks_put(agent_step *step, venv_map_builder *hello)
+{
+    if (step->agent->mark_count > 0)
+        venv_map_put(hello, "marks", venv_agent_marks_value(step));
+}
+
+venv_rc venv_agent_marks_restore(venv_agent *agent, const venv_value *marks, venv_error *err)
+{
+    const venv_value *name, *mark;
+    for (size_t i = 0; agent->mark_count < AGENT_MARKS_MAX && venv_value_kind(marks) == VENV_MAP &&
+                       venv_value_entry(marks, i, &name, &mark); i++) {
+        agent_mark *kept = &agent->marks[agent->mark_count];
+        venv_str text = venv_value_kind(name) == VENV_STRING ? venv_value_peek_text(name) : VENV_STR("");
+        if (!venv_name_is_valid(text) || venv_value_kind(mark) != VENV_MAP)
+            continue;
+        venv_rc rc = venv_value_dup(mark, &kept->mark, err);
+        if (rc != VENV_OK)
+            return rc;
+        memcpy(kept->manager, text.data, text.size);
+        kept->manager[text.size] = '\0';
+        agent->mark_count++;
+    }
+    return VENV_OK;
 }
 
 void venv_agent_marks_fini(venv_agent *agent)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an agent must know again after it was killed: which requests were begun, and which epochs it has seen. Without that
- * a request that comes twice would be carried out twice, and an order from the past would be believed.
+ * What an agent must know again after it was killed: which requests were begun, which epochs it has seen, and what
+ * its managers asked it to remember (marks.c). Without that a request that comes twice would be carried out twice, and an order from
+ * the past would be believed.
  *
  *      something of it changed ──► KEEP(number, all of it) ──► the shell makes it durable
  *      an effect ── after_keep = number ─────────────────────► … and carries it out only then
@@ -87,6 +88,7 @@ void venv_agent_memory_tick(agent_step *step)
     venv_map_put(&map, "starts", venv_value_uint(memory->starts));
     venv_map_put(&map, "executed", ids_value(step));
     venv_map_put(&map, "machines", machines_value(step));
+    venv_map_put(&map, "marks", venv_agent_marks_value(step));
     venv_agent_fail(step, venv_map_take(&map, &value, step->err));
     venv_agent_action *action = venv_agent_act(step, VENV_AGENT_ACT_KEEP);
     if (!action) {
@@ -154,6 +156,8 @@ venv_rc venv_agent_recall(venv_agent *agent, const venv_value *kept, venv_error 
     venv_rc rc = get_rows(kept, "executed", sizeof(venv_id), &ids, err);
     if (rc == VENV_OK)
         rc = get_rows(kept, "machines", MACHINE_SIZE, &machines, err);
+    if (rc == VENV_OK && venv_value_get(kept, "marks"))
+        rc = venv_agent_marks_restore(agent, venv_value_get(kept, "marks"), err);
     if (rc != VENV_OK)
         return rc;
     for (size_t at = 0; at < ids.size; at += sizeof(venv_id)) {

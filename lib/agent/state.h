@@ -202,6 +202,8 @@ venv_instant venv_agent_link_deadline(const venv_agent *agent);
 /* marks.c */
 void venv_agent_marks_take(agent_step *step, const venv_value *mark);
 void venv_agent_marks_put(agent_step *step, venv_map_builder *hello);
+venv_value venv_agent_marks_value(agent_step *step);
+venv_rc venv_agent_marks_restore(venv_agent *agent, const venv_value *marks, venv_error *err);
 void venv_agent_marks_fini(venv_agent *agent);
 
 /* push.c */

@@ -1,0 +1,192 @@
+"""A full disk under the manager's state (F05), on a small tmpfs: what changes something is refused with NO_SPACE, reads and heartbeats
+go on, and it goes on by itself when there is room again. Nothing that was confirmed is lost, whatever moment it was.
+
+    test_full_disk.py            the test
+    test_full_disk.py sweep [STEP]  room from 0 to 2 MiB in steps of STEP KiB (4), a manager for each
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from cluster import PATIENCE, Cluster, wait
+
+SIZE = 12 << 20
+ENVIRONMENTS = "environments:\n  tool: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
+
+
+class Disk:
+    """A tmpfs on the state's folder, and a file that fills it."""
+
+    def __init__(self, path):
+        self.path = path
+        path.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", path], check=True)
+
+    def fill(self, leave=0):
+        self.clear()
+        stat = os.statvfs(self.path)
+        size = stat.f_bavail * stat.f_frsize - leave
+        with open(self.path / "filler", "wb") as file:
+            if size > 0:
+                os.posix_fallocate(file.fileno(), 0, size)
+
+    def clear(self):
+        if (self.path / "filler").exists():
+            (self.path / "filler").unlink()
+
+    def close(self):
+        subprocess.run(["umount", "-l", self.path], check=True)
+
+
+def status(c):
+    result = c.venvctl("status", "--json")
+    return json.loads(result.stdout) if result.returncode == 0 else {}
+
+
+class FullDisk(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster()
+        self.disk = Disk(self.cluster.dir / "state")
+        self.cluster.manager_config(ENVIRONMENTS)
+        self.cluster.command("true", "#!/bin/sh\n")
+
+    def tearDown(self):
+        c = self.cluster
+        for name in list(c.processes):
+            c.processes[name].kill()
+            c.processes[name].wait(PATIENCE)
+        self.disk.close()
+        c.close()
+
+    def start(self):
+        c = self.cluster
+        manager = c.start_manager()
+        c.start_agent("node1")
+        c.wait("it is connected", lambda: c.is_connected("node1"))
+        c.wait("there is a reserve", lambda: (self.disk.path / "manager.reserve").exists())
+        return manager
+
+    def use_up(self, most=3000):
+        """Ask until it is refused. The requests that were confirmed."""
+        confirmed = 0
+        for _ in range(most):
+            result = self.cluster.venvctl("exec", "node1", "true", "--timeout", "5s")
+            if result.returncode != 0:
+                return confirmed, result
+            confirmed += 1
+        self.fail("the disk was never full")
+
+    def check_confirmed(self, confirmed):
+        done = [row for row in self.cluster.rows("events", "--since", "0") if row["kind"] == "action-done"]
+        self.assertGreaterEqual(len(done), confirmed)
+
+    def test_full_and_room_again(self):
+        c, manager = self.cluster, self.start()
+        self.disk.fill()
+        confirmed, refused = self.use_up()
+        self.assertEqual(refused.returncode, 1, refused.stderr)
+        self.assertIn("disk of the manager's state is full", refused.stderr)
+        self.assertIn("make room", refused.stderr)
+        self.assertEqual(status(c)["disk"], "full")
+        for verb in (["start", "tool"], ["stop", "--environment", "tool"], ["exec", "node1", "true"]):
+            result = c.venvctl(*verb)
+            self.assertEqual(result.returncode, 1, f"{verb}: {result.stderr}")
+        # Reads, a dry run, the log of events; and the agent's heartbeats, for longer than any silence would be taken.
+        self.assertEqual(c.venvctl("start", "tool", "--dry-run").returncode, 0)
+        self.assertEqual(c.venvctl("get", "node1").returncode, 0)
+        self.assertTrue(any(row["kind"] == "disk-full" for row in c.rows("events")))
+        time.sleep(3)
+        self.assertTrue(c.is_connected("node1"))
+        # An agent may come and go: the reserve is for that.
+        c.start_agent("node2")
+        c.wait("another agent connects", lambda: c.is_connected("node2"))
+        c.stop("node2")
+        self.assertIsNone(manager.poll(), c.log("manager"))
+        self.disk.clear()
+        c.wait("there is room", lambda: "disk" not in status(c))
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+        self.assertTrue((self.disk.path / "manager.reserve").exists())
+        c.stop("manager", signal.SIGKILL)
+        c.start_manager()
+        c.wait("it is back", lambda: c.is_connected("node1"))
+        self.check_confirmed(confirmed + 1)
+
+    def test_not_even_the_reserve(self):
+        """Filled again after the reserve was given up: nothing can be written. It waits, and loses nothing."""
+        c, manager = self.cluster, self.start()
+        self.disk.fill()
+        confirmed, _ = self.use_up()
+        self.disk.fill()
+        for _ in range(12):  # each coming and going is some rows
+            c.start_agent("node2")
+            time.sleep(0.3)
+            c.stop("node2", signal.SIGKILL)
+            self.disk.fill()
+        began = time.monotonic()
+        self.assertEqual(status(c)["disk"], "full")
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 1)
+        self.assertLess(time.monotonic() - began, 5, "it was not answered at once")
+        self.assertIsNone(manager.poll(), c.log("manager"))
+        self.disk.clear()
+        c.wait("there is room", lambda: "disk" not in status(c))
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+        c.stop("manager", signal.SIGKILL)
+        c.start_manager()
+        c.wait("it is back", lambda: c.is_connected("node1"))
+        self.check_confirmed(confirmed + 1)
+
+    def test_a_start_on_a_full_disk(self):
+        c = self.cluster
+        self.start()
+        c.stop("manager", signal.SIGKILL)
+        (self.disk.path / "manager.reserve").unlink()
+        self.disk.fill()
+        manager = c.start("manager")
+        c.wait("it can be looked at", lambda: status(c).get("disk") == "full" or manager.poll() is not None)
+        if manager.poll() is not None:  # not a byte to open the database with: it says so, and tries again when it is started again
+            self.assertIn("make room", c.log("manager"))
+            self.disk.clear()
+            c.start("manager")
+        self.disk.clear()
+        c.wait("it is back", lambda: c.is_connected("node1") and "disk" not in status(c))
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+
+
+def sweep(step):
+    """Every amount of room that is left: whatever it is, no confirmation is lost, and the manager goes on when there is room."""
+    case, runs, refusals, ended = FullDisk(), 0, 0, 0
+    for leave in range(0, (2 << 20) + 1, step << 10):
+        case.setUp()
+        try:
+            c, manager = case.cluster, case.start()
+            case.disk.fill(leave)
+            confirmed = 0
+            for _ in range(6):
+                confirmed += c.venvctl("exec", "node1", "true", "--timeout", "5s").returncode == 0
+            refusals += confirmed < 6
+            case.disk.fill(0)
+            confirmed += c.venvctl("exec", "node1", "true", "--timeout", "5s").returncode == 0
+            case.disk.clear()
+            if manager.poll() is not None:
+                ended += 1
+                c.start_manager()
+            c.wait("it goes on", lambda: c.venvctl("exec", "node1", "true").returncode == 0)
+            c.stop("manager", signal.SIGKILL)
+            c.start_manager()
+            c.wait("it is back", lambda: c.is_connected("node1"))
+            case.check_confirmed(confirmed + 1)
+            runs += 1
+        finally:
+            case.tearDown()
+    print(f"full disk: {runs} amounts of room from 0 to 2 MiB in steps of {step} KiB; {refusals} with refusals, {ended} managers ended, "
+          "no confirmation lost")
+    return 0 if runs == (2 << 10) // step + 1 and ended == 0 else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and sys.argv[1] == "sweep":
+        sys.exit(sweep(int(sys.argv[2]) if len(sys.argv) > 2 else 4))
+    unittest.main()
