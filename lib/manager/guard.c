@@ -259,6 +259,8 @@ static bool is_harmless(int16_t type, const venv_value *body)
     case VENV_MSG_FETCH:
     case VENV_MSG_EVENTS:
     case VENV_MSG_HISTORY:
+    case VENV_MSG_WHY:
+    case VENV_MSG_EVALUATE:
         return true;
     default:
         return venv_value_get_bool(body, "dry_run", false);
