@@ -4,7 +4,6 @@
  */
 #include "base/number.h"
 
-#include <fenv.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
@@ -85,13 +84,13 @@ static bool scan(venv_str text, size_t *ret_point)
 
 /*
  * A few digits without an exponent: whole numbers and powers of ten so small are doubles themselves, and
- * so their quotient is rounded once, and right.
+ * so their quotient is rounded once, as strtod() rounds.
  */
 static bool parse_short(venv_str text, size_t point, double *ret_number)
 {
     static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
     uint64_t digits = 0;
-    if (text.size > 15 || FLT_EVAL_METHOD != 0 || fegetround() != FE_TONEAREST)
+    if (text.size > 15 || FLT_EVAL_METHOD != 0)
         return false;
     for (size_t i = 0; i < text.size; i++) {
         if (i == point)

@@ -178,9 +178,11 @@ static size_t digits_of(double number, char digits[static VENV_DOUBLE_TEXT_SIZE]
         if (!leading)
             digits[count++] = text[i];
     }
-    const char *exponent = memchr(text, 'e', size);
-    if (exponent)
-        *ret_point += atoi(exponent + 1);
+    int exponent = 0;
+    const char *at = memchr(text, 'e', size); /* a sign and digits follow */
+    for (size_t i = at ? (size_t)(at - text) + 2 : size; i < size; i++)
+        exponent = exponent * 10 + (text[i] - '0');
+    *ret_point += at && at[1] == '-' ? -exponent : exponent;
     while (count > 0 && digits[count - 1] == '0')
         count--;
     if (count == 0) {
