@@ -5,6 +5,8 @@
  */
 #include "manager/internal.h"
 
+#include "trigger/queue.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -139,58 +141,6 @@ static venv_expr_answer ask_agents(void *user, venv_value *ret_list)
 
 /* --- queue(NAME) ------------------------------------------------------------------------------------- */
 
-#define QUEUE_KEYS_MAX 16
-
-typedef struct queue_sum {
-    char names[QUEUE_KEYS_MAX][VENV_NAME_MAX + 1];
-    double sums[QUEUE_KEYS_MAX];
-    bool whole[QUEUE_KEYS_MAX];
-    size_t count;
-} queue_sum;
-
-static void add_to_sum(queue_sum *sum, const char *name, const venv_value *value)
-{
-    double number = 0;
-    bool whole = true;
-    if (value && venv_value_kind(value) == VENV_INT)
-        number = (double)venv_value_peek_int(value);
-    else if (value && venv_value_kind(value) == VENV_UINT)
-        number = (double)venv_value_peek_uint(value);
-    else if (value && venv_value_kind(value) == VENV_DOUBLE) {
-        number = venv_value_peek_double(value);
-        whole = number == (double)(int64_t)number;
-    } else if (value) {
-        return; /* texts and the like are no sums */
-    }
-    size_t at = 0;
-    while (at < sum->count && strcmp(sum->names[at], name) != 0)
-        at++;
-    if (at == QUEUE_KEYS_MAX)
-        return;
-    if (at == sum->count) {
-        snprintf(sum->names[at], sizeof sum->names[at], "%s", name);
-        sum->whole[at] = true;
-        sum->sums[at] = 0;
-        sum->count++;
-    }
-    sum->sums[at] += number;
-    sum->whole[at] = sum->whole[at] && whole;
-}
-
-static void add_queue(queue_sum *sum, const venv_value *queue)
-{
-    const venv_value *key, *value;
-    for (size_t i = 0; venv_value_entry(queue, i, &key, &value); i++) {
-        char name[VENV_NAME_MAX + 1];
-        venv_str text = venv_value_kind(key) == VENV_STRING ? venv_value_peek_text(key) : VENV_STR("");
-        if (text.size == 0 || text.size > VENV_NAME_MAX || memchr(text.data, '\0', text.size))
-            continue;
-        memcpy(name, text.data, text.size);
-        name[text.size] = '\0';
-        add_to_sum(sum, name, value);
-    }
-}
-
 /*
  * Sum over all agents that define the property `queue`. It is known only if every one of them is, also of
  * those that were there before the manager was restarted: half a sum would say that nothing waits.
@@ -198,10 +148,9 @@ static void add_queue(queue_sum *sum, const venv_value *queue)
 static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_error *err)
 {
     venv_manager *m = user;
-    queue_sum sum = { .count = 0 };
+    venv_queue_sum sum;
     bool any = false;
-    add_to_sum(&sum, "pending", NULL);
-    add_to_sum(&sum, "running", NULL);
+    venv_queue_sum_init(&sum);
     size_t cursor = 0;
     const venv_member *member;
     while ((member = venv_groups_next_member(m->groups, &cursor))) {
@@ -220,15 +169,11 @@ static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_er
         venv_value key = venv_value_borrow(name.data, name.size);
         const venv_value *queue = venv_value_find(&p->value, &key);
         if (queue)
-            add_queue(&sum, queue);
+            venv_queue_sum_add(&sum, queue);
     }
     if (!any)
         return venv_error_set(err, VENV_EUNKNOWN, "no agent has a property `queue`");
-    venv_map_builder map;
-    venv_map_init(&map);
-    for (size_t i = 0; i < sum.count; i++)
-        venv_map_put(&map, sum.names[i], sum.whole[i] ? venv_value_int((int64_t)sum.sums[i]) : venv_value_double(sum.sums[i]));
-    return venv_map_take(&map, ret_map, err);
+    return venv_queue_sum_take(&sum, ret_map, err);
 }
 
 /* --- instances(ENVIRONMENT) -------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 # Folders whose code is a pure function of its arguments (ARCHITECTURE.md).
-PURE = "base value codec expr group property history message trigger environment image manager agent".split()
+PURE = "base value codec expr group property history message trigger environment image manager agent replay".split()
 # Neither of the two cores knows the other.
 APART = {("manager", "agent"), ("agent", "manager")}
 
@@ -28,7 +28,7 @@ OWNER = {
     "common": "base", "text": "base", "value": "value", "codec": "codec", "config": "codec", "expr": "expr",
     "group": "group", "property": "property", "message": "message", "trigger": "trigger",
     "environment": "environment", "machine": "virt", "identity": "identity", "daemon": "runtime",
-    "client": "client", "storage": "storage", "image": "sync", "history": "history",
+    "client": "client", "storage": "storage", "image": "sync", "replay": "replay", "history": "history",
 }
 
 # Foreign headers, and the one folder that may see them.
