@@ -186,8 +186,8 @@ static void context_ticks_and_schedules(void **state)
     end(r, 200, sums, sizeof sums);
     assert_string_equal(log_text, "+0.0 tick fired at the start log{\"text\": \"once\"}\n"
                                   "+10.0 hot/n1 fired log{\"text\": \"n1\"}\n"
-                                  "+20.0 gone/n1 fired log{\"text\": \"n1\"}\n"
                                   "+20.0 hot/n1 missing\n"
+                                  "+20.0 gone/n1 fired log{\"text\": \"n1\"}\n"
                                   "+100.0 evening fired log{\"text\": \"evening\"}\n");
 }
 

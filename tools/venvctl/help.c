@@ -61,6 +61,11 @@ static void option_line(FILE *out, option_id option)
     wrap(out, option_rows[option].summary, 26, 26);
 }
 
+void print_wrapped(FILE *out, const char *text)
+{
+    wrap(out, text, 0, 0);
+}
+
 static void verb_line(FILE *out, const verb_row *verb)
 {
     fprintf(out, "  %-17s", verb->name);

@@ -250,6 +250,13 @@ static bool print_orders(venvctl *app, const venv_value *orders)
     return good;
 }
 
+bool print_unit_reasons(venvctl *app, const venv_value *unit)
+{
+    print_samples(app, venv_value_get(unit, "samples"));
+    bool good = print_one_condition(app, unit, "when");
+    return print_one_condition(app, unit, "until") && good;
+}
+
 static bool print_unit(venvctl *app, venv_str name, const venv_value *unit)
 {
     venv_str key = venv_value_get_text(unit, "unit");
@@ -259,9 +266,7 @@ static bool print_unit(venvctl *app, venv_str name, const venv_value *unit)
         print_safe(app->out, key);
     }
     fprintf(app->out, ": %s\n", sentence(unit));
-    print_samples(app, venv_value_get(unit, "samples"));
-    bool good = print_one_condition(app, unit, "when");
-    good = print_one_condition(app, unit, "until") && good;
+    bool good = print_unit_reasons(app, unit);
     return print_orders(app, venv_value_get(unit, "orders")) && good;
 }
 

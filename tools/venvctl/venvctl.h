@@ -68,6 +68,10 @@ typedef enum option_id {
     OPTION_COST,
     OPTION_AGENT,
     OPTION_WHY,
+    OPTION_UNTIL,
+    OPTION_STATE,
+    OPTION_BOOT,
+    OPTION_EXPLAIN,
     OPTION__END
 } option_id;
 #define OPTION_GLOBAL_END (OPTION_VERSION + 1)
@@ -230,6 +234,10 @@ void print_scalar(venvctl *app, FILE *out, const venv_value *value);
 
 /* A condition with the value of each part below it (`when` of EVALUATE and WHY). */
 void print_condition(venvctl *app, const venv_value *condition, int indent);
+/* The samples and the conditions of a unit of EVALUATE, or of what a firing rested on. False: a condition failed. */
+bool print_unit_reasons(venvctl *app, const venv_value *unit);
+/* A paragraph, wrapped. */
+void print_wrapped(FILE *out, const char *text);
 
 /* --- help ------------------------------------------------------------------------------------------- */
 
@@ -262,6 +270,7 @@ int run_trigger_enable(venvctl *app);
 int run_trigger_disable(venvctl *app);
 int run_trigger_apply(venvctl *app);
 int run_trigger_reject(venvctl *app);
+int run_trigger_replay(venvctl *app);
 /* Triggers out of a file: the word names one if it ends in .yaml or .yml, or has a slash in it. */
 bool trigger_is_file(const char *word);
 int trigger_read_file(venvctl *app, const char *path, venv_value *ret_definitions);

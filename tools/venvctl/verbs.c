@@ -35,7 +35,8 @@ const option_row option_rows[OPTION__END] = {
         "Of the agents of TARGET those for which this expression is true, such as 'agent.p.load1 > 4.0'; see TARGETS." },
     [OPTION_GRACE] = { "grace", 0, "TIME", false, false, WORDS_NONE, "Time that the guest has to shut down." },
     [OPTION_FOLLOW] = { "follow", 'f', NULL, false, false, WORDS_NONE, "Go on with what happens from now on." },
-    [OPTION_SINCE] = { "since", 0, "REV", false, false, WORDS_NONE, "All events after this revision; 0: all that are kept." },
+    [OPTION_SINCE] = { "since", 0, "REV|TIME", false, false, WORDS_NONE,
+        "Events: all after this revision; 0: all that are kept. Replay: so far back (7d), or from this time (2026-11-22T18:30:00Z)." },
     [OPTION_LAST] = { "last", 0, "N", false, false, WORDS_NONE, "The last N events of the past (100)." },
     [OPTION_CLUSTER] = { "cluster", 0, "NAME", false, false, WORDS_NONE, "Name of the cluster, part of every identity." },
     [OPTION_DIR] = { "dir", 0, "DIR", false, false, WORDS_DIRECTORY, "Directory of the CA (the current one)." },
@@ -51,6 +52,10 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_AST] = { "ast", 0, NULL, false, false, WORDS_NONE, "Print the syntax tree." },
     [OPTION_AGENT] = { "agent", 0, "NAME", false, false, WORDS_AGENT, "In the context of this agent, where a trigger is evaluated for agents." },
     [OPTION_WHY] = { "why", 0, "TEXT", false, false, WORDS_NONE, "A reason, for those who look at it later." },
+    [OPTION_UNTIL] = { "until", 0, "TIME", false, false, WORDS_NONE, "Until so long ago (1h), or this time (now)." },
+    [OPTION_STATE] = { "state", 0, "DIR", false, false, WORDS_DIRECTORY, "Read the history in this folder of a manager's state; no manager is asked." },
+    [OPTION_BOOT] = { "boot", 0, "TIME", false, false, WORDS_NONE, "From start to running, where no recorded instance tells it (1m)." },
+    [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "For each firing also the samples and the value of each part of its conditions." },
     [OPTION_COST] = { "cost", 0, NULL, false, false, WORDS_NONE, "Print the estimated cost and, if it runs, what it took." },
 };
 
@@ -197,6 +202,20 @@ const verb_row verb_rows[] = {
               "If it connects again it is as new.",
       .json = "An object: the agent as it was, as in show.", .example = "venvctl forget node07",
       .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_AGENT, WORDS_NONE }, .run = run_forget },
+    { .name = "trigger replay", .arguments = "FILE", .summary = "Say what triggers would have done in the past, beside what did happen.",
+      .text = "FILE holds triggers as in venv-mgr.yaml(5), alone or below `triggers:`. The history that the manager keeps is gone through "
+              "by the code that decides in the manager; what would have fired is listed with what did fire then, and the hours of machines are "
+              "summed up. The same history gives the same answer.\n\n"
+              "Nobody knows what machines that were never started would have done, so the model is simple, and is printed below the sums: each "
+              "start finds a node and works; an instance runs after the time that recorded ones took on average, until the triggers stop it; the "
+              "queues are as they were recorded; instances that people started are as they were; each trigger begins idle.\n\n"
+              "With --state no manager is asked: what did fire is then not listed, because that stands in the log of events.",
+      .json = "An object: `from`, `to`, `samples`, `model`, `would` and `did` (arrays: `time`, `kind`, `trigger`, `unit`, `text`; of `would` also "
+              "`orders`, `why`, `start`), `triggers` (`name`, `would`, `did`), `environments` (`name`, `would_start`, `would_hours`, `did_start`, "
+              "`did_hours`, `did_hours_triggers`), `left_out` if there were more than 10,000 of them.",
+      .example = "venvctl trigger replay --since 7d new.yaml",
+      .least = 1, .most = 1, .options = { OPTION_SINCE, OPTION_UNTIL, OPTION_STATE, OPTION_BOOT, OPTION_EXPLAIN }, .words = { WORDS_FILE },
+      .run = run_trigger_replay },
     { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
       .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is "
               "overwritten "
