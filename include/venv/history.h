@@ -21,7 +21,7 @@
  * | ---      | ---               | ---            | ---                                                                |
  * | PROPERTY | name of the agent | the property's | as sampled; the last good one where `quality` is not `ok`          |
  * | AGENT    | name of the agent | ""             | `{state: "connected", "lost" …, groups: [string]}`                 |
- * | INSTANCE | its name          | ""             | `{state, environment, node?, vcpus?, memory?, id}`                 |
+ * | INSTANCE | its name          | ""             | `{state, environment, by, node?, vcpus?, memory?, id}`                 |
  * | MANAGER  | its name          | ""             | `{state: "started"}`: all that was known before is void            |
  *
  * A value of null with quality `absent` says that the thing itself is gone: forgotten, or not defined any more.

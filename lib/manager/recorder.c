@@ -77,6 +77,7 @@ void venv_mgr_record_instance(venv_manager *m, instance *i)
     venv_map_init(&map);
     venv_map_put_z(&map, "state", venv_instance_state_name(i->state));
     venv_map_put_z(&map, "environment", i->environment);
+    venv_map_put_z(&map, "by", i->by);
     if (i->node)
         venv_map_put_z(&map, "node", i->node);
     if (i->vcpus > 0)
