@@ -109,14 +109,30 @@ void venv_mgr_gather_call(venv_manager *m, gather *g, size_t index, agent *a, in
         venv_mgr_no_memory(m);
         return;
     }
-    *c = (call){ venv_mgr_next_number(m), p->number, g->number, index };
+    *c = (call){ venv_mgr_next_number(m), p->number, g->number, index, false };
     if (venv_table_add(m->calls, &c->number, sizeof c->number, c, NULL) != VENV_OK) {
         free(c);
         venv_value_unref(&body);
         venv_mgr_gather_fail(m, g, index, VENV_ELIMIT, "too many requests to agents are open; try again later");
         return;
     }
-    venv_mgr_sender_send(m, p, type, c->number, body);
+    if (venv_mgr_sender_send(m, p, type, c->number, body))
+        return;
+    venv_table_remove(m->calls, &c->number, sizeof c->number);
+    free(c);
+    venv_mgr_gather_fail(m, g, index, VENV_ELIMIT, "it was not sent: too many messages to agents wait for their turn");
+}
+
+/* Those of a gather whose time is over that still wait for their turn: nobody was asked. They are not sent any more. */
+static void fail_unsent(venv_manager *m, gather *g)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->calls, &cursor, NULL, &item)) {
+        const call *c = item;
+        if (c->gather == g->number && !c->sent)
+            venv_mgr_gather_fail(m, g, c->item, VENV_ELIMIT, "it was not sent: its turn did not come in time (send_rate, group_rates)");
+    }
 }
 
 /* --- the answer ---------------------------------------------------------------------------------------- */
@@ -299,6 +315,7 @@ void venv_mgr_gathers_sweep(venv_manager *m)
         gather *g = item;
         if (g->deadline.ns > m->now.mono.ns)
             continue;
+        fail_unsent(m, g);
         for (size_t i = 0; i < g->count; i++)
             if (!g->items[i].done)
                 venv_mgr_gather_fail(m, g, i, VENV_ETIMEDOUT, "no answer came in time");

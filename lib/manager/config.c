@@ -31,6 +31,13 @@ static const venv_config_row tls_rows[] = {
     { .name = NULL },
 };
 
+static const venv_config_row rate_rows[] = {
+    { "rate", VENV_CONFIG_INT, .required = true, .min = 1, .max = 1000000, .unit = "messages a second", .help = "Most messages in a second." },
+    { "burst", VENV_CONFIG_INT, .min = 1, .max = 1000000, .fallback = "1", .unit = "messages", .help = "Messages that may leave at once." },
+    { .name = NULL },
+};
+static const venv_config_row rate_row = { .name = "rate", .kind = VENV_CONFIG_TABLE, .of = rate_rows };
+
 static const venv_config_row manager_rows[] = {
     { "name", VENV_CONFIG_NAME, .required = true, .help = "Name of the manager; its certificate is for venv://CLUSTER/manager/NAME." },
     { "listen", VENV_CONFIG_LIST, .of = &text_row, .one_or_list = true, .min = 1, .max = VENV_MANAGER_LISTEN_MAX,
@@ -79,6 +86,9 @@ static const venv_config_row manager_rows[] = {
       .help = "Most messages to agents in a second; 0: no limit." },
     { "send_burst", VENV_CONFIG_INT, .min = 1, .max = 1000000, .fallback = "100", .unit = "messages",
       .help = "Messages that may leave at once before send_rate counts." },
+    { "group_rates", VENV_CONFIG_MAP, .keys = VENV_CONFIG_GROUP_NAME, .of = &rate_row, .max = VENV_MANAGER_RATES_MAX, .fallback = "{}",
+      .help = "The same for the agents of a group, besides: {GROUP: {rate: N, burst: N}}. A message to one of them counts in each "
+              "of its groups, waits until all of them have room, and holds up no other group. Its order for one agent is kept." },
     { .name = NULL },
 };
 
@@ -351,6 +361,16 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (take_text(texts[i].from, texts[i].key, texts[i].to, err) != VENV_OK)
             return VENV_ENOMEM;
+    const venv_value *rates = venv_config_get(s, "group_rates"), *rated, *row;
+    for (size_t i = 0; venv_value_entry(rates, i, &rated, &row); i++) {
+        venv_manager_rate *rate = &c->rates[c->rate_count];
+        venv_str text = venv_value_peek_text(rated);
+        rate->rate = (uint64_t)venv_config_int(row, "rate");
+        rate->burst = (uint64_t)venv_config_int(row, "burst");
+        if (!(rate->group = strndup(text.data, text.size)))
+            return venv_error_set(err, VENV_ENOMEM, "out of memory");
+        c->rate_count++;
+    }
     const venv_value *groups = venv_config_get(s, "groups");
     for (size_t i = 0; i < venv_value_count(groups); i++) {
         venv_str text = venv_value_peek_text(venv_value_at(groups, i));
@@ -476,6 +496,8 @@ void venv_manager_config_free(venv_manager_config *c)
     free(c->listen);
     for (size_t i = 0; i < c->group_count; i++)
         free(c->groups[i]);
+    for (size_t i = 0; i < c->rate_count; i++)
+        free(c->rates[i].group);
     free(c->name);
     free(c->cluster);
     free(c->state);

@@ -16,6 +16,7 @@
 
 #define VENV_MANAGER_LISTEN_MAX   16u
 #define VENV_MANAGER_GROUPS_MAX   64u
+#define VENV_MANAGER_RATES_MAX    64u
 #define VENV_MANAGER_SOURCES_MAX  256u
 #define VENV_MANAGER_INCLUDES_MAX 64u
 
@@ -24,6 +25,12 @@ typedef struct venv_manager_source {
     const char *file; /* for messages */
     venv_str text;
 } venv_manager_source;
+
+/* Frames a second to all agents of one group. */
+typedef struct venv_manager_rate {
+    char *group;
+    uint64_t rate, burst;
+} venv_manager_rate;
 
 /* The parts are read directly by the shell and by the core; they never change after loading. */
 struct venv_manager_config {
@@ -53,6 +60,8 @@ struct venv_manager_config {
     uint64_t events_max;    /* entries of the log of events that are kept */
     uint64_t send_rate;     /* frames a second to agents, 0 = as fast as they go (requirement A14) */
     uint64_t send_burst;
+    venv_manager_rate rates[VENV_MANAGER_RATES_MAX]; /* the same for the agents of a group */
+    size_t rate_count;
     venv_value environments; /* name → definition, checked by lib/environment */
     venv_value triggers;     /* name → definition, checked by lib/trigger */
     venv_value mail;         /* settings, null if there are none; webhooks: name → settings; plugins: a list of folders */

@@ -65,8 +65,6 @@ venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_r
     m->revision = m->base = last_revision;
     venv_history_journal_init(&m->history);
     m->next_sweep = now.mono;
-    m->tokens = (double)config->send_burst;
-    m->tokens_at = now.mono;
     m->agents_stale = true;
     venv_random_init(&m->random, seed);
     venv_trigger_reports_init(&m->reports);
@@ -281,7 +279,7 @@ static uint64_t digest_agent(uint64_t hash, const agent *a)
 
 uint64_t venv_manager_digest(const venv_manager *m)
 {
-    uint64_t head[] = { m->revision, m->writes, m->next_number, m->outbox_count, m->waiter_count, m->read_count, m->why_count,
+    uint64_t head[] = { m->revision, m->writes, m->next_number, venv_mgr_sender_count(m), m->waiter_count, m->read_count, m->why_count,
                         venv_table_count(m->calls), venv_table_count(m->gathers), venv_table_count(m->requests),
                         m->random.s[0], m->random.s[1] };
     uint64_t hash = mix(venv_groups_digest(m->groups), head, sizeof head);

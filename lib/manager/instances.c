@@ -177,7 +177,8 @@ void venv_mgr_instance_send_start(venv_manager *m, instance *i)
     venv_map_put(&map, "definition", venv_value_ref(&i->definition));
     i->start_sent = true;
     i->retry = venv_mgr_after(m, m->config->action_timeout);
-    venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_START, 0, venv_mgr_take_map(m, &map));
+    if (!venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_START, 0, venv_mgr_take_map(m, &map)))
+        i->retry = venv_mgr_after(m, RETRY);
     venv_mgr_guard_mark(m, p);
 }
 
@@ -200,7 +201,8 @@ void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
             venv_mgr_instance_touch(m, i);
     }
     i->retry = venv_mgr_after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
-    venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map));
+    if (!venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map)))
+        i->retry = venv_mgr_after(m, RETRY);
 }
 
 /* The deeds that asked for it have an end when the instance has. */

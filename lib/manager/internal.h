@@ -56,7 +56,7 @@
 #define GATHERS_MAX        4096u
 #define WAITERS_MAX        4096u
 #define START_COUNT_MAX    1000u   /* instances that one request can ask for */
-#define OUTBOX_MAX         65536u  /* frames that the queued sender holds back */
+#define OUTBOX_MAX         32768u  /* frames that the queued sender holds back */
 #define READ_PAGE          256u    /* events asked for at once */
 #define READS_MAX          1024u
 #define RESULT_OUTPUT_MAX  (3u << 20) /* bytes of output in one answer */
@@ -226,6 +226,7 @@ typedef struct call {
     uint64_t peer;          /* the agent's session */
     uint64_t gather;
     size_t item;
+    bool sent;              /* it does not wait for its turn any more */
 } call;
 
 typedef struct peer {
@@ -237,6 +238,8 @@ typedef struct peer {
     bool closing;
     bool follows;           /* the log of events, live */
     uint64_t follow_request;
+    size_t queued;          /* frames that wait for their turn… */
+    uint64_t lane;          /* …and where: sender.c */
 } peer;
 
 /* How an agent is not let in, besides why. */
@@ -268,6 +271,8 @@ typedef struct why_job {
 typedef struct history_ask {
     uint64_t token, peer, request;
 } history_ask;
+
+typedef struct venv_mgr_sender venv_mgr_sender; /* sender.c */
 
 /* --- the core ---------------------------------------------------------------------------------------- */
 
@@ -324,11 +329,7 @@ struct venv_manager {
     agent **dirty_agents;
     size_t dirty_agent_count, dirty_agent_capacity;
 
-    venv_manager_action *outbox; /* ring of the queued sender */
-    size_t outbox_begin, outbox_count;
-    double tokens;
-    venv_instant tokens_at;
-    uint64_t outbox_dropped;
+    venv_mgr_sender *sender; /* NULL while nothing is limited */
 
     uint64_t base;          /* revision with which this run began */
     venv_id lineage, past[PAST_MAX];
@@ -373,11 +374,14 @@ uint64_t venv_mgr_get_uint(const venv_value *map, const char *key); /* 0 if it i
 void venv_mgr_set_reason(char *reason, const char *text);
 
 /* sender.c */
-void venv_mgr_sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body); /* to agents, spaced */
+/* To agents, spaced. False: too much waits already, and it is not sent. */
+bool venv_mgr_sender_send(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_value body);
 void venv_mgr_sender_run(venv_manager *m);
 void venv_mgr_sender_forget(venv_manager *m, uint64_t peer);
 void venv_mgr_sender_free(venv_manager *m);
 venv_instant venv_mgr_sender_deadline(const venv_manager *m);
+size_t venv_mgr_sender_count(const venv_manager *m);
+uint64_t venv_mgr_sender_dropped(const venv_manager *m);
 
 /* events.c */
 void venv_mgr_event_add(venv_manager *m, const char *kind, const char *subject, venv_id cause, venv_value detail,

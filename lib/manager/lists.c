@@ -487,5 +487,9 @@ venv_value venv_mgr_status_view(venv_manager *m)
     if (dropped > 0)
         venv_map_put(&map, "dropped", venv_value_int(dropped));
     venv_mgr_guard_status(m, &map);
+    if (venv_mgr_sender_count(m) > 0)
+        venv_map_put(&map, "queued", venv_value_uint(venv_mgr_sender_count(m)));
+    if (venv_mgr_sender_dropped(m) > 0)
+        venv_map_put(&map, "unsent", venv_value_uint(venv_mgr_sender_dropped(m)));
     return venv_mgr_take_map(m, &map);
 }

@@ -307,6 +307,85 @@ static void suspect_then_lost_then_back(void **state)
     rig_free(r);
 }
 
+static void agents_in(rig *r, uint64_t from, uint64_t to, const char *groups)
+{
+    for (uint64_t k = from; k < to; k++) {
+        char name[8];
+        snprintf(name, sizeof name, "n%u", (unsigned)k);
+        rig_up(r, k, VENV_ROLE_AGENT, name);
+        rig_frame(r, k, VENV_MSG_HELLO, 0, "{\"versions\": [1], \"name\": \"%s\", \"groups\": %s, \"boot\": \"" BOOT_1 "\", \"properties\": [], "
+                  "\"samples\": []}", name, groups);
+    }
+}
+
+/* After a restart of the manager the agents from before are awaited: for a fair time nothing is concluded from their absence. */
+static void awaited_after_a_restart(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG
+                     "triggers:\n"
+                     "  few:\n    when: 'agents.filter(a, a.state == \"connected\").size() < 2'\n    every: 1\n    do: [{log: {text: few}}]\n"
+                     "  quiet:\n    when: 'agents.exists(a, now - a.heard > duration(\"20s\"))'\n    every: 1\n    do: [{log: {text: quiet}}]\n"
+                     "  none:\n    when: 'agents.all(a, a.state == \"lost\")'\n    every: 1\n    do: [{stop: {environment: class2}}]\n");
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    hello(r, 2, "n2", "n2", MACHINE_B, BOOT_1);
+    rig_wait(r, 5);
+    size_t fired = rig_events(r, "trigger-fired"); /* `few`, between the one and the other */
+    assert_true(fired <= 1);
+    rig_wait(r, 60);
+    rig_crash(r);
+    rig_wait(r, 40);
+    assert_int_equal(rig_events(r, "trigger-fired"), fired);
+    hello(r, 3, "n1", "n1", MACHINE_A, BOOT_1);
+    rig_wait(r, 4);
+    assert_int_equal(rig_events(r, "trigger-fired"), fired); /* of n2 it is still not known */
+    rig_wait(r, 4);
+    assert_int_equal(rig_events(r, "agent-lost"), 1);
+    assert_int_equal(rig_events(r, "trigger-fired"), fired + 2); /* few, and quiet: it was heard last before the restart */
+    rig_free(r);
+}
+
+static void membership_is_told_to_triggers(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG
+                     "triggers:\n"
+                     "  in:\n    on: [join]\n    when: 'group == \"g\"'\n    do: [{log: {text: 'in ${agent.name} ${group} ${reason}'}}]\n"
+                     "  out:\n    on: [leave]\n    when: 'group == \"g\"'\n    do: [{log: {text: 'out ${agent.name} ${group} ${reason}'}}]\n"
+                     "  cut:\n    on: [disconnect]\n    when: 'group == \"g\"'\n    do: [{log: {text: 'cut ${agent.name} ${group} ${reason}'}}]\n");
+    static const char *const expected[] = { "in n1 g connected", "cut n1 g the cable was pulled", "in n1 g connected", "out n1 g the agent changed its groups" };
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    rig_down(r, 1, "the cable was pulled");
+    hello(r, 2, "n1", "n1", MACHINE_A, BOOT_1); /* back: it joins again */
+    rig_frame(r, 2, VENV_MSG_GROUPS, 0, "{\"groups\": [\"h\"]}");
+    rig_wait(r, 1);
+    size_t next = 0;
+    for (size_t i = 0; i < r->log_count; i++)
+        if (venv_value_is_text(venv_value_get(&r->log[i], "kind"), "log")) {
+            venv_str text = venv_value_get_text(&r->log[i], "text");
+            if (next >= 4 || strlen(expected[next]) != text.size || memcmp(expected[next], text.data, text.size) != 0)
+                fail_msg("%zu: %.*s", next, (int)text.size, text.data);
+            next++;
+        }
+    assert_int_equal(next, 4);
+    rig_free(r);
+}
+
+static void names_of_groups(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG);
+    char name[64];
+    memset(name, 'g', sizeof name);
+    for (size_t size = 31; size <= 33; size++) {
+        char groups[80];
+        snprintf(groups, sizeof groups, "[\"%.*s\"]", (int)size, name);
+        agents_in(r, size, size + 1, groups);
+        assert_int_equal(rig_find(r, size, VENV_MSG_WELCOME, 0) != NULL, size <= 32);
+    }
+    rig_free(r);
+}
+
 static void cut_off_then_lost(void **state)
 {
     (void)state;
@@ -380,6 +459,100 @@ static void the_queued_sender(void **state)
     rig_free(r);
 }
 
+static size_t sent_to(const rig *r, uint64_t from, uint64_t to, int16_t type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->sent_count; i++)
+        count += r->sent[i].type == type && r->sent[i].peer >= from && r->sent[i].peer < to;
+    return count;
+}
+
+#define RATES "manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n"
+
+/* A group with a slow network has its own bucket, and holds up nobody else. */
+static void the_queued_sender_of_a_group(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RATES "  group_rates: {slow: {rate: 4, burst: 2}, lab: {rate: 10, burst: 10}}\n");
+    agents_in(r, 1, 21, "[\"slow\"]");
+    agents_in(r, 21, 41, "[\"lab\"]");
+    agents_in(r, 41, 61, "[]");
+    agents_in(r, 61, 65, "[\"slow\", \"lab\"]");
+    rig_user(r, 100, "anna");
+    rig_frame(r, 100, VENV_MSG_EXEC, 1, "{\"target\": \"@all\", \"command\": \"x\"}");
+    assert_int_equal(sent_to(r, 1, 21, VENV_MSG_EXECUTE), 2);
+    assert_int_equal(sent_to(r, 21, 41, VENV_MSG_EXECUTE), 10);
+    assert_int_equal(sent_to(r, 41, 61, VENV_MSG_EXECUTE), 20); /* behind the slow ones, and not after them */
+    rig_wait(r, 1.05);
+    assert_in_range(sent_to(r, 1, 21, VENV_MSG_EXECUTE), 6, 7);
+    assert_int_equal(sent_to(r, 21, 41, VENV_MSG_EXECUTE), 20);
+    rig_wait(r, 2);
+    assert_in_range(sent_to(r, 1, 21, VENV_MSG_EXECUTE), 13, 15);
+    assert_int_equal(sent_to(r, 61, 65, VENV_MSG_EXECUTE), 0); /* they came last to the slow bucket */
+    rig_wait(r, 3);
+    assert_int_equal(sent_to(r, 1, 65, VENV_MSG_EXECUTE), 64);
+    rig_free(r);
+}
+
+/* What is sent to one agent arrives in the order in which it was asked for, also when its groups change meanwhile. */
+static void the_queued_sender_keeps_the_order(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RATES "  send_rate: 20\n  send_burst: 1\n  group_rates: {slow: {rate: 2, burst: 1}}\n");
+    agents_in(r, 1, 2, "[\"slow\"]");
+    rig_user(r, 100, "anna");
+    for (unsigned k = 0; k < 20; k++) {
+        rig_frame(r, 100, VENV_MSG_EXEC, 1 + k, "{\"target\": \"n1\", \"command\": \"c%u\"}", k);
+        if (k == 10)
+            rig_frame(r, 1, VENV_MSG_GROUPS, 0, "{\"groups\": []}");
+    }
+    rig_wait(r, 12);
+    unsigned next = 0;
+    for (size_t i = 0; i < r->sent_count; i++) {
+        char command[8];
+        if (r->sent[i].type != VENV_MSG_EXECUTE)
+            continue;
+        snprintf(command, sizeof command, "c%u", next++);
+        assert_true(venv_value_is_text(venv_value_get(&r->sent[i].body, "command"), command));
+    }
+    assert_int_equal(next, 20);
+    rig_free(r);
+}
+
+/* It is full: what finds no room is answered at once, what waits too long is not sent, and heartbeats go on. */
+static void the_queued_sender_is_bounded(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RATES "  send_rate: 1\n  send_burst: 1\n");
+    int16_t type;
+    agents_in(r, 1, 101, "[\"g\"]");
+    rig_user(r, 200, "anna");
+    unsigned asked = 0;
+    for (; asked < 328; asked++)
+        rig_frame(r, 200, VENV_MSG_EXEC, 1 + asked, "{\"target\": \"@g\", \"command\": \"x\"}");
+    assert_null(rig_find(r, 200, VENV_MSG_RESULT, 0)); /* all of them wait, the last one in part */
+    rig_frame(r, 200, VENV_MSG_EXEC, 900, "{\"target\": \"@g\", \"command\": \"x\"}");
+    const venv_value *items = venv_value_get(rig_answer(r, 200, 900, &type), "items");
+    assert_int_equal(venv_value_count(items), 100);
+    assert_true(venv_value_is_text(venv_value_get(venv_value_at(items, 0), "rc"), "over-limit"));
+    rig_frame(r, 200, VENV_MSG_STATUS, 901, "{}");
+    const venv_value *status = rig_answer(r, 200, 901, &type);
+    assert_int_equal(venv_value_get_int(status, "queued", 0), 32768);
+    assert_true(venv_value_get_int(status, "unsent", 0) >= 100);
+    rig_wait(r, 20);
+    assert_in_range(sent_to(r, 1, 101, VENV_MSG_EXECUTE), 20, 22);
+    assert_true(sent_to(r, 1, 101, VENV_MSG_PING) >= 300); /* each of them, each five seconds */
+    assert_int_equal(rig_count(r, -1, 0), 0);
+    rig_wait(r, 55); /* the time of the requests is over */
+    assert_string_equal(agent_state(r, "n7"), "connected");
+    items = venv_value_get(rig_answer(r, 200, 2, &type), "items");
+    assert_true(venv_value_is_text(venv_value_get(venv_value_at(items, 99), "rc"), "over-limit"));
+    size_t sent = rig_count(r, VENV_MSG_EXECUTE, 0);
+    rig_wait(r, 10);
+    assert_int_equal(rig_count(r, VENV_MSG_EXECUTE, 0), sent); /* answered as not sent: not sent */
+    rig_free(r);
+}
+
 static void a_machine_is_only_its_nodes_business(void **state)
 {
     (void)state;
@@ -422,9 +595,15 @@ int main(void)
         cmocka_unit_test(who_is_not_let_in),
         cmocka_unit_test(suspect_then_lost_then_back),
         cmocka_unit_test(cut_off_then_lost),
+        cmocka_unit_test(awaited_after_a_restart),
+        cmocka_unit_test(membership_is_told_to_triggers),
+        cmocka_unit_test(names_of_groups),
         cmocka_unit_test(forgotten_in_the_end),
         cmocka_unit_test(groups_change),
         cmocka_unit_test(the_queued_sender),
+        cmocka_unit_test(the_queued_sender_of_a_group),
+        cmocka_unit_test(the_queued_sender_keeps_the_order),
+        cmocka_unit_test(the_queued_sender_is_bounded),
         cmocka_unit_test(a_machine_is_only_its_nodes_business),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
