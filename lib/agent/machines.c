@@ -498,6 +498,10 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
         machine->seen.listed = true; /* until the next list: it did not start */
         snprintf(machine->seen.state, sizeof(machine->seen.state), "failed");
     }
+    if (was == MACHINE_STARTING && (rc == VENV_EUNKNOWN || rc == VENV_EUNREACHABLE || rc == VENV_ETIMEDOUT)) {
+        machine->seen.listed = true; /* until the next list: it may run, and is not "gone" */
+        snprintf(machine->seen.state, sizeof(machine->seen.state), "unknown");
+    }
     agent_machine_event outcome = rc == VENV_OK || ask_failed ? MACHINE_EVENT_DONE : MACHINE_EVENT_FAILED;
     if (venv_agent_machines_advance(step, machine, outcome, NULL) == MACHINE_ANSWER) {
         machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;

@@ -215,6 +215,17 @@ uint32_t venv_fake_world_running_count(const venv_fake_world *world)
     return count;
 }
 
+bool venv_fake_world_is_running(const venv_fake_world *world, venv_id id)
+{
+    const fake_domain *domain = domain_of(world, id);
+    return domain && is_active(domain);
+}
+
+uint32_t venv_fake_world_cpus(const venv_fake_world *world)
+{
+    return world->cpus;
+}
+
 /* --- failing where a test says so ------------------------------------------------------------------ */
 
 static venv_rc injected(venv_fake_world *world, venv_fake_call call, venv_fake_when when, venv_error *err)

@@ -3,7 +3,7 @@
  * The disk under a manager: transactions become durable one after the other, some time after they were handed over. A
  * crash keeps what is durable, perhaps a few transactions more, and loses the rest. It can be slow, full, or fail.
  */
-#include "sim/sim.h"
+#include "sim/rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +93,7 @@ static void put(sim *s, server *v, venv_manager_action *a)
     size_t size = key_of(a->collection, &a->key, bytes);
     disk_row *row = size ? venv_table_find(v->disk.rows, bytes, size) : NULL;
     check_row(s, v, row, &a->value);
+    rules_row(s, v, &a->key, row, a->collection, &a->value);
     if (!row) {
         row = calloc(1, sizeof *row);
         if (!row)
@@ -136,6 +137,7 @@ static void append(sim *s, server *v, venv_manager_action *a)
             abort();
     }
     d->log[d->revision++] = a->value;
+    rules_event(s, v, &a->value);
     a->value = venv_value_null();
 }
 

@@ -4,7 +4,7 @@
  * take their time, hang, fail, or are carried out with the answer lost; one that is under way when the agent dies may still
  * be done.
  */
-#include "sim/sim.h"
+#include "sim/rules.h"
 
 #include "runtime/machine_worker.h"
 
@@ -29,6 +29,7 @@ static int64_t worker_delay(sim *s, node *n, int64_t takes)
 
 void hypervisor_do(sim *s, node *n, const venv_agent_action *a)
 {
+    rules_asks(s, a->verb, a->machine);
     int64_t takes = sim_between(s, MS(20), S(2));
     if (n->hangs_until > s->now)
         takes = sim_between(s, S(5), S(90));
@@ -84,12 +85,14 @@ static void machine_run(sim *s, happening *h)
     node *n = &s->nodes[h->index];
     venv_error err = { 0 };
     bool orphan = !n->core || n->process.life != h->life;
-    if (orphan && sim_percent(s, 50))
-        return; /* it died with the agent */
+    if (orphan && (h->planned_at < n->lost_power_at || sim_percent(s, 50)))
+        return; /* it died with the agent, or with the whole node */
     check_order(s, n, h->verb, h->machine);
+    rules_order(s, n, h->verb, h->machine);
     venv_rc rc = connect_hypervisor(n, &err);
     if (rc == VENV_OK) {
         rc = call(s, n, h, &err);
+        rules_ran(s, n, h->verb, h->machine);
         look_at(n, rc);
     }
     report_trace(s, "machine", (uint64_t)h->verb, (uint64_t)(int64_t)rc);
@@ -175,7 +178,7 @@ void hypervisor_lose_guests(sim *s, node *n)
         venv_fake_world_end_guest(n->machines, list.items[i].id, false);
     venv_machine_list_fini(&list);
     venv_hypervisor_close(hypervisor);
-    n->worker_free = s->now;
+    n->worker_free = n->lost_power_at = s->now;
     if (n->hypervisor_down)
         venv_fake_world_reachable(n->machines, false);
 }

@@ -5,7 +5,7 @@
  * is a longer delay; for a longer one, the sender's TCP gives up and tells its process. What was sent on an old connection
  * can arrive when there is a new one. Connections die with a word (reset) or without.
  */
-#include "sim/sim.h"
+#include "sim/rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +130,7 @@ static connection *make(sim *s, node *n)
 
 void network_dial(sim *s, node *n)
 {
+    rules_dials(s, n);
     connection *c = make(s, n);
     if (!c)
         return;
@@ -152,6 +153,8 @@ void network_send(sim *s, uint64_t id, int direction, int16_t type, uint64_t req
 {
     connection *c = find(s, id);
     s->counts.messages++;
+    if (c && direction == TO_AGENT)
+        witness_saw_order(s, &s->nodes[c->node], type, body);
     if (!c || c->dead) {
         s->counts.messages_lost++;
         return;
@@ -172,6 +175,7 @@ static void tell(sim *s, connection *c, int direction, const char *why)
     if (!lives(s, c, direction))
         return;
     if (direction == TO_AGENT) {
+        rules_closes(s, c);
         node *n = &s->nodes[c->node];
         if (n->connection == c->id)
             n->connection = 0;

@@ -18,7 +18,7 @@ static const char head_yaml[] =
     "properties:\n  queue: {command: [sim-queue], type: json, every: 2, timeout: 3s}\n";
 
 static const char node_yaml[] =
-    "agent:\n  name: %s\n  manager: mgr:7420\n  groups: [default, hypervisor]\n  hypervisor: 'fake:'\n"
+    "agent:\n  name: %s\n  manager: mgr:7420\n  groups: [default, hypervisor%s]\n  hypervisor: 'fake:'\n"
     "  tls: {ca: /c, certificate: /d, key: /e}\n";
 
 static void configure(sim *s, node *n, bool hypervisor)
@@ -27,7 +27,7 @@ static void configure(sim *s, node *n, bool hypervisor)
     venv_value value = venv_value_null();
     venv_yaml_marks *marks = NULL;
     venv_error err = { 0 };
-    snprintf(text, sizeof text, hypervisor ? node_yaml : head_yaml, n->name);
+    snprintf(text, sizeof text, hypervisor ? node_yaml : head_yaml, n->name, (n->index / s->server_count) % 2 ? ", tools" : "");
     venv_rc rc = venv_yaml_parse(text, strlen(text), "agent.yaml", &value, &marks, &err);
     venv_config_document document = { .file = "agent.yaml", .value = &value, .marks = marks };
     if (rc == VENV_OK)

@@ -3,7 +3,7 @@
  * A manager's process: the core, and what does its actions. What depends on a write waits for the disk; a crash loses
  * everything that waits.
  */
-#include "sim/sim.h"
+#include "sim/rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,11 @@ static const char built_in[] =
     "  memory_reserve: 0\n"
     "  action_timeout: 30s\n"
     "  grace: 5s\n"
+    "  send_rate: 5\n" /* these, the triggers and `where`: rules.c knows them, too */
+    "  send_burst: 2\n"
     "environments:\n"
     "  class2: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
-    "  tool: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
+    "  tool: {hypervisor: test, vcpus: 1, memory: 128MiB, where: 'node.groups.exists(g, g == \"tools\")'}\n"
     "triggers:\n"
     "  grow:\n"
     "    when: 'queue(\"class2\").pending > 0 && instances(\"class2\").size() < 3'\n"
@@ -25,6 +27,7 @@ static const char built_in[] =
     "    hold: 1s\n"
     "    cooldown: 10s\n"
     "    on: [update]\n"
+    "    limit: {actions: 6, per: 1m}\n"
     "    do: [{start: {environment: class2, count: '${min(3 - instances(\"class2\").size(), queue(\"class2\").pending)}'}}]\n"
     "  shrink:\n"
     "    when: >-\n"
@@ -33,7 +36,15 @@ static const char built_in[] =
     "    hold: 4s\n"
     "    cooldown: 10s\n"
     "    on: [update]\n"
-    "    do: [{stop: {environment: class2}}]\n";
+    "    do: [{stop: {environment: class2}}]\n"
+    "  busy:\n"
+    "    when: 'queue(\"class2\").pending > 2'\n"
+    "    until: 'queue(\"class2\").pending == 0'\n"
+    "    on: [update]\n"
+    "    do: [{log: {text: busy}}]\n"
+    "  minutely:\n"
+    "    at: '* * * * *'\n"
+    "    do: [{log: {text: a minute}}]\n";
 
 static venv_rc config_of(const char *yaml, venv_manager_config **ret_config, venv_error *err)
 {
@@ -126,6 +137,8 @@ void server_start(sim *s, server *v)
     free(rows);
     if (rc != VENV_OK)
         sim_fail(s, "%s does not start: %s", v->name, err.text);
+    else
+        rules_started(s, v);
     server_woken(s, v);
 }
 
@@ -135,13 +148,17 @@ static void carry_out(sim *s, server *v, venv_manager_action *a)
     venv_list_builder list;
     switch (a->kind) {
     case VENV_MANAGER_ACT_SEND:
-        if (a->peer >= PERSONS)
+        if (a->peer >= WITNESSES)
+            witness_receives(s, v, a);
+        else if (a->peer >= PERSONS)
             admin_receives(s, v, a);
         else
             network_send(s, a->peer, TO_AGENT, a->type, a->request, &a->value);
         break;
     case VENV_MANAGER_ACT_CLOSE:
-        if (a->peer >= PERSONS)
+        if (a->peer >= WITNESSES)
+            witness_receives(s, v, a);
+        else if (a->peer >= PERSONS)
             admin_receives(s, v, a);
         else
             network_close(s, a->peer, TO_AGENT);
@@ -219,10 +236,12 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
     venv_manager_actions out;
     venv_error err = { 0 };
     venv_manager_actions_init(&out);
+    rules_hears(s, v, event);
     if (venv_manager_step(v->core, clock_read(s, &v->process.clock), event, &out, &err) != VENV_OK)
         sim_fail(s, "%s failed: %s", v->name, err.text);
     for (size_t i = 0; i < out.count; i++)
         say(s, v, &out.items[i]);
+    rules_did(s, v, &out);
     if (out.write && !disk_take(s, v, &out)) {
         venv_manager_actions_fini(&out);
         server_crash(s, v, false);
@@ -252,6 +271,7 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
 static void end(sim *s, server *v, bool power)
 {
     s->counts.manager_crashes++;
+    rules_ended(s, v);
     disk_crash(s, v);
     drop_held(v);
     venv_manager_free(v->core);

@@ -13,6 +13,7 @@
  *      network.c connections               queue.c      jobs
  *      admin.c   a person who asks         faults.c     misfortunes, and the table of them
  *      checks.c  what must be true         report.c     trace, counts, the last line
+ *      rules.c   … judged from a memory    witness.c    a second person, who relies on what is promised
  *
  * The cores are the real ones; the hypervisors are lib/virt's in-memory driver. Nothing here reads a clock or a
  * random device, so the same seed gives the same trace, byte for byte.
@@ -39,6 +40,7 @@
 #define NEVER INT64_MAX
 
 typedef struct sim sim;
+struct rules; /* rules.h */
 
 /* --- misfortunes ------------------------------------------------------------------------------------- */
 
@@ -113,7 +115,7 @@ typedef enum happening_kind {
 } happening_kind;
 
 typedef struct happening {
-    int64_t at;
+    int64_t at, planned_at;
     happening_kind kind;
     int index;               /* of the node, or of the manager */
     uint64_t life;           /* of the process that it is for; another life does not get it */
@@ -240,6 +242,7 @@ typedef struct node {
     venv_fake_world *machines; /* NULL: a batch head */
     venv_hypervisor *hypervisor; /* of this life; NULL: not connected */
     int64_t worker_free;     /* one call of the hypervisor after the other */
+    int64_t lost_power_at;
     venv_value kept;         /* what outlives the agent: its last KEEP */
 } node;
 
@@ -288,6 +291,7 @@ struct sim {
     } asked[ASKED_MAX];      /* starts that the administrator asked for */
     size_t asked_count;
     uint64_t persons;        /* connections that the administrator has made */
+    struct rules *rules;
 };
 
 /* world.c: a run is made, played until a time, and released. Scenarios call what is below in between. */

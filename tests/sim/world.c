@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Time, and what happens in it, in order: happenings first made first, and the deadlines of the cores. */
-#include "sim/sim.h"
+#include "sim/rules.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -82,6 +82,7 @@ happening *sim_plan(sim *s, int64_t delay, happening_kind kind)
     happening *h = &s->pool[fresh.place];
     memset(h, 0, sizeof *h);
     h->at = fresh.at;
+    h->planned_at = s->now;
     h->kind = kind;
     h->value = venv_value_null();
     return h;
@@ -222,6 +223,7 @@ void sim_play(sim *s, int64_t until)
             wake(s, who);
         }
         check_step(s);
+        rules_step(s);
     }
     if (!s->failed)
         s->now = until;
@@ -257,6 +259,7 @@ sim *sim_new(uint64_t seed, const sim_settings *settings)
     if (!s->connections || !s->wakes)
         abort();
     venv_random_init(&s->random, seed);
+    s->rules = rules_new();
     s->server_count = settings->servers ? settings->servers : sim_percent(s, 70) ? 1 : (int)sim_between(s, 2, 3);
     int hypervisors = settings->nodes ? settings->nodes : (int)sim_spread(s, s->server_count, 8);
     for (int i = 0; i < s->server_count; i++)
@@ -282,6 +285,7 @@ void sim_free(sim *s)
         free(h.text);
     }
     network_fini(s);
+    rules_free(s->rules);
     for (int i = 0; i < s->server_count; i++)
         server_fini(&s->servers[i]);
     for (int i = 0; i < s->node_count; i++)
