@@ -13,7 +13,7 @@
 
 #define BOOT_DEFAULT_NS (60 * VENV_NS_PER_S)
 
-environment *replay_environment(venv_replay *r, const char *name)
+environment *venv_replay_environment(venv_replay *r, const char *name)
 {
     environment *e = venv_table_find(r->environments, name, strlen(name));
     if (e)
@@ -60,7 +60,7 @@ static double seconds_since(const venv_replay *r, venv_wall begun)
 /* It is over: its hours count. */
 static void account(venv_replay *r, machine *i)
 {
-    environment *e = replay_environment(r, i->environment);
+    environment *e = venv_replay_environment(r, i->environment);
     if (!e || i->over)
         return;
     double s = seconds_since(r, i->begun);
@@ -83,17 +83,17 @@ static void begin(venv_replay *r, machine *i, const venv_history_sample *sample)
 {
     char by[VENV_NAME_MAX + 16];
     i->begun = sample->time;
-    i->by_trigger = replay_text(venv_value_get_text(sample->value, "by"), by, sizeof by) && strncmp(by, "trigger/", 8) == 0;
-    environment *e = replay_environment(r, i->environment);
+    i->by_trigger = venv_replay_text(venv_value_get_text(sample->value, "by"), by, sizeof by) && strncmp(by, "trigger/", 8) == 0;
+    environment *e = venv_replay_environment(r, i->environment);
     if (e && !sample->before)
         e->did_start++;
 }
 
-void replay_take_instance(venv_replay *r, const venv_history_sample *sample)
+void venv_replay_take_instance(venv_replay *r, const venv_history_sample *sample)
 {
     char name[VENV_NAME_MAX + 1], state[32], text[VENV_NAME_MAX + 1];
-    bool gone = sample->quality == VENV_QUALITY_ABSENT || !replay_text(venv_value_get_text(sample->value, "state"), state, sizeof state) ||
-                !replay_text(venv_value_get_text(sample->value, "environment"), name, sizeof name);
+    bool gone = sample->quality == VENV_QUALITY_ABSENT || !venv_replay_text(venv_value_get_text(sample->value, "state"), state, sizeof state) ||
+                !venv_replay_text(venv_value_get_text(sample->value, "environment"), name, sizeof name);
     machine *i = venv_table_find(r->machines, sample->subject, strlen(sample->subject));
     if (!i && (gone || is_final(state)))
         return;
@@ -104,7 +104,7 @@ void replay_take_instance(venv_replay *r, const venv_history_sample *sample)
     venv_instance_state known;
     bool running = !gone && strcmp(state, "running") == 0;
     if (running && !i->confirmed && !sample->before) {
-        environment *e = replay_environment(r, i->environment);
+        environment *e = venv_replay_environment(r, i->environment);
         i->confirmed = true;
         if (e) {
             e->boots++;
@@ -114,7 +114,7 @@ void replay_take_instance(venv_replay *r, const venv_history_sample *sample)
     i->confirmed = i->confirmed || running;
     if (!gone && venv_instance_state_parse((venv_str){ state, strlen(state) }, &known))
         i->state = venv_instance_state_name(known);
-    if (!gone && replay_text(venv_value_get_text(sample->value, "node"), text, sizeof text) && (!i->node || strcmp(i->node, text) != 0)) {
+    if (!gone && venv_replay_text(venv_value_get_text(sample->value, "node"), text, sizeof text) && (!i->node || strcmp(i->node, text) != 0)) {
         free(i->node);
         i->node = strdup(text);
     }
@@ -129,13 +129,13 @@ void replay_take_instance(venv_replay *r, const venv_history_sample *sample)
 
 /* --- what the triggers would have done --------------------------------------------------------------------- */
 
-void replay_start(venv_replay *r, const venv_value *arguments)
+void venv_replay_start(venv_replay *r, const venv_value *arguments)
 {
     char name[VENV_NAME_MAX + 1], made[VENV_NAME_MAX + 32];
     int64_t count = venv_value_get_int(arguments, "count", 1);
-    if (!replay_text(venv_value_get_text(arguments, "environment"), name, sizeof name))
+    if (!venv_replay_text(venv_value_get_text(arguments, "environment"), name, sizeof name))
         return;
-    environment *e = replay_environment(r, name);
+    environment *e = venv_replay_environment(r, name);
     for (int64_t n = 0; e && n < count && n < (int64_t)VENV_TRIGGER_COUNT_MAX; n++) {
         snprintf(made, sizeof made, "%s-replayed-%llu", name, (unsigned long long)++e->next_name);
         machine *i = machine_new(r, made, name);
@@ -162,14 +162,14 @@ static int stop_order(const void *a, const void *b)
     return strcmp(y->name, x->name);
 }
 
-void replay_stop(venv_replay *r, const venv_value *arguments)
+void venv_replay_stop(venv_replay *r, const venv_value *arguments)
 {
     char name[VENV_NAME_MAX + 32] = "", only[VENV_NAME_MAX + 32] = "";
     int64_t most = venv_value_get_int(arguments, "count", INT64_MAX);
     size_t cursor = 0, count = 0;
     void *item;
-    (void)replay_text(venv_value_get_text(arguments, "environment"), name, sizeof name);
-    (void)replay_text(venv_value_get_text(arguments, "instance"), only, sizeof only);
+    (void)venv_replay_text(venv_value_get_text(arguments, "environment"), name, sizeof name);
+    (void)venv_replay_text(venv_value_get_text(arguments, "instance"), only, sizeof only);
     machine **items = calloc(venv_table_count(r->machines) + 1, sizeof *items);
     if (!items) {
         r->rc = VENV_ENOMEM;
@@ -196,7 +196,7 @@ static bool is_booting(const machine *i)
     return i->modelled && i->state == venv_instance_state_name(VENV_INSTANCE_STARTING);
 }
 
-int64_t replay_machines_next(const venv_replay *r)
+int64_t venv_replay_machines_next(const venv_replay *r)
 {
     int64_t first = INT64_MAX;
     size_t cursor = 0;
@@ -207,7 +207,7 @@ int64_t replay_machines_next(const venv_replay *r)
     return first;
 }
 
-void replay_machines_advance(venv_replay *r)
+void venv_replay_machines_advance(venv_replay *r)
 {
     size_t cursor = 0;
     void *item;
@@ -223,7 +223,7 @@ void replay_machines_advance(venv_replay *r)
 
 /* --- as expressions see them -------------------------------------------------------------------------------- */
 
-venv_rc replay_instances(venv_replay *r, const char *environment_name, venv_value *ret_list, venv_error *err)
+venv_rc venv_replay_instances(venv_replay *r, const char *environment_name, venv_value *ret_list, venv_error *err)
 {
     const environment *e = venv_table_find(r->environments, environment_name, strlen(environment_name));
     venv_list_builder list;
@@ -252,7 +252,7 @@ venv_rc replay_instances(venv_replay *r, const char *environment_name, venv_valu
 }
 
 /* The time is over: what still runs has its hours. */
-void replay_machines_finish(venv_replay *r)
+void venv_replay_machines_finish(venv_replay *r)
 {
     size_t cursor = 0;
     void *item;
@@ -260,7 +260,7 @@ void replay_machines_finish(venv_replay *r)
         account(r, item);
 }
 
-void replay_machines_free(venv_replay *r)
+void venv_replay_machines_free(venv_replay *r)
 {
     size_t cursor = 0;
     void *item;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool replay_text(venv_str text, char *to, size_t size)
+bool venv_replay_text(venv_str text, char *to, size_t size)
 {
     if (!text.data || text.size == 0 || text.size >= size)
         return false;
@@ -64,7 +64,7 @@ static void stale(venv_replay *r, past_agent *a)
     r->agents_stale = true;
 }
 
-void replay_take_property(venv_replay *r, const venv_history_sample *sample)
+void venv_replay_take_property(venv_replay *r, const venv_history_sample *sample)
 {
     past_agent *a = agent_of(r, sample->subject);
     past_property *p = a ? venv_table_find(a->properties, sample->label, strlen(sample->label)) : NULL;
@@ -104,18 +104,18 @@ static void tell_groups(venv_replay *r, const past_agent *a, const venv_value *g
     char group[VENV_NAME_MAX + 1];
     for (size_t i = 0; i < venv_value_count(groups); i++) {
         const venv_value *name = venv_value_at(groups, i);
-        if (venv_value_kind(name) == VENV_STRING && replay_text(venv_value_peek_text(name), group, sizeof group))
+        if (venv_value_kind(name) == VENV_STRING && venv_replay_text(venv_value_peek_text(name), group, sizeof group))
             venv_triggers_note_membership(r->triggers, a->name, group, kind, reason);
     }
 }
 
-void replay_take_agent(venv_replay *r, const venv_history_sample *sample)
+void venv_replay_take_agent(venv_replay *r, const venv_history_sample *sample)
 {
     past_agent *a = agent_of(r, sample->subject);
     char state[32];
     if (!a)
         return;
-    bool gone = sample->quality == VENV_QUALITY_ABSENT || !replay_text(venv_value_get_text(sample->value, "state"), state, sizeof state);
+    bool gone = sample->quality == VENV_QUALITY_ABSENT || !venv_replay_text(venv_value_get_text(sample->value, "state"), state, sizeof state);
     const char *was = a->state;
     bool connected = a->connected;
     a->state = venv_member_state_name(VENV_MEMBER_LOST);
@@ -141,7 +141,7 @@ void replay_take_agent(venv_replay *r, const venv_history_sample *sample)
         venv_triggers_note_agent(r->triggers, a->name);
 }
 
-void replay_forget_all(venv_replay *r)
+void venv_replay_forget_all(venv_replay *r)
 {
     size_t cursor = 0;
     void *item;
@@ -154,7 +154,7 @@ void replay_forget_all(venv_replay *r)
     }
 }
 
-void replay_past_free(venv_replay *r)
+void venv_replay_past_free(venv_replay *r)
 {
     size_t cursor = 0;
     void *item;
@@ -270,9 +270,9 @@ static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_er
 static venv_rc ask_instances(void *user, venv_str environment_name, venv_value *ret_list, venv_error *err)
 {
     char name[VENV_NAME_MAX + 1];
-    if (!replay_text(environment_name, name, sizeof name))
+    if (!venv_replay_text(environment_name, name, sizeof name))
         return venv_error_set(err, VENV_ENOENT, "no environment has such a name");
-    return replay_instances(user, name, ret_list, err);
+    return venv_replay_instances(user, name, ret_list, err);
 }
 
 static void add_property(venv_trigger_samples *samples, const past_agent *a, const past_property *p, const venv_value *value)
@@ -303,7 +303,7 @@ static void add_samples(void *user, const char *agent_name, const venv_expr_read
     }
 }
 
-venv_trigger_world replay_world(venv_replay *r)
+venv_trigger_world venv_replay_world(venv_replay *r)
 {
     return (venv_trigger_world){ .user = r, .agent = ask_agent, .agents = ask_agents, .queue = ask_queue,
                                  .instances = ask_instances, .samples = add_samples };

@@ -28,9 +28,9 @@ static void note_managed(venv_replay *r, const venv_value *orders)
     for (size_t i = 0; i < venv_value_count(orders); i++) {
         const venv_value *verb, *arguments;
         if (!venv_value_entry(venv_value_at(orders, i), 0, &verb, &arguments) ||
-            !replay_text(venv_value_get_text(arguments, "environment"), name, sizeof name))
+            !venv_replay_text(venv_value_get_text(arguments, "environment"), name, sizeof name))
             continue;
-        environment *e = replay_environment(r, name);
+        environment *e = venv_replay_environment(r, name);
         if (e)
             e->managed = true;
     }
@@ -70,8 +70,8 @@ void venv_replay_free(venv_replay *replay)
 {
     if (!replay)
         return;
-    replay_past_free(replay);
-    replay_machines_free(replay);
+    venv_replay_past_free(replay);
+    venv_replay_machines_free(replay);
     venv_trigger_reports_fini(&replay->reports);
     venv_triggers_free(replay->triggers);
     free(replay);
@@ -121,16 +121,16 @@ static void carry_out(venv_replay *r, const venv_trigger_report *report)
     for (size_t i = 0; acts && i < report->order_count && r->rc == VENV_OK; i++) {
         const venv_order *order = &report->orders[i];
         if (order->verb == VENV_ORDER_START)
-            replay_start(r, &order->arguments);
+            venv_replay_start(r, &order->arguments);
         else if (order->verb == VENV_ORDER_STOP || order->verb == VENV_ORDER_DESTROY)
-            replay_stop(r, &order->arguments);
+            venv_replay_stop(r, &order->arguments);
     }
 }
 
 /* One moment: evaluate, and again what follows from that. */
 static void step(venv_replay *r)
 {
-    venv_trigger_world world = replay_world(r);
+    venv_trigger_world world = venv_replay_world(r);
     for (int round = 0; round < ROUNDS_MAX && r->rc == VENV_OK; round++) {
         if (!venv_triggers_pending(r->triggers) && venv_triggers_deadline(r->triggers).ns > r->now.mono.ns)
             break;
@@ -162,7 +162,7 @@ static void set_time(venv_replay *r, int64_t wall_ns)
 static int64_t next_moment(const venv_replay *r)
 {
     venv_instant deadline = venv_triggers_deadline(r->triggers);
-    int64_t machines = replay_machines_next(r), triggers = INT64_MAX;
+    int64_t machines = venv_replay_machines_next(r), triggers = INT64_MAX;
     if (deadline.ns <= r->now.mono.ns)
         triggers = r->now.wall.ns + VENV_NS_PER_S / 2; /* it was stepped now and wants to be again: as the manager's sweep */
     else if (deadline.ns != VENV_INSTANT_NEVER.ns)
@@ -179,11 +179,11 @@ static void advance(venv_replay *r, int64_t wall_ns)
     step(r);
     for (int64_t at = next_moment(r); at < wall_ns && r->rc == VENV_OK; at = next_moment(r)) {
         set_time(r, at);
-        replay_machines_advance(r);
+        venv_replay_machines_advance(r);
         step(r);
     }
     set_time(r, wall_ns);
-    replay_machines_advance(r);
+    venv_replay_machines_advance(r);
 }
 
 static venv_rc failure(venv_replay *r, venv_error *err)
@@ -201,17 +201,17 @@ venv_rc venv_replay_sample(venv_replay *replay, const venv_history_sample *sampl
     replay->samples += !sample->before;
     switch (sample->kind) {
     case VENV_HISTORY_PROPERTY:
-        replay_take_property(replay, sample);
+        venv_replay_take_property(replay, sample);
         break;
     case VENV_HISTORY_AGENT:
-        replay_take_agent(replay, sample);
+        venv_replay_take_agent(replay, sample);
         break;
     case VENV_HISTORY_INSTANCE:
-        replay_take_instance(replay, sample);
+        venv_replay_take_instance(replay, sample);
         break;
     case VENV_HISTORY_MANAGER:
         if (!sample->before)
-            replay_forget_all(replay);
+            venv_replay_forget_all(replay);
         break;
     default: /* of a later version */
         break;
@@ -223,7 +223,7 @@ venv_rc venv_replay_finish(venv_replay *replay, venv_wall to, venv_error *err)
 {
     advance(replay, to.ns > replay->now.wall.ns ? to.ns : replay->now.wall.ns + 1);
     step(replay);
-    replay_machines_finish(replay);
+    venv_replay_machines_finish(replay);
     return failure(replay, err);
 }
 

@@ -68,23 +68,23 @@ struct venv_replay {
 };
 
 /* past.c */
-void replay_take_property(venv_replay *r, const venv_history_sample *sample);
-void replay_take_agent(venv_replay *r, const venv_history_sample *sample);
-void replay_forget_all(venv_replay *r); /* the manager was started anew */
-venv_trigger_world replay_world(venv_replay *r);
-void replay_past_free(venv_replay *r);
+void venv_replay_take_property(venv_replay *r, const venv_history_sample *sample);
+void venv_replay_take_agent(venv_replay *r, const venv_history_sample *sample);
+void venv_replay_forget_all(venv_replay *r); /* the manager was started anew */
+venv_trigger_world venv_replay_world(venv_replay *r);
+void venv_replay_past_free(venv_replay *r);
 
 /* machines.c */
-environment *replay_environment(venv_replay *r, const char *name);
-void replay_take_instance(venv_replay *r, const venv_history_sample *sample);
-void replay_start(venv_replay *r, const venv_value *arguments);
-void replay_stop(venv_replay *r, const venv_value *arguments);
+environment *venv_replay_environment(venv_replay *r, const char *name);
+void venv_replay_take_instance(venv_replay *r, const venv_history_sample *sample);
+void venv_replay_start(venv_replay *r, const venv_value *arguments);
+void venv_replay_stop(venv_replay *r, const venv_value *arguments);
 /* The next moment at which a modelled instance changes; INT64_MAX if none does. And: those that do now. */
-int64_t replay_machines_next(const venv_replay *r);
-void replay_machines_advance(venv_replay *r);
-venv_rc replay_instances(venv_replay *r, const char *environment_name, venv_value *ret_list, venv_error *err);
-void replay_machines_finish(venv_replay *r);
-void replay_machines_free(venv_replay *r);
-bool replay_text(venv_str text, char *to, size_t size);
+int64_t venv_replay_machines_next(const venv_replay *r);
+void venv_replay_machines_advance(venv_replay *r);
+venv_rc venv_replay_instances(venv_replay *r, const char *environment_name, venv_value *ret_list, venv_error *err);
+void venv_replay_machines_finish(venv_replay *r);
+void venv_replay_machines_free(venv_replay *r);
+bool venv_replay_text(venv_str text, char *to, size_t size);
 
 #endif
