@@ -22,7 +22,7 @@ const char *venv_placement_rule_name(venv_placement_rule rule)
     static const char *const names[VENV_PLACEMENT__COUNT] = {
         [VENV_PLACEMENT_OK] = "ok",           [VENV_PLACEMENT_CONNECTED] = "connected",
         [VENV_PLACEMENT_ASKED] = "asked",     [VENV_PLACEMENT_HYPERVISOR] = "hypervisor",
-        [VENV_PLACEMENT_HEALTH] = "health",   [VENV_PLACEMENT_WHERE] = "where",
+        [VENV_PLACEMENT_HEALTH] = "health",   [VENV_PLACEMENT_BREAKER] = "breaker",   [VENV_PLACEMENT_WHERE] = "where",
         [VENV_PLACEMENT_VCPUS] = "vcpus",     [VENV_PLACEMENT_MEMORY] = "memory",
     };
     return (unsigned)rule < VENV_PLACEMENT__COUNT ? names[rule] : "unknown";
@@ -201,6 +201,8 @@ static venv_rc judge(const choosing *c, const venv_placement_node *node, venv_pl
         return VENV_OK;
     if (node->refused)
         return refuse(verdict, VENV_PLACEMENT_HEALTH, "a healthy node", node->refused);
+    if (node->breaker)
+        return refuse(verdict, VENV_PLACEMENT_BREAKER, "a closed breaker", node->breaker);
     venv_rc rc = judge_where(c, node, verdict, err);
     if (rc != VENV_OK || verdict->rule != VENV_PLACEMENT_OK)
         return rc;
@@ -318,6 +320,7 @@ static const char *const refused_as[VENV_PLACEMENT__COUNT] = {
     [VENV_PLACEMENT_ASKED] = "not the one asked for",
     [VENV_PLACEMENT_HYPERVISOR] = "without such a hypervisor",
     [VENV_PLACEMENT_HEALTH] = "not healthy",
+    [VENV_PLACEMENT_BREAKER] = "breaker open",
     [VENV_PLACEMENT_WHERE] = "ruled out by `where`",
     [VENV_PLACEMENT_VCPUS] = "with too few vCPUs",
     [VENV_PLACEMENT_MEMORY] = "with too little memory",

@@ -24,14 +24,15 @@ typedef enum venv_placement_rule {
     VENV_PLACEMENT_CONNECTED,   /* the agent is not connected */
     VENV_PLACEMENT_ASKED,       /* the asker named another node */
     VENV_PLACEMENT_HYPERVISOR,  /* it has none, it cannot be reached, or is of another kind */
-    VENV_PLACEMENT_HEALTH,      /* the caller refuses: `refused` says why (circuit breaker, maintenance) */
+    VENV_PLACEMENT_HEALTH,      /* the caller refuses: `refused` says why */
+    VENV_PLACEMENT_BREAKER,     /* a circuit breaker is open: `breaker` says which */
     VENV_PLACEMENT_WHERE,       /* `where` is false, unknown, or failed */
     VENV_PLACEMENT_VCPUS,
     VENV_PLACEMENT_MEMORY,
     VENV_PLACEMENT__COUNT
 } venv_placement_rule;
 
-/* "connected", "asked", "hypervisor", "health", "where", "vcpus", "memory"; "ok". */
+/* "connected", "asked", "hypervisor", "health", "breaker", "where", "vcpus", "memory"; "ok". */
 const char *venv_placement_rule_name(venv_placement_rule rule);
 
 /* What the manager knows about one node; everything is borrowed for the call. */
@@ -41,6 +42,7 @@ typedef struct venv_placement_node {
     bool reachable;              /* its hypervisor answers */
     uint32_t kinds;              /* set of 1u << venv_hypervisor_kind that it can run */
     const char *refused;         /* not NULL: refused by the caller, and why */
+    const char *breaker;         /* not NULL: which circuit breaker refuses it, and until when */
     uint32_t vcpus;              /* capacity in vCPUs: processors × what overcommit the administrator allows */
     uint64_t memory_bytes;       /* capacity for guests */
     uint32_t used_vcpus;         /* of all domains on it, foreign ones included, and of what was placed and is not seen yet */

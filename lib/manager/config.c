@@ -37,6 +37,15 @@ static const venv_config_row rate_rows[] = {
     { .name = NULL },
 };
 static const venv_config_row rate_row = { .name = "rate", .kind = VENV_CONFIG_TABLE, .of = rate_rows };
+static const venv_config_row breaker_rows[] = {
+    { "failures", VENV_CONFIG_INT, .min = 0, .max = 100, .fallback = "3",
+      .help = "Starts that fail or hang within window and open the breaker of an environment or node; 0: there are no breakers." },
+    { "window", VENV_CONFIG_SPAN, .min = SECOND, .max = DAY, .fallback = "10m", .help = "Time in which failures are counted." },
+    { "retry", VENV_CONFIG_SPAN, .min = SECOND, .max = DAY, .fallback = "1m",
+      .help = "Time after which an open breaker lets one start through as a trial; doubled each time that the trial fails." },
+    { "retry_max", VENV_CONFIG_SPAN, .min = SECOND, .max = 30 * DAY, .fallback = "1h", .help = "The longest such time." },
+    { .name = NULL },
+};
 
 static const venv_config_row manager_rows[] = {
     { "name", VENV_CONFIG_NAME, .required = true, .help = "Name of the manager; its certificate is for venv://CLUSTER/manager/NAME." },
@@ -75,6 +84,10 @@ static const venv_config_row manager_rows[] = {
       .help = "vCPUs that are given out for each processor of a node." },
     { "memory_reserve", VENV_CONFIG_SIZE, .min = 0, .max = INT64_C(1) << 44, .fallback = "256MiB",
       .help = "Memory of each node that guests do not get." },
+    { "breaker", VENV_CONFIG_TABLE, .of = breaker_rows, .fallback = "{}",
+      .help = "Circuit breakers of environments and nodes whose starts fail or hang." },
+    { "start_nodes", VENV_CONFIG_INT, .min = 1, .max = 10, .fallback = "3",
+      .help = "Nodes that a start which names none is tried on, one after the other, when it fails for good." },
     { "retention", VENV_CONFIG_SPAN, .min = MINUTE, .max = 3650 * DAY, .fallback = "30d",
       .help = "Ended actions and instances, and answers to requests, are kept for this long." },
     { "history", VENV_CONFIG_SPAN, .min = 0, .max = 3650 * DAY, .fallback = "30d",
@@ -397,6 +410,12 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
     c->pending_timeout = venv_config_span(s, "pending_timeout");
     c->grace = venv_config_span(s, "grace");
     c->retention = venv_config_span(s, "retention");
+    const venv_value *breaker = venv_config_get(s, "breaker");
+    c->breaker_failures = (uint32_t)venv_config_int(breaker, "failures");
+    c->breaker_window = venv_config_span(breaker, "window");
+    c->breaker_retry = venv_config_span(breaker, "retry");
+    c->breaker_retry_max = venv_config_span(breaker, "retry_max");
+    c->start_nodes = (uint32_t)venv_config_int(s, "start_nodes");
     c->vcpu_overcommit = venv_config_double(s, "vcpu_overcommit");
     c->memory_reserve = venv_config_size(s, "memory_reserve");
     c->name_hold = venv_config_span(s, "name_hold");

@@ -18,7 +18,7 @@ static venv_rc make_tables(venv_manager *m, venv_error *err)
         size_t max;
     } tables[] = {
         { &m->peers, PEERS_MAX },        { &m->instances, INSTANCES_MAX }, { &m->names, INSTANCES_MAX },
-        { &m->deeds, DEEDS_MAX * 2 },    { &m->proposals, PROPOSALS_MAX * 2 },
+        { &m->deeds, DEEDS_MAX * 2 },    { &m->proposals, PROPOSALS_MAX * 2 }, { &m->breakers, 65536 },
            { &m->requests, REQUESTS_MAX * 2 }, { &m->calls, CALLS_MAX },
         { &m->gathers, GATHERS_MAX },    { &m->counters, 65536 },          { &m->environments, 65536 },
         { &m->firings, VENV_TRIGGERS_MAX * 4 },
@@ -123,6 +123,7 @@ void venv_manager_free(venv_manager *m)
     table_free_all(m->instances, free_instance_item);
     table_free_all(m->deeds, free_deed_item);
     table_free_all(m->proposals, free_proposal_item);
+    table_free_all(m->breakers, free);
     table_free_all(m->requests, free_row_item);
     table_free_all(m->calls, free);
     table_free_all(m->gathers, free_gather_item);
@@ -160,6 +161,7 @@ static void sweep(venv_manager *m)
     venv_mgr_deeds_sweep(m);
     venv_mgr_instances_sweep(m);
     venv_mgr_proposals_sweep(m);
+    venv_mgr_breakers_sweep(m);
     venv_mgr_guard_sweep(m);
     venv_mgr_record_leave(m, true);
     if (m->next_retention.ns <= m->now.mono.ns) {
@@ -292,6 +294,12 @@ uint64_t venv_manager_digest(const venv_manager *m)
         const deed *d = item;
         uint64_t numbers[] = { (uint64_t)d->state, (uint64_t)d->deadline.ns, d->open, d->failed, d->unknown };
         hash = mix(mix(hash, d->id.bytes, sizeof d->id.bytes), numbers, sizeof numbers);
+    }
+    cursor = 0;
+    while (venv_table_next(m->breakers, &cursor, NULL, &item)) {
+        const breaker *b = item;
+        uint64_t numbers[] = { (uint64_t)b->state, b->failures, b->opened, (uint64_t)b->retry.ns };
+        hash = mix(mix_text(hash, b->name), numbers, sizeof numbers);
     }
     cursor = 0;
     while (venv_table_next(m->proposals, &cursor, NULL, &item)) {

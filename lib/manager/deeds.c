@@ -306,6 +306,18 @@ static void forget_stop(venv_manager *m, const deed *d)
     }
 }
 
+/* A start that is not running in time is as bad as one that failed. */
+static void count_hang(venv_manager *m, const deed *d)
+{
+    size_t cursor = 0;
+    void *item;
+    while (strcmp(d->kind, "start") == 0 && venv_table_next(m->instances, &cursor, NULL, &item)) {
+        instance *i = item;
+        if (venv_id_equal(i->start, d->id) && i->state == VENV_INSTANCE_STARTING && !i->confirmed && venv_id_is_none(i->fence))
+            venv_mgr_start_failed(m, i, VENV_ETIMEDOUT, "");
+    }
+}
+
 void venv_mgr_deeds_sweep(venv_manager *m)
 {
     size_t cursor = 0;
@@ -317,6 +329,7 @@ void venv_mgr_deeds_sweep(venv_manager *m)
         gather *g = venv_mgr_gather_of_deed(m, d->id);
         if (g)
             continue; /* it has a time-out of its own, with the answers that came */
+        count_hang(m, d);
         venv_mgr_deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");
         forget_stop(m, d);
     }

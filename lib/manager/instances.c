@@ -4,8 +4,9 @@
  * told anything; the frame to the node waits for the write. So after a crash there is at most a row without
  * a machine, never a machine without a row.
  *
- * A machine is told to start under one id and one epoch for ever: telling twice does it once. It is never
- * started on a second node.
+ * A machine is told to start on a node under one id and one epoch: telling twice does it once. It is started on a
+ * second node only after the first has said that it could not, and then that nothing of it is left there: what was
+ * told to the first node cannot take effect any more, since an agent starts nothing in an epoch in which it was destroyed.
  */
 #include "manager/internal.h"
 
@@ -35,6 +36,9 @@ void venv_mgr_instance_free(instance *i)
     free(i->node);
     free(i->console);
     free(i->asked_node);
+    for (size_t k = 0; k < i->tried_count; k++)
+        free(i->tried[k]);
+    free(i->tried);
     venv_value_unref(&i->definition);
     free(i);
 }
@@ -102,8 +106,11 @@ static void set_state(venv_manager *m, instance *i, venv_instance_state state, c
     i->since = m->now.mono;
     i->since_wall = m->now.wall;
     venv_mgr_set_reason(i->reason, reason);
-    if (venv_instance_is_final(state))
+    if (venv_instance_is_final(state)) {
         i->retry = VENV_INSTANT_NEVER;
+        i->fence = (venv_id){ { 0 } };
+        venv_mgr_trial_over(m, i);
+    }
     venv_mgr_instance_touch(m, i);
     venv_triggers_note_instances(m->triggers, i->environment);
     char kind[48];
@@ -162,11 +169,28 @@ static peer *node_peer(venv_manager *m, const instance *i)
     return a && a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
 }
 
+/* What is left of a start that failed is removed, and with it whatever was told and has not been done yet. */
+static void send_fence(venv_manager *m, instance *i, peer *p)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", i->fence);
+    venv_map_put_id(&map, "machine", i->id);
+    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    i->start_sent = true;
+    i->retry = venv_mgr_after(m, m->config->action_timeout);
+    venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, venv_mgr_take_map(m, &map));
+}
+
 void venv_mgr_instance_send_start(venv_manager *m, instance *i)
 {
     peer *p = node_peer(m, i);
     if (!p)
         return; /* when it is back, its list of machines says what to do */
+    if (!venv_id_is_none(i->fence)) {
+        send_fence(m, i, p);
+        return;
+    }
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_id(&map, "id", i->start);
@@ -203,6 +227,69 @@ void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
     i->retry = venv_mgr_after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
     if (!venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map)))
         i->retry = venv_mgr_after(m, RETRY);
+}
+
+static bool may_try_elsewhere(venv_manager *m, instance *i)
+{
+    const deed *d = venv_mgr_deed_find(m, i->start);
+    return i->state == VENV_INSTANCE_STARTING && i->node && !i->stop_wanted && !i->asked_node && !i->adopted && d && venv_mgr_deed_is_open(d) &&
+           i->tried_count + 1 < m->config->start_nodes && i->tried_count < TRIED_MAX && venv_mgr_place_elsewhere(m, i);
+}
+
+/* Its node could not start it, for good. Where another node may, that is tried; else it has failed. */
+void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error)
+{
+    if (!may_try_elsewhere(m, i)) {
+        venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
+        venv_mgr_instance_end_deeds(m, i);
+        return;
+    }
+    char why[REASON_MAX + 128];
+    i->fence = venv_random_id(&m->random);
+    venv_mgr_set_reason(i->failure, error);
+    snprintf(why, sizeof why, "%s could not start it: %.120s; another node is tried", i->node, i->failure);
+    venv_mgr_set_reason(i->reason, why);
+    venv_mgr_instance_touch(m, i);
+    venv_mgr_event_add(m, "instance-retried", i->name, i->start, venv_value_null(), "%s on %s: %s", i->name, i->node, i->reason);
+    venv_mgr_instance_send_start(m, i);
+}
+
+static bool add_tried(venv_manager *m, instance *i, char *node)
+{
+    char **grown = realloc(i->tried, (i->tried_count + 1) * sizeof *grown);
+    if (!grown) {
+        venv_mgr_no_memory(m);
+        return false;
+    }
+    i->tried = grown;
+    i->tried[i->tried_count++] = node;
+    return true;
+}
+
+/* The node has answered: nothing of it is left there (VENV_OK), or it cannot say so. */
+void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc, const char *error)
+{
+    (void)error;
+    if (rc == VENV_EUNKNOWN || rc == VENV_EUNREACHABLE || rc == VENV_ETIMEDOUT) {
+        i->start_sent = false;
+        i->retry = venv_mgr_after(m, RETRY);
+        return;
+    }
+    if (rc != VENV_OK || i->stop_wanted || i->state != VENV_INSTANCE_STARTING) {
+        venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, i->failure);
+        venv_mgr_instance_end_deeds(m, i);
+        return;
+    }
+    char why[REASON_MAX];
+    snprintf(why, sizeof why, "%s", i->reason);
+    if (!add_tried(m, i, i->node))
+        return;
+    i->node = NULL;
+    i->fence = (venv_id){ { 0 } };
+    i->start_sent = i->confirmed = false;
+    i->retry = VENV_INSTANT_NEVER;
+    venv_mgr_instance_set(m, i, VENV_INSTANCE_PENDING, why);
+    venv_mgr_place_instance(m, i);
 }
 
 /* The deeds that asked for it have an end when the instance has. */
@@ -353,6 +440,16 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
     venv_map_put(&map, "changed", venv_value_uint(i->changed));
     venv_map_put_id(&map, "start", i->start);
     venv_map_put_id(&map, "stop", i->stop);
+    if (!venv_id_is_none(i->fence))
+        venv_map_put_id(&map, "fence", i->fence);
+    if (i->tried_count > 0 || !venv_id_is_none(i->fence)) {
+        venv_list_builder tried;
+        venv_list_init(&tried);
+        for (size_t k = 0; k < i->tried_count; k++)
+            venv_list_add_text(&tried, i->tried[k]);
+        venv_map_put(&map, "tried", venv_mgr_take_list(m, &tried));
+        venv_map_put_text(&map, "failure", i->failure, strlen(i->failure));
+    }
     venv_map_put(&map, "confirmed", venv_value_bool(i->confirmed));
     venv_map_put(&map, "stop_wanted", venv_value_bool(i->stop_wanted));
     venv_map_put(&map, "stop_told", venv_value_bool(i->stop_told));
@@ -399,6 +496,15 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->memory = (uint64_t)venv_value_get_int(row, "memory", 0);
     venv_value_get_id(row, "start", &i->start);
     venv_value_get_id(row, "stop", &i->stop);
+    venv_value_get_id(row, "fence", &i->fence);
+    venv_str failure = venv_value_get_text(row, "failure");
+    snprintf(i->failure, sizeof i->failure, "%.*s", (int)(failure.size < REASON_MAX ? failure.size : REASON_MAX - 1), failure.data ? failure.data : "");
+    const venv_value *tried = venv_value_get(row, "tried");
+    for (size_t k = 0; tried && k < venv_value_count(tried) && k < TRIED_MAX; k++) {
+        char *node = venv_mgr_copy_str(m, venv_value_peek_text(venv_value_at(tried, k)));
+        if (node && !add_tried(m, i, node))
+            free(node);
+    }
     i->confirmed = venv_value_get_bool(row, "confirmed", false);
     i->stop_wanted = venv_value_get_bool(row, "stop_wanted", false) && !VENV_SEEDED(STOP_FORGOTTEN);
     i->stop_told = venv_value_get_bool(row, "stop_told", false);

@@ -14,6 +14,7 @@
  *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
  *      select.c     which agents are meant
  *      requests.c   what users ask for                            lists.c     what users see
+ *      breakers.c   circuit breakers of environments and nodes
  *      proposals.c  what triggers propose                         touches.c   which agents an order touches
  *      events.c     the log of events                             rows.c      rows of the store
  *      recorder.c   the history                                   guard.c     when nothing may be done
@@ -134,6 +135,10 @@ typedef struct instance {
     char *asked_node;
     venv_value definition;
     venv_id start, stop;    /* the deeds; none if nobody asked */
+    venv_id fence;          /* its start failed on its node: what destroys the rest of it there; then another node is tried */
+    char **tried;           /* nodes that could not start it */
+    size_t tried_count;
+    char failure[REASON_MAX]; /* of the last of them */
     bool confirmed;         /* its node said that it ran */
     bool stop_wanted, force;
     venv_span grace;
@@ -192,6 +197,31 @@ typedef struct proposal {
     char why[REASON_MAX], by[BY_MAX], reason[REASON_MAX];
     venv_value orders, values;
 } proposal;
+
+/* --- circuit breakers ------------------------------------------------------------------------------------ */
+
+#define BREAKER_NAME_MAX (VENV_NAME_MAX + 16)
+#define ATTEMPTS_MAX     512u /* starts of the window */
+#define TRIED_MAX        10u  /* nodes that one start is tried on */
+
+typedef enum breaker_state { BREAKER_CLOSED = 0, BREAKER_OPEN, BREAKER_HALF_OPEN, BREAKER_STATE__COUNT } breaker_state;
+
+typedef struct breaker {
+    char name[BREAKER_NAME_MAX]; /* "environment/NAME", "node/NAME" */
+    bool of_node;
+    breaker_state state;
+    uint32_t failures, opened; /* opened: times since it was closed last */
+    venv_wall since, retry_wall;
+    venv_instant retry;        /* open: when it is half-open */
+    venv_id trial;             /* half-open: the instance; none */
+    char reason[REASON_MAX];
+} breaker;
+
+typedef struct start_attempt {
+    char environment[VENV_NAME_MAX + 1], node[VENV_NAME_MAX + 1];
+    venv_instant at;
+    bool worked;
+} start_attempt;
 
 /* --- what users wait for ----------------------------------------------------------------------------- */
 
@@ -295,6 +325,9 @@ struct venv_manager {
     venv_table *instances;  /* id → instance */
     venv_table *names;      /* name → instance */
     venv_table *deeds;      /* id → deed */
+    venv_table *breakers;   /* "environment/NAME", "node/NAME" → breaker */
+    start_attempt attempts[ATTEMPTS_MAX];
+    size_t attempt_count;
     venv_table *proposals;  /* id → proposal */
     venv_table *requests;   /* id → row (venv_value *) */
     venv_table *calls;      /* number → call */
@@ -455,6 +488,8 @@ void venv_mgr_instance_touch(venv_manager *m, instance *i);
 void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason);
 void venv_mgr_instance_placed(venv_manager *m, instance *i, venv_value detail);
 void venv_mgr_instance_send_start(venv_manager *m, instance *i);
+void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error);
+void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc, const char *error);
 void venv_mgr_instance_send_stop(venv_manager *m, instance *i);
 void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace);
 void venv_mgr_instances_sweep(venv_manager *m);
@@ -465,6 +500,7 @@ bool venv_mgr_instance_next_name(venv_manager *m, const char *environment, char 
 void venv_mgr_instance_end_deeds(venv_manager *m, instance *i);
 
 /* place.c */
+bool venv_mgr_place_elsewhere(venv_manager *m, instance *i);
 bool venv_mgr_place_instance(venv_manager *m, instance *i);
 venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits);
 void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user);
@@ -552,6 +588,21 @@ void venv_mgr_proposals_withdraw(venv_manager *m, const char *trigger, const cha
 void venv_mgr_proposals_sweep(venv_manager *m);
 void venv_mgr_proposals_retention(venv_manager *m);
 void venv_mgr_proposal_free(proposal *p);
+
+/* breakers.c */
+breaker *venv_mgr_breaker_of(venv_manager *m, bool of_node, const char *name);
+const char *venv_mgr_breaker_state(const breaker *b);
+venv_value venv_mgr_breaker_view(venv_manager *m, const breaker *b);
+bool venv_mgr_breaker_restore(venv_manager *m, venv_str key, const venv_value *row);
+void venv_mgr_start_failed(venv_manager *m, instance *i, venv_rc rc, const char *why);
+void venv_mgr_start_worked(venv_manager *m, instance *i);
+void venv_mgr_trial_begin(venv_manager *m, const instance *i);
+void venv_mgr_trial_over(venv_manager *m, const instance *i);
+bool venv_mgr_breaker_refuses(venv_manager *m, bool of_node, const char *name, char *text, size_t size);
+void venv_mgr_breakers_sweep(venv_manager *m);
+venv_rc venv_mgr_breaker_by_text(venv_manager *m, venv_str name, breaker **ret_breaker, venv_error *err);
+venv_rc venv_mgr_breaker_reset(venv_manager *m, const char *by, const venv_value *body, breaker **ret_breaker, venv_error *err);
+venv_rc venv_mgr_ask_breaker(void *user, venv_str name, venv_value *ret_map, venv_error *err);
 
 /* touches.c: parts of venv_trigger_world. */
 void venv_mgr_touches(void *user, const venv_order *order, venv_trigger_agent_fn each, void *each_user);

@@ -56,6 +56,14 @@ static venv_value duplicate_view(venv_manager *m, const duplicate *d)
     return venv_mgr_take_map(m, &map);
 }
 
+/* Only what is not closed is worth a word. */
+static void put_breaker(venv_manager *m, venv_map_builder *map, bool of_node, const char *name)
+{
+    const breaker *b = venv_mgr_breaker_of(m, of_node, name);
+    if (b && b->state != BREAKER_CLOSED)
+        venv_map_put_z(map, "breaker", venv_mgr_breaker_state(b));
+}
+
 static venv_value agent_view(venv_manager *m, const agent *a, bool whole)
 {
     const venv_member *member = venv_groups_member(m->groups, a->name);
@@ -82,6 +90,7 @@ static venv_value agent_view(venv_manager *m, const agent *a, bool whole)
     venv_map_put(&map, "hypervisor", venv_value_bool(a->hypervisor));
     if (a->duplicate.count > 0)
         venv_map_put(&map, "duplicate", duplicate_view(m, &a->duplicate));
+    put_breaker(m, &map, true, a->name);
     if (a->hypervisor) {
         venv_map_put(&map, "reachable", venv_value_bool(a->peer && a->machines_known && a->reachable));
         venv_map_put(&map, "node", venv_value_ref(&a->node));
@@ -138,6 +147,7 @@ static venv_value environment_view(venv_manager *m, const venv_environment *envi
     venv_map_put(&map, "memory", venv_value_int((int64_t)venv_environment_memory_bytes(environment)));
     venv_map_put(&map, "instances", venv_value_int(instances));
     venv_map_put(&map, "running", venv_value_int(running));
+    put_breaker(m, &map, false, name);
     venv_value definition = venv_value_null();
     if (whole && venv_environment_to_value(environment, &definition, NULL) == VENV_OK)
         venv_map_put(&map, "definition", definition);
@@ -245,6 +255,14 @@ static void list_deeds(venv_manager *m, venv_list_builder *list)
         venv_list_add(list, venv_mgr_deed_view(m, item, false));
 }
 
+static void list_breakers(venv_manager *m, venv_list_builder *list)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->breakers, &cursor, NULL, &item))
+        venv_list_add(list, venv_mgr_breaker_view(m, item));
+}
+
 static void list_proposals(venv_manager *m, venv_list_builder *list)
 {
     size_t cursor = 0;
@@ -264,6 +282,7 @@ static const struct {
     { "triggers", "trigger", "name", list_triggers },
     { "actions", "action", "made", list_deeds },
     { "proposals", "proposal", "made", list_proposals },
+    { "breakers", "breaker", "name", list_breakers },
 };
 
 typedef struct sort_item {
@@ -343,7 +362,7 @@ static bool is_word(venv_str text, const char *word)
 static venv_rc no_such_kind(venv_str what, venv_error *err)
 {
     return venv_error_set(err, VENV_EINVAL, "there is no kind of things called '%.*s'; there are: agents groups environments "
-                          "instances triggers actions proposals", (int)(what.size < 32 ? what.size : 32), what.data ? what.data : "");
+                          "instances triggers actions proposals breakers", (int)(what.size < 32 ? what.size : 32), what.data ? what.data : "");
 }
 
 venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err)
@@ -387,7 +406,13 @@ venv_rc venv_mgr_show_thing(venv_manager *m, venv_str what, venv_str name, venv_
         found = venv_mgr_deed_view(m, venv_mgr_deed_by_text(m, name), true);
     else if (is_word(what, "proposal") && venv_mgr_proposal_by_text(m, name))
         found = venv_mgr_proposal_view(m, venv_mgr_proposal_by_text(m, name), true);
-    else if (is_word(what, "trigger")) {
+    else if (is_word(what, "breaker")) {
+        breaker *b = NULL;
+        venv_rc rc = venv_mgr_breaker_by_text(m, name, &b, err);
+        if (rc != VENV_OK)
+            return rc;
+        found = venv_mgr_breaker_view(m, b);
+    } else if (is_word(what, "trigger")) {
         venv_rc rc = venv_triggers_describe(m->triggers, text, m->now, &found, err);
         if (rc != VENV_OK)
             return rc;

@@ -13,6 +13,7 @@
 typedef struct candidate {
     venv_manager *m;
     const char *name;
+    char breaker[VENV_PLACEMENT_REASON_MAX];
 } candidate;
 
 typedef struct candidates {
@@ -54,9 +55,23 @@ static void count_used(venv_manager *m, venv_placement_node *node)
     }
 }
 
-static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate *c)
+/* What keeps a node from starting it, although it has room. */
+static void judge_past(venv_manager *m, const char *environment, const instance *i, venv_placement_node *node, candidate *c)
 {
-    *c = (candidate){ m, a->name };
+    if (venv_mgr_breaker_refuses(m, false, environment, c->breaker, sizeof c->breaker) ||
+        venv_mgr_breaker_refuses(m, true, node->name, c->breaker, sizeof c->breaker))
+        node->breaker = c->breaker;
+    for (size_t k = 0; i && k < i->tried_count; k++)
+        if (strcmp(i->tried[k], node->name) == 0)
+            node->refused = "it could not start it before";
+    if (i && i->node && strcmp(i->node, node->name) == 0)
+        node->refused = "it could not start it";
+}
+
+/* `i`: the instance that is placed, or NULL. */
+static void fill(venv_manager *m, agent *a, const char *environment, const instance *i, venv_placement_node *node, candidate *c)
+{
+    *c = (candidate){ .m = m, .name = a->name };
     int64_t cpus = venv_value_get_int(&a->node, "cpus", 0), memory = venv_value_get_int(&a->node, "memory", 0);
     uint64_t whole = memory > 0 ? (uint64_t)memory : 0, reserve = m->config->memory_reserve;
     double vcpus = (double)(cpus > 0 ? cpus : 0) * m->config->vcpu_overcommit;
@@ -71,6 +86,7 @@ static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate
     node->resolve = ask_node;
     node->resolve_user = c;
     count_used(m, node);
+    judge_past(m, environment, i, node, c);
 }
 
 static void candidates_free(candidates *c)
@@ -80,7 +96,7 @@ static void candidates_free(candidates *c)
     free(c->verdicts);
 }
 
-static bool candidates_make(venv_manager *m, candidates *ret)
+static bool candidates_make(venv_manager *m, const char *environment, const instance *i, candidates *ret)
 {
     size_t max = venv_groups_member_count(m->groups), cursor = 0;
     ret->nodes = calloc(max + 1, sizeof *ret->nodes);
@@ -97,7 +113,7 @@ static bool candidates_make(venv_manager *m, candidates *ret)
         agent *a = member->data;
         if (!a || !a->hypervisor)
             continue;
-        fill(m, a, &ret->nodes[ret->count], &ret->names[ret->count]);
+        fill(m, a, environment, i, &ret->nodes[ret->count], &ret->names[ret->count]);
         ret->count++;
     }
     return true;
@@ -125,7 +141,7 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
         venv_mgr_instance_end_deeds(m, i);
         return true;
     }
-    if (!candidates_make(m, &c)) {
+    if (!candidates_make(m, i->environment, i, &c)) {
         venv_environment_unref(environment);
         return false;
     }
@@ -135,6 +151,7 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
         free(i->node);
         i->node = venv_mgr_copy_text(m, c.nodes[index].name);
         i->epoch++;
+        venv_mgr_trial_begin(m, i);
         venv_mgr_instance_placed(m, i, venv_mgr_placement_detail(m, c.nodes, c.verdicts, c.count, index));
         venv_mgr_instance_set(m, i, VENV_INSTANCE_PREPARING, "");
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STARTING, "its node is told to start it");
@@ -159,12 +176,26 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
     return placed;
 }
 
+/* Whether there is another node for one that could not be started where it is. */
+bool venv_mgr_place_elsewhere(venv_manager *m, instance *i)
+{
+    venv_environment *environment = NULL;
+    candidates c = { NULL, NULL, NULL, 0 };
+    size_t index = 0;
+    if (venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, NULL) != VENV_OK)
+        return false;
+    bool found = candidates_make(m, i->environment, i, &c) && choose(m, environment, NULL, &c, &index) && index < c.count;
+    candidates_free(&c);
+    venv_environment_unref(environment);
+    return found;
+}
+
 /* The nodes that `count` starts would go to, as things are. */
 void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user)
 {
     candidates c = { NULL, NULL, NULL, 0 };
     size_t index = 0;
-    if (!candidates_make(m, &c))
+    if (!candidates_make(m, venv_environment_name(environment), NULL, &c))
         return;
     for (int64_t n = 0; n < count && choose(m, environment, NULL, &c, &index) && index < c.count; n++) {
         each(user, c.nodes[index].name);
@@ -183,7 +214,7 @@ venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment
     candidate name;
     size_t index = 0;
     if (a)
-        fill(m, a, &one, &name);
+        fill(m, a, venv_environment_name(environment), NULL, &one, &name);
     if (venv_placement_choose(environment, NULL, &one, 1, m->place_context, NULL, &verdict, &index, NULL) != VENV_OK)
         venv_mgr_no_memory(m);
     *ret_fits = verdict.rule == VENV_PLACEMENT_OK;
@@ -197,7 +228,7 @@ venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment
     venv_list_builder instances, verdicts;
     venv_list_init(&instances);
     venv_list_init(&verdicts);
-    if (!candidates_make(m, &c))
+    if (!candidates_make(m, venv_environment_name(environment), NULL, &c))
         return venv_value_null();
     size_t index = 0;
     for (int64_t n = 0; n < count && choose(m, environment, asked, &c, &index); n++) {

@@ -48,6 +48,8 @@ static void is_up(venv_manager *m, instance *i, venv_instance_state state)
     i->confirmed = true;
     if (first)
         venv_mgr_instance_touch(m, i);
+    if (first && !i->adopted)
+        venv_mgr_start_worked(m, i);
     if (!i->stop_wanted) {
         i->retry = VENV_INSTANT_NEVER;
         if (i->state != state)
@@ -80,6 +82,12 @@ static void clean_up(venv_manager *m, const instance *i, const agent *a)
 
 static void has_ended(venv_manager *m, instance *i, const agent *a, venv_instance_state state, const char *reason)
 {
+    if (i->state == VENV_INSTANCE_STARTING && state == VENV_INSTANCE_FAILED && !i->confirmed && !i->stop_wanted) {
+        venv_mgr_start_failed(m, i, VENV_EIO, reason);
+        venv_mgr_instance_fence(m, i, reason[0] ? reason : "its guest ended");
+        if (!venv_instance_is_final(i->state))
+            return;
+    }
     if (!venv_instance_is_final(i->state)) {
         i->confirmed = i->confirmed || state == VENV_INSTANCE_STOPPED;
         venv_mgr_instance_set(m, i, state, reason[0] ? reason : "its guest ended");
@@ -93,6 +101,10 @@ static void runs_again(venv_manager *m, instance *i)
 {
     i->state = VENV_INSTANCE_LOST;
     i->confirmed = true;
+    if (i->stop_wanted) { /* its stop did not stop it: an agent does each id once, so this is another one */
+        i->stop = venv_random_id(&m->random);
+        i->stop_sent = false;
+    }
     venv_mgr_event_add(m, "instance-unexpected", i->name, none, venv_value_null(), "%s counted as over, and node %s says that it runs",
               i->name, i->node ? i->node : "?");
     is_up(m, i, VENV_INSTANCE_RUNNING);
@@ -121,6 +133,8 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         alarm_once(m, i, a, "under another epoch than it was placed with");
         return;
     }
+    if (!venv_id_is_none(i->fence))
+        return; /* it is being removed: its node says when that is done */
     set_console(m, i, machine);
     if (!venv_instance_state_parse((venv_str){ state_name, strlen(state_name) }, &state))
         return; /* "unknown": the hypervisor does not say */
@@ -328,8 +342,8 @@ static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *e
     if (rc == VENV_OK || (VENV_SEEDED(HANG_IS_SUCCESS) && !is_definite(rc))) {
         is_up(m, i, VENV_INSTANCE_RUNNING);
     } else if (is_definite(rc) || VENV_SEEDED(UNKNOWN_IS_FAILURE)) {
-        venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
-        venv_mgr_instance_end_deeds(m, i);
+        venv_mgr_start_failed(m, i, rc, error);
+        venv_mgr_instance_fence(m, i, error);
     } else {
         /* It may run or not. The next list says so, or it is told again. */
         i->start_sent = false;
@@ -377,7 +391,9 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
         snprintf(error, sizeof error, "%s", venv_rc_name(rc));
     if (venv_id_equal(id, i->stop) && i->stop_wanted)
         stop_result(m, i, rc, error);
-    else if (venv_id_equal(id, i->start))
+    else if (!venv_id_is_none(i->fence) && venv_id_equal(id, i->fence))
+        venv_mgr_instance_fenced(m, i, rc, error);
+    else if (venv_id_equal(id, i->start) && venv_id_is_none(i->fence))
         start_result(m, i, rc, error);
 }
 

@@ -523,6 +523,16 @@ static venv_rc change_trigger(venv_manager *m, const char *by, venv_id id, const
     return venv_triggers_describe(m->triggers, name, m->now, ret, err);
 }
 
+static venv_rc change_breaker(venv_manager *m, const char *by, venv_id id, const venv_value *body, venv_value *ret, venv_error *err)
+{
+    breaker *b = NULL;
+    (void)id;
+    venv_rc rc = venv_mgr_breaker_reset(m, by, body, &b, err);
+    if (rc == VENV_OK)
+        *ret = venv_mgr_breaker_view(m, b);
+    return rc;
+}
+
 static const struct {
     int16_t type;
     const char *part; /* of the answer */
@@ -530,6 +540,7 @@ static const struct {
 } changes[] = {
     { VENV_MSG_PROPOSAL, "proposal", change_proposal },
     { VENV_MSG_TRIGGER, "trigger", change_trigger },
+    { VENV_MSG_RESET, "breaker", change_breaker },
 };
 
 /* Once for each id, and the same answer every time. */
@@ -736,6 +747,7 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         break;
     case VENV_MSG_PROPOSAL:
     case VENV_MSG_TRIGGER:
+    case VENV_MSG_RESET:
         rc = do_change(m, p, type, request, body, &err);
         break;
     case VENV_MSG_EVENTS:

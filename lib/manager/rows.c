@@ -79,6 +79,7 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
         good = has_id && venv_mgr_proposal_restore(m, id, row->value);
         break;
     case VENV_ROWS_BREAKERS:
+        good = venv_mgr_breaker_restore(m, text, row->value);
         break;
     case VENV_ROWS__COUNT:
         good = false;

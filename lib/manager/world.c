@@ -69,6 +69,7 @@ static const venv_value *agent_value(venv_manager *m, agent *a)
         venv_map_put(&map, "state", venv_expr_unknown());
     else
         venv_map_put_z(&map, "state", venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
+    venv_map_put_z(&map, "breaker", venv_mgr_breaker_state(venv_mgr_breaker_of(m, true, a->name)));
     if (member) {
         bool known = !awaited && member->heard_wall.ns != 0;
         venv_map_put(&map, "groups", groups_value(m, member));
@@ -220,5 +221,5 @@ venv_trigger_world venv_mgr_world_of(venv_manager *m)
 {
     return (venv_trigger_world){ .user = m, .agent = ask_agent, .agents = ask_agents, .queue = ask_queue,
                                  .instances = ask_instances, .samples = venv_mgr_samples_add,
-                                 .touches = venv_mgr_touches, .members = venv_mgr_members, .is_member = venv_mgr_is_member };
+                                 .breaker = venv_mgr_ask_breaker, .touches = venv_mgr_touches, .members = venv_mgr_members, .is_member = venv_mgr_is_member };
 }

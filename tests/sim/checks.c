@@ -27,9 +27,18 @@ void check_step(sim *s)
         check_machines(s, &s->servers[i]);
 }
 
+static bool was_tried(const venv_value *row, const venv_value *on)
+{
+    const venv_value *tried = venv_value_get(row, "tried");
+    for (size_t i = 0; tried && i < venv_value_count(tried); i++)
+        if (venv_value_equal(venv_value_at(tried, i), on))
+            return true;
+    return false;
+}
+
 /*
- * A row is about to be replaced. The node and the epoch of a machine never change, and one that is over stays
- * so: with check_order(), which lets a machine be started on the node of its row only, there are never two.
+ * A row is about to be replaced. The node and the epoch of a machine change only when its node has said that nothing
+ * of a start that failed is left there (it was fenced), and one that is over stays so: with check_order(), which lets a machine be started on the node of its row only, there are never two.
  */
 void check_row(sim *s, server *v, const disk_row *old, const venv_value *fresh)
 {
@@ -37,9 +46,12 @@ void check_row(sim *s, server *v, const disk_row *old, const venv_value *fresh)
     if (!old || old->collection != VENV_ROWS_INSTANCES || !fresh)
         return;
     const venv_value *was = venv_value_get(&old->value, "node"), *is = venv_value_get(fresh, "node");
-    if (was && (!is || !venv_value_equal(was, is)))
+    bool fenced = was && venv_value_get(&old->value, "fence") && was_tried(fresh, was);
+    if (was && !fenced && (!is || !venv_value_equal(was, is)))
         sim_fail(s, "an instance changed its node");
-    if (was && !venv_value_equal(venv_value_get(&old->value, "epoch"), venv_value_get(fresh, "epoch")))
+    if (is && was_tried(fresh, is))
+        sim_fail(s, "an instance is tried again on a node that could not start it");
+    if (was && !fenced && !venv_value_equal(venv_value_get(&old->value, "epoch"), venv_value_get(fresh, "epoch")))
         sim_fail(s, "an instance changed its epoch without being placed");
     if (venv_value_get_bool(&old->value, "confirmed", false) && !venv_value_get_bool(fresh, "confirmed", false))
         sim_fail(s, "it was seen to run, and that was forgotten");
@@ -58,7 +70,7 @@ void check_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
     bool over = venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
     if (!on || !venv_value_is_text(on, n->name))
         sim_fail(s, "machine %s is touched on %s, and was placed elsewhere: never two", venv_id_format(machine, text), n->name);
-    if (verb != VENV_MACHINE_START && !over && !venv_value_get_bool(row, "stop_wanted", false))
+    if (verb != VENV_MACHINE_START && !over && !venv_value_get(row, "fence") && !venv_value_get_bool(row, "stop_wanted", false))
         sim_fail(s, "machine %s is stopped on %s, and nobody asked for that", venv_id_format(machine, text), n->name);
 }
 
@@ -69,7 +81,8 @@ static bool is_firing(const server *v, venv_id id)
         venv_id cause;
         const venv_value *kind = venv_value_get(&v->disk.log[i], "kind");
         if (venv_value_get_id(&v->disk.log[i], "cause", &cause) && venv_id_equal(cause, id) &&
-            (venv_value_is_text(kind, "trigger-fired") || venv_value_is_text(kind, "trigger-recovered")))
+            (venv_value_is_text(kind, "trigger-fired") || venv_value_is_text(kind, "trigger-recovered") ||
+             venv_value_is_text(kind, "trigger-proposed")))
             return true;
     }
     return false;

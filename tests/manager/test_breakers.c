@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts that fail: another node is tried, never two at once; and circuit breakers of environments and nodes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "manager/rig.h"
+
+#define BOOT "00000000-0000-4000-8000-0000000000b1"
+#define NODES 3u /* node1, node2 … are peers 1, 2 … */
+
+#define CONFIG                                                                                                         \
+    "manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  memory_reserve: 0\n  action_timeout: 20s\n"    \
+    "  breaker: {failures: 3, window: 10m, retry: 30s, retry_max: 100s}\n"                                              \
+    "environments:\n  class1: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"                                           \
+    "  class2: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
+
+/* Peers have a new number after a crash. */
+static uint64_t person = 9;
+
+static rig *begin(const char *yaml, unsigned nodes)
+{
+    rig *r = rig_new(yaml);
+    char name[16];
+    for (unsigned n = 1; n <= nodes; n++) {
+        snprintf(name, sizeof name, "node%u", n);
+        rig_node(r, n, name, BOOT, "");
+    }
+    rig_user(r, ++person, "alice");
+    rig_wait(r, 1);
+    return r;
+}
+
+static const char *ask(rig *r, int16_t type, const venv_value **ret_body, const char *json)
+{
+    static uint64_t request = 100;
+    static char rc[32];
+    int16_t answer = 0;
+    rig_frame(r, person, type, ++request, "%s", json);
+    const venv_value *body = rig_answer(r, person, request, &answer);
+    if (ret_body)
+        *ret_body = body;
+    venv_str name = venv_value_get_text(body, "rc");
+    snprintf(rc, sizeof rc, "%.*s", (int)name.size, name.data ? name.data : "");
+    return answer == VENV_MSG_RESULT ? "ok" : rc;
+}
+
+static void start(rig *r, const char *environment)
+{
+    char json[128];
+    snprintf(json, sizeof json, "{\"environment\": \"%s\"}", environment);
+    assert_string_equal(ask(r, VENV_MSG_START, NULL, json), "ok");
+}
+
+/* The state of a breaker as people see it; "" if there is none. */
+static const char *breaker(rig *r, const char *name)
+{
+    static char state[32];
+    char json[128];
+    const venv_value *body = NULL;
+    snprintf(json, sizeof json, "{\"what\": \"breaker\", \"name\": \"%s\"}", name);
+    if (strcmp(ask(r, VENV_MSG_SHOW, &body, json), "ok") != 0)
+        return "";
+    venv_str text = venv_value_get_text(venv_value_get(body, "item"), "state");
+    snprintf(state, sizeof state, "%.*s", (int)text.size, text.data);
+    return state;
+}
+
+/* The node of an instance, 0 if it has none. */
+static unsigned node_of(rig *r, const char *instance)
+{
+    char json[128];
+    const venv_value *body = NULL;
+    snprintf(json, sizeof json, "{\"what\": \"instance\", \"name\": \"%s\"}", instance);
+    assert_string_equal(ask(r, VENV_MSG_SHOW, &body, json), "ok");
+    venv_str node = venv_value_get_text(venv_value_get(body, "item"), "node");
+    return node.size == 5 ? (unsigned)(node.data[4] - '0') : 0;
+}
+
+static void answer(rig *r, uint64_t peer, const rig_sent *asked, const char *rc)
+{
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    assert_non_null(asked);
+    rig_id(&asked->body, "id", id);
+    rig_id(&asked->body, "machine", machine);
+    rig_frame(r, peer, VENV_MSG_MACHINE_RESULT, 0, "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"%s\", \"error\": \"it said no\", \"state\": \"failed\"}",
+              id, machine, rc);
+}
+
+/* The node that has it says that it could not start it; and then, that nothing is left of it. */
+static unsigned fail_on(rig *r, const char *instance, const char *rc)
+{
+    unsigned node = node_of(r, instance);
+    size_t from = r->sent_count;
+    answer(r, node, rig_find(r, node, VENV_MSG_MACHINE_START, 0), rc);
+    const rig_sent *fence = rig_find(r, node, VENV_MSG_MACHINE_DESTROY, from);
+    if (fence)
+        answer(r, node, fence, "ok");
+    return node;
+}
+
+static void a_failed_start_is_tried_elsewhere(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, NODES);
+    start(r, "class2");
+    unsigned first = node_of(r, "class2-1");
+    size_t from = r->sent_count;
+    answer(r, first, rig_find(r, first, VENV_MSG_MACHINE_START, 0), "io");
+    /* Not before its node has said that nothing is left: what was told may still be under way there. */
+    const rig_sent *fence = rig_find(r, first, VENV_MSG_MACHINE_DESTROY, from);
+    assert_non_null(fence);
+    assert_string_equal(rig_state(r, "class2-1"), "starting");
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, from), 0);
+    assert_int_equal(node_of(r, "class2-1"), first);
+    /* A crash in between changes nothing: it is asked again, and only then goes on. */
+    rig_crash(r);
+    rig_user(r, ++person, "alice");
+    char name[16];
+    for (unsigned n = 1; n <= NODES; n++) {
+        snprintf(name, sizeof name, "node%u", n);
+        rig_node(r, n, name, BOOT, "");
+    }
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, from), 0);
+    fence = rig_find(r, first, VENV_MSG_MACHINE_DESTROY, from);
+    assert_non_null(fence);
+    answer(r, first, fence, "ok");
+    unsigned second = node_of(r, "class2-1");
+    assert_true(second != 0 && second != first);
+    const rig_sent *again = rig_find(r, second, VENV_MSG_MACHINE_START, from);
+    assert_non_null(again);
+    assert_int_equal(venv_value_get_int(&again->body, "epoch", 0), 2); /* a newer one */
+    answer(r, second, again, "ok");
+    assert_string_equal(rig_state(r, "class2-1"), "running");
+    assert_int_equal(rig_events(r, "instance-retried"), 1);
+    assert_int_equal(rig_events(r, "breaker-open"), 0);
+    rig_free(r);
+}
+
+static void no_more_than_the_bound_and_never_where_it_was_asked_for(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, NODES);
+    unsigned seen = 0;
+    start(r, "class2");
+    for (int i = 0; i < 3; i++)
+        seen |= 1u << fail_on(r, "class2-1", "io");
+    assert_int_equal(seen, 0xe); /* each node once */
+    assert_string_equal(rig_state(r, "class2-1"), "failed");
+    assert_string_equal(ask(r, VENV_MSG_RESET, NULL, "{\"breaker\": \"class2\", \"why\": \"mended\"}"), "ok");
+    assert_string_equal(ask(r, VENV_MSG_START, NULL, "{\"environment\": \"class2\", \"node\": \"node2\"}"), "ok");
+    fail_on(r, "class2-2", "io");
+    assert_string_equal(rig_state(r, "class2-2"), "failed");
+    rig_free(r);
+}
+
+static void an_environment_that_fails_everywhere(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, NODES);
+    const venv_value *body = NULL;
+    start(r, "class2");
+    for (int i = 0; i < 3; i++)
+        fail_on(r, "class2-1", "io");
+    assert_string_equal(breaker(r, "class2"), "open");
+    assert_string_equal(breaker(r, "node/node1"), "");
+    start(r, "class2");
+    assert_string_equal(rig_state(r, "class2-2"), "pending");
+    assert_string_equal(ask(r, VENV_MSG_START, &body, "{\"environment\": \"class2\", \"dry_run\": true}"), "ok");
+    assert_true(venv_value_is_text(venv_value_get(venv_value_at(venv_value_get(body, "placement"), 0), "rule"), "breaker"));
+    start(r, "class1"); /* others are not concerned */
+    assert_string_equal(rig_state(r, "class1-1"), "starting");
+    answer(r, node_of(r, "class1-1"), rig_find(r, node_of(r, "class1-1"), VENV_MSG_MACHINE_START, 0), "ok");
+
+    rig_crash(r); /* it is remembered */
+    rig_user(r, ++person, "alice");
+    char name[16];
+    for (unsigned n = 1; n <= NODES; n++) {
+        snprintf(name, sizeof name, "node%u", n);
+        rig_node(r, 10 + n, name, BOOT, NULL);
+        rig_machines(r, 10 + n, "");
+    }
+    assert_string_equal(breaker(r, "class2"), "open");
+    start(r, "class2");
+    size_t from = r->sent_count;
+    rig_wait(r, 32); /* half-open: one of the two that wait is the trial */
+    assert_string_equal(breaker(r, "class2"), "half-open");
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, from), 1);
+    const rig_sent *trial = rig_find(r, 0, VENV_MSG_MACHINE_START, from);
+    answer(r, trial->peer, trial, "io");
+    assert_string_equal(breaker(r, "class2"), "open"); /* for twice as long */
+    rig_wait(r, 40);
+    assert_string_equal(breaker(r, "class2"), "open");
+    from = r->sent_count;
+    rig_wait(r, 30);
+    trial = rig_find(r, 0, VENV_MSG_MACHINE_START, from);
+    answer(r, trial->peer, trial, "ok");
+    assert_string_equal(breaker(r, "class2"), "closed");
+    start(r, "class2");
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, from), 2);
+    rig_free(r);
+}
+
+static void a_node_that_fails_for_several(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, 1);
+    start(r, "class2");
+    start(r, "class1");
+    start(r, "class2");
+    answer(r, 1, rig_find(r, 1, VENV_MSG_MACHINE_START, 0), "io");
+    for (size_t i = r->sent_count, left = 2; i-- > 0 && left > 0;)
+        if (r->sent[i].type == VENV_MSG_MACHINE_START && !venv_value_is_text(venv_value_get(&r->sent[i].body, "instance"), "class2-2")) {
+            answer(r, 1, &r->sent[i], "io");
+            left--;
+        }
+    assert_string_equal(breaker(r, "node/node1"), "open");
+    assert_string_equal(breaker(r, "environment/class1"), "closed");
+    assert_string_equal(breaker(r, "environment/class2"), "closed");
+    const venv_value *body = NULL;
+    assert_string_equal(ask(r, VENV_MSG_SHOW, &body, "{\"what\": \"agent\", \"name\": \"node1\"}"), "ok");
+    assert_true(venv_value_is_text(venv_value_get(venv_value_get(body, "item"), "breaker"), "open"));
+    start(r, "class1");
+    assert_string_equal(rig_state(r, "class1-2"), "pending");
+    assert_string_equal(ask(r, VENV_MSG_RESET, &body, "{\"breaker\": \"node1\"}"), "ok");
+    rig_wait(r, 2);
+    assert_string_equal(rig_state(r, "class1-2"), "starting");
+    assert_string_equal(ask(r, VENV_MSG_RESET, NULL, "{\"breaker\": \"node7\"}"), "not-found");
+    rig_free(r);
+}
+
+static void a_hang_counts_and_no_room_does_not(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, 1);
+    for (int i = 0; i < 4; i++) {
+        char name[32];
+        start(r, "class2");
+        snprintf(name, sizeof name, "class2-%d", i + 1);
+        fail_on(r, name, "no-space");
+        assert_string_equal(rig_state(r, name), "failed");
+    }
+    assert_string_equal(breaker(r, "class2"), "");
+    for (int i = 0; i < 3; i++)
+        start(r, "class1");
+    rig_wait(r, 15);
+    assert_string_equal(breaker(r, "class1"), "");
+    rig_wait(r, 8);
+    assert_string_equal(breaker(r, "class1"), "open");
+    assert_string_equal(rig_state(r, "class1-1"), "starting"); /* a hang is not known to have failed: it is not tried elsewhere */
+    rig_free(r);
+}
+
+#define WATCHING                                                                                                                 \
+    CONFIG "triggers:\n  alarm:\n    when: 'breaker(\"class2\").state == \"open\"'\n    on: [update]\n    do: [{log: {text: broken}}]\n" \
+           "  sick:\n    when: 'agents.exists(a, a.breaker == \"open\")'\n    on: [update]\n    do: [{log: {text: sick}}]\n"
+
+static void triggers_see_breakers(void **state)
+{
+    (void)state;
+    rig *r = begin(WATCHING, NODES);
+    start(r, "class2");
+    assert_int_equal(rig_events(r, "log"), 0);
+    for (int i = 0; i < 3; i++)
+        fail_on(r, "class2-1", "io");
+    rig_wait(r, 1);
+    assert_int_equal(rig_events(r, "log"), 1);
+    rig_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failed_start_is_tried_elsewhere),
+        cmocka_unit_test(no_more_than_the_bound_and_never_where_it_was_asked_for),
+        cmocka_unit_test(an_environment_that_fails_everywhere),
+        cmocka_unit_test(a_node_that_fails_for_several),
+        cmocka_unit_test(a_hang_counts_and_no_room_does_not),
+        cmocka_unit_test(triggers_see_breakers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
