@@ -134,7 +134,9 @@ static venv_rc configure(sqlite_store *store, venv_error *err)
         "PRAGMA trusted_schema = OFF",
         "PRAGMA cell_size_check = ON",
         "PRAGMA foreign_keys = ON",
-        "PRAGMA synchronous = FULL",
+        /* For a new file only, before it has a log: the end of its first journal has to be durable, too, or a power cut would
+         * bring it back and undo all that came after. */
+        "PRAGMA synchronous = EXTRA",
         "PRAGMA journal_size_limit = 67108864",
     };
     char mode[16] = "";
@@ -148,6 +150,8 @@ static venv_rc configure(sqlite_store *store, venv_error *err)
         rc = venv_error_set(err, VENV_EUNSUPPORTED,
                             "the store %s cannot have a write-ahead log (its journal is \"%s\"); "
                             "put it on a local file system", store->path, mode);
+    if (rc == VENV_OK)
+        rc = tell(store, "PRAGMA synchronous = FULL", err);
     return rc;
 }
 
