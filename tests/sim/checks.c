@@ -20,7 +20,7 @@ static void check_machines(sim *s, const server *v)
 
 void check_step(sim *s)
 {
-    if (s->counts.steps % 64 != 0)
+    if (s->counts.steps % 64 != 0 || s->settings.script)
         return;
     s->counts.checks++;
     for (int i = 0; i < s->server_count; i++)

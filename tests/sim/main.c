@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--verbose]
+ * venv_sim --scenario FILE [--scenario FILE ...] [--seeds N] [--seed FIRST] [--verbose]
  *
  * N runs from seed FIRST on. Each plays M minutes of misfortunes, then heals everything and demands that all work is
  * done within simulated half an hour. One run in a hundred is made twice, and its traces must be the same. Exit 0
@@ -61,15 +62,29 @@ static void print(const totals *t, double seconds)
            seconds > 0 ? t->hours * 3600 / seconds : 0, t->bad);
 }
 
+#define SCENARIOS_MAX 100
+
+static int play_all(const char *const *files, size_t count, uint64_t first, uint64_t seeds, FILE *out)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < count; i++)
+        good += scenario_play(files[i], first, seeds, out);
+    printf("%zu scenarios played with %" PRIu64 " seeds each, %zu good\n", count, seeds, good);
+    return good == count ? 0 : 1;
+}
+
 static int usage(void)
 {
-    fputs("usage: venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--verbose]\n", stderr);
+    fputs("usage: venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--verbose]\n"
+          "       venv_sim --scenario FILE [--scenario FILE ...] [--seeds N] [--seed FIRST] [--verbose]\n", stderr);
     return 2;
 }
 
 int main(int argc, char **argv)
 {
     uint64_t first = 1, seeds = 0;
+    const char *scenarios[SCENARIOS_MAX];
+    size_t scenario_count = 0;
     sim_settings settings = { .servers = 0 };
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -79,6 +94,8 @@ int main(int argc, char **argv)
             settings.calm = true;
         else if (!value)
             return usage();
+        else if (strcmp(argv[i], "--scenario") == 0 && scenario_count < SCENARIOS_MAX)
+            scenarios[scenario_count++] = argv[++i];
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0)
@@ -92,6 +109,8 @@ int main(int argc, char **argv)
         else
             return usage();
     }
+    if (scenario_count > 0)
+        return play_all(scenarios, scenario_count, first, seeds ? seeds : 1, settings.out);
     if (seeds == 0 || settings.minutes < 0 || settings.minutes > 100000 || settings.servers < 0 || settings.servers > SERVERS_MAX ||
         settings.nodes < 0 || settings.nodes > NODES_MAX - SERVERS_MAX)
         return usage();

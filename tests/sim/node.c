@@ -21,24 +21,23 @@ static const char node_yaml[] =
     "agent:\n  name: %s\n  manager: mgr:7420\n  groups: [default, hypervisor%s]\n  hypervisor: 'fake:'\n"
     "  tls: {ca: /c, certificate: /d, key: /e}\n";
 
-static void configure(sim *s, node *n, bool hypervisor)
+static void configure(sim *s, node *n, const char *text, int64_t cpus, int64_t memory)
 {
-    char text[1024], message[1024];
+    char message[1024];
     venv_value value = venv_value_null();
     venv_yaml_marks *marks = NULL;
     venv_error err = { 0 };
-    snprintf(text, sizeof text, hypervisor ? node_yaml : head_yaml, n->name, (n->index / s->server_count) % 2 ? ", tools" : "");
     venv_rc rc = venv_yaml_parse(text, strlen(text), "agent.yaml", &value, &marks, &err);
     venv_config_document document = { .file = "agent.yaml", .value = &value, .marks = marks };
     if (rc == VENV_OK)
         rc = venv_agent_config_new(&document, 1, &n->config, &err);
     if (rc == VENV_OK)
         rc = venv_agent_config_identify(n->config, "sim", n->name, &err);
-    if (rc == VENV_OK && hypervisor)
-        rc = venv_fake_world_new((uint32_t)sim_between(s, 1, 4), UINT64_C(8) << 30, &n->machines, &err);
+    if (rc == VENV_OK && cpus > 0)
+        rc = venv_fake_world_new((uint32_t)cpus, (uint64_t)memory, &n->machines, &err);
     if (rc != VENV_OK) {
-        fprintf(stderr, "%s\n", venv_error_format(&err, message, sizeof message));
-        abort();
+        fprintf(stderr, "venv_sim: the configuration of agent %s: %s\n", n->name, venv_error_format(&err, message, sizeof message));
+        exit(2);
     }
     n->config->machine = venv_random_id(&s->random);
     venv_value_unref(&value);
@@ -47,12 +46,28 @@ static void configure(sim *s, node *n, bool hypervisor)
 
 void node_init(sim *s, node *n, int index, int server_index, const char *name, bool hypervisor)
 {
+    char text[1024];
     n->index = index;
     n->server = server_index;
     snprintf(n->name, sizeof n->name, "%s", name);
+    snprintf(text, sizeof text, hypervisor ? node_yaml : head_yaml, name, (index / s->server_count) % 2 ? ", tools" : "");
     clock_init(s, &n->process.clock);
-    configure(s, n, hypervisor);
+    configure(s, n, text, hypervisor ? sim_between(s, 1, 4) : 0, INT64_C(8) << 30);
     n->process.wake = s->wakes[index] = NEVER;
+}
+
+/* One that a scenario declares. */
+void node_init_script(sim *s, node *n, int index)
+{
+    script_node declared;
+    char *text = script_agent(s->settings.script, (size_t)index, &declared);
+    n->index = index;
+    n->server = (int)declared.server;
+    memcpy(n->name, declared.name, sizeof n->name);
+    clock_init(s, &n->process.clock);
+    configure(s, n, text, declared.cpus, declared.memory);
+    n->process.wake = s->wakes[index] = NEVER;
+    free(text);
 }
 
 void node_fini(node *n)
@@ -164,6 +179,8 @@ static void run(sim *s, node *n, const venv_agent_action *a)
     happening *h = plan_for(s, n, hangs ? a->timeout.ns : sim_between(s, MS(5), MS(400)), RAN);
     h->token = a->token;
     h->timed_out = hangs;
+    const char *value = s->settings.script ? script_value(s->settings.script, a->name) : NULL;
+    h->text = value ? strdup(value) : NULL;
 }
 
 static void carry_out(sim *s, node *n, const venv_agent_action *a)
@@ -187,7 +204,8 @@ static void carry_out(sim *s, node *n, const venv_agent_action *a)
         n->kept = venv_value_ref(&a->value);
         break;
     case VENV_AGENT_ACT_LOG: report_say(s, n->name, "%s", a->text); break;
-    default: break; /* commands are what the configuration names; nothing makes an agent end here */
+    case VENV_AGENT_ACT_EXIT: n->exits = true; break;
+    default: break; /* commands are what the configuration names */
     }
 }
 
@@ -210,15 +228,22 @@ void node_event(sim *s, node *n, const venv_agent_event *event)
         report_mix(s, &digest, sizeof digest);
     }
     node_woken(s, n);
+    if (n->exits)
+        node_stop(s, n);
+    n->exits = false;
 }
 
 /* What the command that looks at the queue prints. */
 static void ran(sim *s, node *n, const happening *h)
 {
-    char text[128];
+    char text[4096];
     const server *v = &s->servers[n->server];
     venv_run_outcome outcome = { .rc = VENV_OK, .took = { MS(5) }, .out = { "", 0 }, .err = { "", 0 } };
     snprintf(text, sizeof text, "{\"class2\": {\"pending\": %lld, \"running\": %lld}}", (long long)v->pending, (long long)v->running);
+    if (s->settings.script) {
+        outcome.exit_status = h->text ? 0 : 1;
+        snprintf(text, sizeof text, "%s", h->text ? h->text : "");
+    }
     outcome.timed_out = h->timed_out;
     outcome.signal = h->timed_out ? 9 : 0;
     outcome.out = (venv_str){ text, h->timed_out ? 0 : strlen(text) };

@@ -47,5 +47,9 @@ void witness_receives(sim *s, server *v, const venv_manager_action *a);
 void witness_ended(sim *s, server *v);
 void witness_saw_order(sim *s, const node *n, int16_t type, const venv_value *body); /* an order to a node, for later */
 witness *rules_witness(sim *s);
+/* For scenarios: somebody connects, says something; a clone of a node connects, and has to be refused. */
+uint64_t witness_connect(sim *s, server *v);
+void witness_tell(sim *s, server *v, uint64_t number, int16_t type, uint64_t request, venv_map_builder *map);
+void witness_clones(sim *s, server *v, const node *n);
 
 #endif

@@ -76,7 +76,8 @@ void server_init(sim *s, server *v, int index)
         snprintf(v->name, sizeof v->name, "mgr");
     else
         snprintf(v->name, sizeof v->name, "mgr%d", index + 1);
-    v->yaml = with_name(s->settings.manager_yaml ? s->settings.manager_yaml : built_in, v->name);
+    v->yaml = s->settings.script ? script_manager(s->settings.script, (size_t)index, v->name)
+                                 : with_name(s->settings.manager_yaml ? s->settings.manager_yaml : built_in, v->name);
     if (config_of(v->yaml, &v->config, &err) != VENV_OK) {
         fprintf(stderr, "venv_sim: the configuration of %s: %s\n", v->name, venv_error_format(&err, text, sizeof text));
         exit(2);

@@ -41,6 +41,7 @@
 
 typedef struct sim sim;
 struct rules; /* rules.h */
+typedef struct script script; /* scenario_run.c */
 
 /* --- misfortunes ------------------------------------------------------------------------------------- */
 
@@ -87,6 +88,7 @@ typedef struct sim_settings {
     bool calm;                /* no misfortunes but those that somebody asks for */
     bool idle_admin;          /* nobody asks for anything but who is told to */
     const char *manager_yaml; /* configuration of every manager; `%s` is its name */
+    const script *script;     /* a scenario that is played, or NULL */
     FILE *out;                /* NULL, or where everything that happens is told */
 } sim_settings;
 
@@ -236,6 +238,7 @@ typedef struct node {
     venv_agent_config *config;
     venv_agent *core;        /* NULL while it is down */
     uint64_t connection;     /* 0: none */
+    bool exits;              /* it was asked to end */
     bool held_down;          /* a scenario stopped it: it does not start by itself */
     bool hypervisor_down;
     int64_t hangs_until;
@@ -323,6 +326,20 @@ void sim_heal(sim *s);
 /* Nothing is left to do; else *ret_why says what is (may be NULL). */
 bool sim_is_quiet(sim *s, char why[256]);
 
+/* scenario_run.c: what a scenario says there is. Texts are the caller's. */
+typedef struct script_node {
+    char name[16];
+    size_t server;
+    int64_t cpus, memory;     /* cpus 0: no hypervisor */
+} script_node;
+size_t script_servers(const script *p);
+size_t script_nodes(const script *p);
+char *script_manager(const script *p, size_t index, char name[16]);
+char *script_agent(const script *p, size_t index, script_node *ret);
+const char *script_value(const script *p, const char *name); /* what a command prints; NULL: it fails */
+/* Play a file with seeds from `first` on. What goes wrong is printed. */
+bool scenario_play(const char *file_name, uint64_t first, uint64_t seeds, FILE *out);
+
 /* clocks.c */
 void clock_init(sim *s, host_clock *clock);
 venv_now clock_read(const sim *s, const host_clock *clock);
@@ -356,6 +373,7 @@ const disk_row *disk_next(const disk *d, size_t *cursor);     /* start with 0; N
 
 /* node.c */
 void node_init(sim *s, node *n, int index, int server_index, const char *name, bool hypervisor);
+void node_init_script(sim *s, node *n, int index); /* one that a scenario declares */
 void node_fini(node *n);
 void node_start(sim *s, node *n);
 void node_crash(sim *s, node *n, bool power);  /* and starts again after a while; power: the guests are gone, too */

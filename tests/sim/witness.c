@@ -78,7 +78,7 @@ void witness_ended(sim *s, server *v)
 
 /* --- asking ----------------------------------------------------------------------------------------------------------- */
 
-static void tell(sim *s, server *v, uint64_t number, int16_t type, uint64_t request, venv_map_builder *map)
+void witness_tell(sim *s, server *v, uint64_t number, int16_t type, uint64_t request, venv_map_builder *map)
 {
     venv_value body = venv_value_null();
     if (venv_map_take(map, &body, NULL) != VENV_OK) {
@@ -108,13 +108,13 @@ static uint64_t connect_as(sim *s, server *v, venv_role role, const char *name)
     return number;
 }
 
-static uint64_t connect(sim *s, server *v)
+uint64_t witness_connect(sim *s, server *v)
 {
     venv_map_builder map;
     uint64_t number = connect_as(s, v, VENV_ROLE_USER, "boris");
     venv_map_init(&map);
     put_versions(&map);
-    tell(s, v, number, VENV_MSG_HELLO, 0, &map);
+    witness_tell(s, v, number, VENV_MSG_HELLO, 0, &map);
     return number;
 }
 
@@ -131,13 +131,13 @@ static void follow(sim *s, server *v, server_witness *w)
     venv_map_builder map;
     if (sim_percent(s, 20))
         w->seen = 0;
-    uint64_t number = w->follower = connect(s, v);
+    uint64_t number = w->follower = witness_connect(s, v);
     if (w->follower != number)
         return; /* the manager died of it */
     venv_map_init(&map);
     venv_map_put(&map, "since", venv_value_uint(w->seen));
     venv_map_put(&map, "follow", venv_value_bool(true));
-    tell(s, v, number, VENV_MSG_EVENTS, ASK_FOLLOW, &map);
+    witness_tell(s, v, number, VENV_MSG_EVENTS, ASK_FOLLOW, &map);
 }
 
 /* Start a tool under an id, a new one or one of before. */
@@ -154,27 +154,27 @@ static void start(sim *s, server *v, server_witness *w)
         s->asked[s->asked_count++].server = v->index;
     }
     w->asking = w->starts[which].id;
-    uint64_t number = w->patient = connect(s, v);
+    uint64_t number = w->patient = witness_connect(s, v);
     venv_map_init(&map);
     venv_map_put_z(&map, "environment", "tool");
     venv_map_put_id(&map, "id", w->starts[which].id);
-    tell(s, v, number, VENV_MSG_START, ASK_START, &map);
+    witness_tell(s, v, number, VENV_MSG_START, ASK_START, &map);
 }
 
 /* Something that takes time; he may be gone before it is answered. */
 static void wait_for(sim *s, server *v, server_witness *w)
 {
     venv_map_builder map;
-    uint64_t number = w->patient = connect(s, v);
+    uint64_t number = w->patient = witness_connect(s, v);
     venv_map_init(&map);
     if (sim_percent(s, 50)) {
         venv_map_put_z(&map, "environment", "tool");
         venv_map_put_z(&map, "wait", "stopped");
-        tell(s, v, number, VENV_MSG_STOP, ASK_STOP, &map);
+        witness_tell(s, v, number, VENV_MSG_STOP, ASK_STOP, &map);
     } else {
         venv_map_put_z(&map, "target", sim_percent(s, 50) ? "*" : "@batch");
         venv_map_put_z(&map, "label", sim_percent(s, 50) ? "queue" : "load1");
-        tell(s, v, number, VENV_MSG_FETCH, ASK_FETCH, &map);
+        witness_tell(s, v, number, VENV_MSG_FETCH, ASK_FETCH, &map);
     }
 }
 
@@ -247,7 +247,7 @@ void witness_receives(sim *s, server *v, const venv_manager_action *a)
 /* --- tricks ------------------------------------------------------------------------------------------------------------------ */
 
 /* A clone of a node: its name and certificate, another machine. It has to be refused, and the first one to stay. */
-static void clone(sim *s, server *v, const node *n)
+void witness_clones(sim *s, server *v, const node *n)
 {
     const agent *a = venv_mgr_agent_find(v->core, n->name);
     uint64_t was = a ? a->peer : 0;
@@ -266,7 +266,7 @@ static void clone(sim *s, server *v, const node *n)
     venv_map_put_id(&map, "machine", venv_random_id(&s->random));
     if (venv_list_take(&empty, &list, NULL) == VENV_OK)
         venv_map_put(&map, "groups", list);
-    tell(s, v, number, VENV_MSG_HELLO, 0, &map);
+    witness_tell(s, v, number, VENV_MSG_HELLO, 0, &map);
     if (!v->core)
         return;
     a = venv_mgr_agent_find(v->core, n->name);
@@ -349,7 +349,7 @@ static void acts_at(sim *s, server *v)
         break;
     case 5:
         if (n->server == v->index)
-            clone(s, v, n);
+            witness_clones(s, v, n);
         break;
     case 6:
         if (n->machines)

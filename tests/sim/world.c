@@ -246,6 +246,17 @@ static void make_nodes(sim *s, int hypervisors)
     }
 }
 
+/* Whom a scenario declares; it starts them. */
+static void make_scenario(sim *s, const script *p)
+{
+    s->server_count = (int)script_servers(p);
+    for (int i = 0; i < s->server_count; i++)
+        server_init(s, &s->servers[i], i);
+    for (s->node_count = 0; s->node_count < (int)script_nodes(p); s->node_count++)
+        node_init_script(s, &s->nodes[s->node_count], s->node_count);
+    sim_plan(s, S(1), JOBS);
+}
+
 sim *sim_new(uint64_t seed, const sim_settings *settings)
 {
     sim *s = calloc(1, sizeof *s);
@@ -260,6 +271,10 @@ sim *sim_new(uint64_t seed, const sim_settings *settings)
         abort();
     venv_random_init(&s->random, seed);
     s->rules = rules_new();
+    if (settings->script) {
+        make_scenario(s, settings->script);
+        return s;
+    }
     s->server_count = settings->servers ? settings->servers : sim_percent(s, 70) ? 1 : (int)sim_between(s, 2, 3);
     int hypervisors = settings->nodes ? settings->nodes : (int)sim_spread(s, s->server_count, 8);
     for (int i = 0; i < s->server_count; i++)
