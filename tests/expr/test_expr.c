@@ -611,6 +611,31 @@ static void test_quick(void **state)
     tear_down(&f);
 }
 
+/* Each word of the language is refused as a name and taken as a field, but for the four that are values. */
+static void test_words(void **state)
+{
+    static const char *const words[] = { "as", "break", "const", "continue", "else", "for", "function", "if", "import",
+                                         "let", "loop", "package", "namespace", "return", "var", "void", "while" };
+    static const char *const keywords[] = { "in", "true", "false", "null" };
+    (void)state;
+    fixture f;
+    char source[80], got[400];
+    set_up(&f, true);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        snprintf(source, sizeof source, "%s + 1", words[i]);
+        assert_non_null(strstr(outcome(&f, source, got, sizeof got, NULL), "is a reserved word"));
+        snprintf(source, sizeof source, "{'%s': 1}.%s + [2].map(%sx, %sx)[0]", words[i], words[i], words[i], words[i]);
+        assert_string_equal(outcome(&f, source, got, sizeof got, NULL), "3");
+    }
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+        snprintf(source, sizeof source, "{'%s': 1}.%s", keywords[i], keywords[i]);
+        assert_non_null(strstr(outcome(&f, source, got, sizeof got, NULL), "expected the name of a field"));
+        snprintf(source, sizeof source, "[2].map(%sx, %sx)[0]", keywords[i], keywords[i]);
+        assert_string_equal(outcome(&f, source, got, sizeof got, NULL), "2");
+    }
+    tear_down(&f);
+}
+
 /* "TEXT = VALUE", a part a line; `?` unknown, `!` an error, `-` not run, `~` not needed, `(t/n)` true in t of n rounds. */
 static void explain(fixture *f, const char *source, char *out, size_t size)
 {
@@ -732,7 +757,8 @@ int main(void)
         cmocka_unit_test(test_cases_checked), cmocka_unit_test(test_cases_unchecked), cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_reads),         cmocka_unit_test(test_resolver),        cmocka_unit_test(test_cost),
         cmocka_unit_test(test_description),   cmocka_unit_test(test_messages),        cmocka_unit_test(test_templates),
-        cmocka_unit_test(test_quick),         cmocka_unit_test(test_threads), cmocka_unit_test(test_explain),      cmocka_unit_test(test_estimate_limit),
+        cmocka_unit_test(test_quick),           cmocka_unit_test(test_words),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_explain),      cmocka_unit_test(test_estimate_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
