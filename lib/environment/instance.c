@@ -34,11 +34,11 @@ static const state_row states[VENV_INSTANCE__COUNT] = {
     [VENV_INSTANCE_STARTING] = { "starting", BIT(PENDING) | BIT(LOST) | SEEN, true, false, true },
     [VENV_INSTANCE_RUNNING] = { "running",
                                 BIT(PAUSED) | BIT(DRAINING) | BIT(STOPPING) | BIT(STOPPED) |
-                                    BIT(SAVING) | BIT(MIGRATING) | BIT(FAILED) | BIT(LOST),
+                                    BIT(SAVING) | BIT(SAVED) | BIT(MIGRATING) | BIT(FAILED) | BIT(LOST),
                                 true, false, true },
     [VENV_INSTANCE_PAUSED] = { "paused",
-                               BIT(RUNNING) | BIT(STOPPING) | BIT(STOPPED) | BIT(SAVING) | BIT(FAILED) |
-                                   BIT(LOST),
+                               BIT(RUNNING) | BIT(STOPPING) | BIT(STOPPED) | BIT(SAVING) | BIT(SAVED) |
+                                   BIT(FAILED) | BIT(LOST),
                                true, false, true },
     /* Draining can be abandoned until the last step. */
     [VENV_INSTANCE_DRAINING] = { "draining",
@@ -49,7 +49,9 @@ static const state_row states[VENV_INSTANCE__COUNT] = {
                                  BIT(LOST), true, false, false },
     [VENV_INSTANCE_STOPPED] = { "stopped", 0, false, true, false },
     [VENV_INSTANCE_SAVING] = { "saving", BIT(SAVED) | BIT(LOST) | SEEN, true, false, false },
-    [VENV_INSTANCE_SAVED] = { "saved", BIT(RESTORING) | BIT(STOPPED) | BIT(FAILED), false, false, false },
+    /* Whoever looks after the node may restore it, too. One that cannot be seen is still in its file. */
+    [VENV_INSTANCE_SAVED] = { "saved", BIT(RESTORING) | BIT(RUNNING) | BIT(PAUSED) | BIT(STOPPING) | BIT(STOPPED) | BIT(FAILED),
+                              false, false, false },
     [VENV_INSTANCE_RESTORING] = { "restoring", BIT(SAVED) | BIT(LOST) | SEEN, true, false, true },
     [VENV_INSTANCE_MIGRATING] = { "migrating", BIT(LOST) | SEEN, true, false, true },
     [VENV_INSTANCE_FAILED] = { "failed", 0, false, true, false },

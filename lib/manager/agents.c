@@ -373,7 +373,7 @@ void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
         if (i->node && strcmp(i->node, a->name) == 0) {
-            i->start_sent = i->stop_sent = false;
+            i->start_sent = i->stop_sent = i->change_sent = false;
             venv_triggers_note_instances(m->triggers, i->environment);
         }
     }
@@ -407,7 +407,7 @@ void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t reque
         venv_mgr_record_agent(m, a);
         break;
     case VENV_MSG_MACHINES:
-        venv_mgr_reconcile_machines(m, a, body);
+        venv_mgr_reconcile_machines(m, a, request, body);
         break;
     case VENV_MSG_MACHINE_RESULT:
         venv_mgr_reconcile_result(m, a, body);

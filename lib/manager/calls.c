@@ -109,7 +109,7 @@ void venv_mgr_gather_call(venv_manager *m, gather *g, size_t index, agent *a, in
         venv_mgr_no_memory(m);
         return;
     }
-    *c = (call){ venv_mgr_next_number(m), p->number, g->number, index, false };
+    *c = (call){ venv_mgr_next_number(m), p->number, g->number, index, false, g->deed };
     if (venv_table_add(m->calls, &c->number, sizeof c->number, c, NULL) != VENV_OK) {
         free(c);
         venv_value_unref(&body);
@@ -236,6 +236,9 @@ void venv_mgr_gather_finish(venv_manager *m, gather *g)
         call *c = item;
         if (c->gather != g->number)
             continue;
+        c->gather = 0;
+        if (!venv_id_is_none(c->deed))
+            continue; /* its answer may come yet, or its agent goes */
         venv_table_remove(m->calls, key.data, key.size);
         free(c);
     }
@@ -257,6 +260,15 @@ static venv_value with_agent(venv_manager *m, const char *agent_name, const venv
     return venv_mgr_take_map(m, &map);
 }
 
+static void tell_late(venv_manager *m, const deed *d, const char *agent_name, const venv_value *body)
+{
+    char text[REASON_MAX];
+    venv_str name = venv_value_get_text(body, "rc"), error = venv_value_get_text(body, "error");
+    snprintf(text, sizeof text, "%.80s%s%.*s", agent_name, error.size > 0 ? ": " : "", (int)(error.size < 150 ? error.size : 150),
+             error.data ? error.data : "");
+    venv_mgr_deed_late(m, d, name.size > 0 ? venv_mgr_rc_parse(name) : VENV_OK, text);
+}
+
 bool venv_mgr_call_answered(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
 {
     call *c = venv_table_find(m->calls, &request, sizeof request);
@@ -264,10 +276,13 @@ bool venv_mgr_call_answered(venv_manager *m, peer *p, int16_t type, uint64_t req
         return false; /* too late, or not asked for */
     gather *g = venv_table_find(m->gathers, &c->gather, sizeof c->gather);
     size_t index = c->item;
+    const deed *d = g ? NULL : venv_mgr_deed_find(m, c->deed);
     venv_table_remove(m->calls, &request, sizeof request);
     free(c);
+    if (d)
+        tell_late(m, d, p->name, body);
     if (!g)
-        return false;
+        return d != NULL;
     if (type == VENV_MSG_PROPVAL)
         venv_mgr_agent_store_propval(m, p->agent, body);
     if (type == VENV_MSG_PROPERR || type == VENV_MSG_CTRLBAD || type == VENV_MSG_CTRLUNKN || type == VENV_MSG_UNKNOWNTYPE) {

@@ -76,6 +76,8 @@ static const venv_config_row manager_rows[] = {
       .help = "A peer that does not say who it is for this long is hung up on." },
     { "action_timeout", VENV_CONFIG_SPAN, .min = SECOND, .max = DAY, .fallback = "2m",
       .help = "An action that has no result by then is unknown." },
+    { "move_timeout", VENV_CONFIG_SPAN, .min = SECOND, .max = DAY, .fallback = "30m",
+      .help = "The same for a save, a restore and a migration, which move the memory of a guest." },
     { "pending_timeout", VENV_CONFIG_SPAN, .min = SECOND, .max = 30 * DAY, .fallback = "10m",
       .help = "An instance that no node could take by then has failed." },
     { "grace", VENV_CONFIG_SPAN, .min = 0, .max = HOUR, .fallback = "30s",
@@ -407,6 +409,7 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
     c->lost = venv_config_span(s, "lost");
     c->first_frame = venv_config_span(s, "first_frame");
     c->action_timeout = venv_config_span(s, "action_timeout");
+    c->move_timeout = venv_config_span(s, "move_timeout");
     c->pending_timeout = venv_config_span(s, "pending_timeout");
     c->grace = venv_config_span(s, "grace");
     c->retention = venv_config_span(s, "retention");

@@ -50,6 +50,7 @@ struct venv_manager_config {
     char *groups[VENV_MANAGER_GROUPS_MAX]; /* that it serves; none: all */
     size_t group_count;
     venv_span action_timeout; /* an action that has no result by then is unknown */
+    venv_span move_timeout; /* the same for what moves memory: save, restore, migrate */
     venv_span pending_timeout; /* an instance that no node could take by then has failed */
     venv_span grace;        /* between the request to shut down and the power switch, where nobody says otherwise */
     double vcpu_overcommit; /* vCPUs that are given out for each processor of a node */

@@ -332,6 +332,7 @@ void venv_mgr_deeds_sweep(venv_manager *m)
         count_hang(m, d);
         venv_mgr_deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");
         forget_stop(m, d);
+        venv_mgr_change_timed_out(m, d);
     }
 }
 

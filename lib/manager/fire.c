@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define EXEC_TIMEOUT ((venv_span){ 60 * VENV_NS_PER_S })
+#define SYNC_TIMEOUT ((venv_span){ 3600 * VENV_NS_PER_S + 10 * VENV_NS_PER_S })
 #define ASK_TIMEOUT  ((venv_span){ 30 * VENV_NS_PER_S })
 
 static void text_argument(const venv_order *order, const char *key, char *to, size_t size)
@@ -32,18 +33,20 @@ static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_er
     char target[VENV_GROUPS_SELECTOR_MAX + 1], label[VENV_LABEL_MAX + 2];
     text_argument(order, "target", target, sizeof target);
     text_argument(order, "label", label, sizeof label);
-    venv_span timeout = order->verb == VENV_ORDER_EXEC ? EXEC_TIMEOUT : ASK_TIMEOUT;
+    venv_span timeout = order->verb == VENV_ORDER_EXEC ? EXEC_TIMEOUT : order->verb == VENV_ORDER_SYNC ? SYNC_TIMEOUT : ASK_TIMEOUT;
     const venv_value *asked = venv_value_get(&order->arguments, "timeout");
     if (asked && venv_value_to_span(asked, &timeout))
         timeout.ns += 10 * VENV_NS_PER_S; /* the agent ends the command itself, and tells */
     int16_t type = order->verb == VENV_ORDER_EXEC      ? VENV_MSG_EXEC
                    : order->verb == VENV_ORDER_CONTROL ? VENV_MSG_STEER
+                   : order->verb == VENV_ORDER_SYNC    ? VENV_MSG_SYNC_IMAGE
                                                        : VENV_MSG_FETCH;
     gather *g = venv_mgr_gather_new(m, NULL, 0, type, d->id, timeout);
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open");
     venv_mgr_deed_run(m, d, (venv_span){ 0 });
     venv_rc rc = order->verb == VENV_ORDER_EXEC ? venv_mgr_verb_exec(m, g, target, &order->arguments, d->id, err)
+                 : order->verb == VENV_ORDER_SYNC ? venv_mgr_verb_sync(m, g, target, &order->arguments, d->id, err)
                  : order->verb == VENV_ORDER_CONTROL
                      ? venv_mgr_verb_steer(m, g, target, &order->arguments, err)
                      : venv_mgr_verb_fetch(m, g, target, &order->arguments, label, order->verb == VENV_ORDER_GET, err);
@@ -67,6 +70,7 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
     case VENV_ORDER_FETCH:
     case VENV_ORDER_EXEC:
     case VENV_ORDER_CONTROL:
+    case VENV_ORDER_SYNC:
         return do_ask(m, order, d, err);
     case VENV_ORDER_LOG:
         text_argument(order, "text", text, sizeof text);
@@ -75,6 +79,14 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
         venv_mgr_event_add(m, "log", d->subject, d->parent, venv_value_null(), "%s", text);
         venv_mgr_deed_end(m, d, VENV_OK, "");
         return VENV_OK;
+    case VENV_ORDER_DESTROY:
+        return venv_mgr_verb_destroy(m, d, &order->arguments, err);
+    case VENV_ORDER_PAUSE:
+    case VENV_ORDER_RESUME:
+    case VENV_ORDER_SAVE:
+    case VENV_ORDER_RESTORE:
+    case VENV_ORDER_MIGRATE:
+        return venv_mgr_verb_change(m, d, venv_mgr_change_parse((venv_str){ d->kind, strlen(d->kind) }), &order->arguments, err);
     case VENV_ORDER_MAIL:
     case VENV_ORDER_WEBHOOK:
     case VENV_ORDER_PLUGIN:

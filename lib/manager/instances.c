@@ -39,6 +39,7 @@ void venv_mgr_instance_free(instance *i)
     for (size_t k = 0; k < i->tried_count; k++)
         free(i->tried[k]);
     free(i->tried);
+    free(i->target);
     venv_value_unref(&i->definition);
     free(i);
 }
@@ -306,6 +307,8 @@ void venv_mgr_instance_end_deeds(venv_manager *m, instance *i)
         else if (final)
             venv_mgr_deed_end(m, start, VENV_ECANCELED, i->reason);
     }
+    if (final)
+        venv_mgr_change_over(m, i);
     if (stop && venv_mgr_deed_is_open(stop) && final)
         venv_mgr_deed_end(m, stop, VENV_OK, "");
 }
@@ -336,6 +339,9 @@ void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool 
     case VENV_INSTANCE_STARTING:
     case VENV_INSTANCE_PREPARING:
     case VENV_INSTANCE_LOST:
+    case VENV_INSTANCE_SAVING:
+    case VENV_INSTANCE_RESTORING:
+    case VENV_INSTANCE_MIGRATING:
         return; /* reconcile.c goes on when its node has said what became of the start, or is seen again */
     default:
         break;
@@ -353,6 +359,7 @@ static void retry_instance(venv_manager *m, instance *i)
 {
     const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
     i->retry = venv_mgr_after(m, RETRY);
+    venv_mgr_changes_retry(m, i);
     if (VENV_SEEDED(STARTED_ELSEWHERE) && i->state == VENV_INSTANCE_STARTING && (!a || !a->peer))
         venv_mgr_place_instance(m, i);
     if (!a || !a->peer || !a->machines_known || !a->reachable)
@@ -418,6 +425,8 @@ venv_value venv_mgr_instance_view(venv_manager *m, const instance *i)
         venv_map_put_text(&map, "console", i->console, strlen(i->console));
     if (i->stop_wanted)
         venv_map_put(&map, "stop_wanted", venv_value_bool(true));
+    if (i->target)
+        venv_map_put_z(&map, "target", i->target);
     return venv_mgr_take_map(m, &map);
 }
 
@@ -460,6 +469,16 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
         venv_map_put_z(&map, "node", i->node);
     if (i->asked_node)
         venv_map_put_z(&map, "asked_node", i->asked_node);
+    if (i->change_kind != CHANGE_NONE) {
+        venv_map_put_id(&map, "change", i->change);
+        venv_map_put_z(&map, "change_kind", venv_mgr_change_name(i->change_kind));
+    }
+    if (i->epoch_last > 0)
+        venv_map_put(&map, "epoch_last", venv_value_uint(i->epoch_last));
+    if (i->target) {
+        venv_map_put_z(&map, "target", i->target);
+        venv_map_put(&map, "target_epoch", venv_value_uint(i->target_epoch));
+    }
     if (i->console)
         venv_map_put_text(&map, "console", i->console, strlen(i->console));
     return venv_mgr_take_map(m, &map);
@@ -471,6 +490,13 @@ static char *optional_text(venv_manager *m, const venv_value *row, const char *k
     return text.size > 0 ? venv_mgr_copy_str(m, text) : NULL;
 }
 
+static uint64_t number_of(const venv_value *row, const char *key, uint64_t otherwise)
+{
+    const venv_value *value = venv_value_get(row, key);
+    return value && venv_value_kind(value) == VENV_UINT ? venv_value_peek_uint(value)
+                                                        : (uint64_t)venv_value_get_int(row, key, (int64_t)otherwise);
+}
+
 static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
 {
     venv_str by = venv_value_get_text(row, "by"), reason = venv_value_get_text(row, "reason");
@@ -479,9 +505,13 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->node = VENV_SEEDED(PLACEMENT_FORGOTTEN) ? NULL : optional_text(m, row, "node");
     i->asked_node = optional_text(m, row, "asked_node");
     i->console = optional_text(m, row, "console");
-    const venv_value *epoch = venv_value_get(row, "epoch"), *value = venv_value_get(row, "since");
-    i->epoch = epoch && venv_value_kind(epoch) == VENV_UINT ? venv_value_peek_uint(epoch)
-                                                            : (uint64_t)venv_value_get_int(row, "epoch", 1);
+    i->target = optional_text(m, row, "target");
+    const venv_value *value = venv_value_get(row, "since");
+    i->epoch = number_of(row, "epoch", 1);
+    i->epoch_last = number_of(row, "epoch_last", 0);
+    i->target_epoch = number_of(row, "target_epoch", 0);
+    i->change_kind = venv_mgr_change_parse(venv_value_get_text(row, "change_kind"));
+    venv_value_get_id(row, "change", &i->change);
     if (value)
         venv_value_to_wall(value, &i->since_wall);
     value = venv_value_get(row, "made");

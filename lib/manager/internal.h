@@ -20,6 +20,7 @@
  *      recorder.c   the history                                   guard.c     when nothing may be done
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
  *      export.c     every row, whatever has changed               record.c    the flight recorder
+ *      changes.c    pause, save, migrate …
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
  *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
@@ -121,6 +122,10 @@ typedef struct agent {
 
 /* --- instances --------------------------------------------------------------------------------------- */
 
+/* What is being done to it (changes.c). */
+typedef enum change_kind { CHANGE_NONE = 0, CHANGE_PAUSE, CHANGE_RESUME, CHANGE_SAVE, CHANGE_RESTORE, CHANGE_MIGRATE, CHANGE__COUNT } change_kind;
+typedef enum has { HAS_UNKNOWN = 0, HAS_NOT, HAS_IT, HAS_MOVING } has;
+
 typedef struct instance {
     venv_id id;
     char *name, *environment, *node; /* node: NULL before placing */
@@ -149,6 +154,13 @@ typedef struct instance {
     venv_instant retry;     /* when to send again; NEVER */
     venv_instant give_up;   /* pending: when to fail */
     uint32_t series;
+    venv_id change;         /* the deed of what is being done to it; none */
+    change_kind change_kind;
+    bool change_sent;       /* in the node's present session */
+    char *target;           /* migrating: where to… */
+    uint64_t target_epoch, epoch_last; /* …under which epoch; the last that was given out */
+    uint64_t source_look, target_look; /* requests for fresh lists */
+    has source_has, target_has;        /* what those said */
     bool dirty;
 } instance;
 
@@ -254,9 +266,10 @@ typedef struct gather {
 typedef struct call {
     uint64_t number;        /* request id of the frame */
     uint64_t peer;          /* the agent's session */
-    uint64_t gather;
+    uint64_t gather;        /* 0: that has ended by its time; the answer is told, and changes nothing */
     size_t item;
     bool sent;              /* it does not wait for its turn any more */
+    venv_id deed;           /* of the gather; none */
 } call;
 
 typedef struct peer {
@@ -502,12 +515,15 @@ void venv_mgr_instance_end_deeds(venv_manager *m, instance *i);
 /* place.c */
 bool venv_mgr_place_elsewhere(venv_manager *m, instance *i);
 bool venv_mgr_place_instance(venv_manager *m, instance *i);
+/* A node for one that runs, but not that where it is. VENV_ECONFLICT: there is none, and why. */
+venv_rc venv_mgr_place_elsewhere(venv_manager *m, instance *i, const char *asked, char ret_node[VENV_NAME_MAX + 1], venv_error *err);
 venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits);
 void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user);
 venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);
 
 /* reconcile.c */
-void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *body);
+void venv_mgr_reconcile_machines(venv_manager *m, agent *a, uint64_t request, const venv_value *body);
+void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state state); /* it is; go on with a stop that is wanted */
 void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body);
 void venv_mgr_reconcile_lost(venv_manager *m, agent *a);
 
@@ -560,6 +576,8 @@ venv_value venv_mgr_untold_item(venv_manager *m, const char *agent_name, const c
 /* verbs.c: what users and triggers can ask for, done in one place. `deed` carries id, parent and who. */
 venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment, const char *node, int64_t count, venv_error *err);
 venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
+venv_rc venv_mgr_verb_destroy(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
+venv_rc venv_mgr_verb_sync(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
 venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);
 venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, const venv_value *arguments, const char *label, bool kept, venv_error *err);
 venv_rc venv_mgr_verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
@@ -608,6 +626,20 @@ venv_rc venv_mgr_ask_breaker(void *user, venv_str name, venv_value *ret_map, ven
 void venv_mgr_touches(void *user, const venv_order *order, venv_trigger_agent_fn each, void *each_user);
 size_t venv_mgr_members(void *user, const char *group);
 bool venv_mgr_is_member(void *user, const char *group, const char *name);
+
+/* changes.c */
+change_kind venv_mgr_change_parse(venv_str name); /* CHANGE_NONE: there is none */
+const char *venv_mgr_change_name(change_kind kind);
+venv_rc venv_mgr_verb_change(venv_manager *m, deed *d, change_kind kind, const venv_value *arguments, venv_error *err);
+venv_rc venv_mgr_change_select(venv_manager *m, change_kind kind, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);
+bool venv_mgr_change_result(venv_manager *m, instance *i, venv_id id, venv_rc rc, const char *error);
+bool venv_mgr_change_holds(venv_manager *m, instance *i, venv_instance_state told);
+bool venv_mgr_change_missing(venv_manager *m, instance *i);
+bool venv_mgr_change_is_in_doubt(const instance *i);
+void venv_mgr_change_over(venv_manager *m, instance *i);
+void venv_mgr_change_timed_out(venv_manager *m, const deed *d);
+void venv_mgr_changes_looked(venv_manager *m, const agent *a, uint64_t request, const venv_value *machines);
+void venv_mgr_changes_retry(venv_manager *m, instance *i);
 
 /* requests.c */
 void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);

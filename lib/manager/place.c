@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +47,8 @@ static void count_used(venv_manager *m, venv_placement_node *node)
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         const instance *i = item;
-        if (!i->node || strcmp(i->node, node->name) != 0 || !venv_instance_holds_resources(i->state))
+        bool comes = i->target && strcmp(i->target, node->name) == 0; /* a migration takes both nodes */
+        if (!comes && (!i->node || strcmp(i->node, node->name) != 0 || !venv_instance_holds_resources(i->state)))
             continue;
         if (VENV_SEEDED(PLACED_NOT_COUNTED) && !i->confirmed)
             continue;
@@ -126,6 +128,38 @@ static bool choose(venv_manager *m, venv_environment *environment, const char *a
         return true;
     venv_mgr_no_memory(m);
     return false;
+}
+
+venv_rc venv_mgr_place_elsewhere(venv_manager *m, instance *i, const char *asked, char ret_node[VENV_NAME_MAX + 1], venv_error *err)
+{
+    venv_environment *environment = NULL;
+    candidates c = { NULL, NULL, NULL, 0 };
+    size_t index = 0;
+    if (asked && strcmp(asked, i->node) == 0)
+        return venv_error_set(err, VENV_ECONFLICT, "%s is on node %s already", i->name, asked);
+    if (i->adopted || venv_value_kind(&i->definition) != VENV_MAP)
+        return venv_error_set(err, VENV_EUNSUPPORTED, "%s was taken in from its node: its definition is not known here, so no other can be chosen",
+                              i->name);
+    venv_rc rc = venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (!candidates_make(m, &c)) {
+        venv_environment_unref(environment);
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    }
+    for (size_t n = 0; n < c.count; n++)
+        if (strcmp(c.nodes[n].name, i->node) == 0)
+            c.nodes[n].connected = false; /* it is there */
+    if (choose(m, environment, asked, &c, &index) && index < c.count) {
+        snprintf(ret_node, VENV_NAME_MAX + 1, "%s", c.nodes[index].name);
+    } else {
+        char why[REASON_MAX];
+        venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
+        rc = venv_error_set(err, VENV_ECONFLICT, "no other node can take %s: %s", i->name, why);
+    }
+    candidates_free(&c);
+    venv_environment_unref(environment);
+    return rc;
 }
 
 /* Try to place a pending instance and tell its node. False: it stays pending, with the reason. */

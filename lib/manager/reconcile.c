@@ -42,7 +42,7 @@ static const char *up_reason(venv_instance_state state)
     return state == VENV_INSTANCE_PAUSED ? "paused on its node" : "";
 }
 
-static void is_up(venv_manager *m, instance *i, venv_instance_state state)
+void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state state)
 {
     bool first = !i->confirmed;
     i->confirmed = true;
@@ -107,7 +107,7 @@ static void runs_again(venv_manager *m, instance *i)
     }
     venv_mgr_event_add(m, "instance-unexpected", i->name, none, venv_value_null(), "%s counted as over, and node %s says that it runs",
               i->name, i->node ? i->node : "?");
-    is_up(m, i, VENV_INSTANCE_RUNNING);
+    venv_mgr_reconcile_up(m, i, VENV_INSTANCE_RUNNING);
 }
 
 static void alarm_once(venv_manager *m, instance *i, const agent *a, const char *what)
@@ -138,13 +138,21 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
     set_console(m, i, machine);
     if (!venv_instance_state_parse((venv_str){ state_name, strlen(state_name) }, &state))
         return; /* "unknown": the hypervisor does not say */
+    if (venv_mgr_change_holds(m, i, state))
+        return;
     switch (state) {
+    case VENV_INSTANCE_SAVED:
+        if (i->state != VENV_INSTANCE_SAVED && venv_instance_may_become(i->state, VENV_INSTANCE_SAVED))
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_SAVED, "saved on its node");
+        if (i->stop_wanted && i->state == VENV_INSTANCE_SAVED)
+            venv_mgr_reconcile_up(m, i, VENV_INSTANCE_SAVED);
+        break;
     case VENV_INSTANCE_RUNNING:
     case VENV_INSTANCE_PAUSED:
         if (venv_instance_is_final(i->state))
             runs_again(m, i);
         else
-            is_up(m, i, state);
+            venv_mgr_reconcile_up(m, i, state);
         break;
     case VENV_INSTANCE_STOPPING:
         if (i->state == VENV_INSTANCE_RUNNING || i->state == VENV_INSTANCE_LOST || i->state == VENV_INSTANCE_PAUSED)
@@ -201,6 +209,8 @@ static void adopt(venv_manager *m, agent *a, const venv_value *machine, venv_id 
 static void missing(venv_manager *m, instance *i)
 {
     if (venv_instance_is_final(i->state) || i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_PLACING)
+        return;
+    if (venv_mgr_change_missing(m, i))
         return;
     if (i->stop_wanted && (i->confirmed || i->state == VENV_INSTANCE_STOPPING || !i->start_sent)) {
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "as asked");
@@ -292,7 +302,7 @@ static void note_all(venv_manager *m, const agent *a)
     }
 }
 
-void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *body)
+void venv_mgr_reconcile_machines(venv_manager *m, agent *a, uint64_t request, const venv_value *body)
 {
     bool reachable = venv_value_get_bool(body, "reachable", false);
     if (!a->hypervisor) {
@@ -326,6 +336,7 @@ void venv_mgr_reconcile_machines(venv_manager *m, agent *a, const venv_value *bo
     venv_value empty = venv_value_null();
     const venv_value *machines = venv_value_get(body, "machines");
     take_machines(m, a, machines ? machines : &empty);
+    venv_mgr_changes_looked(m, a, request, machines ? machines : &empty);
 }
 
 /* --- the result of a start or stop --------------------------------------------------------------------- */
@@ -340,7 +351,7 @@ static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *e
     if (venv_instance_is_final(i->state) || i->confirmed)
         return;
     if (rc == VENV_OK || (VENV_SEEDED(HANG_IS_SUCCESS) && !is_definite(rc))) {
-        is_up(m, i, VENV_INSTANCE_RUNNING);
+        venv_mgr_reconcile_up(m, i, VENV_INSTANCE_RUNNING);
     } else if (is_definite(rc) || VENV_SEEDED(UNKNOWN_IS_FAILURE)) {
         venv_mgr_start_failed(m, i, rc, error);
         venv_mgr_instance_fence(m, i, error);
@@ -389,6 +400,8 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
     text_of(body, "error", error, sizeof error);
     if (rc != VENV_OK && error[0] == '\0')
         snprintf(error, sizeof error, "%s", venv_rc_name(rc));
+    if (venv_mgr_change_result(m, i, id, rc, error))
+        return;
     if (venv_id_equal(id, i->stop) && i->stop_wanted)
         stop_result(m, i, rc, error);
     else if (!venv_id_is_none(i->fence) && venv_id_equal(id, i->fence))
@@ -404,7 +417,8 @@ void venv_mgr_reconcile_lost(venv_manager *m, agent *a)
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (!i->node || strcmp(i->node, a->name) != 0 || !venv_instance_may_become(i->state, VENV_INSTANCE_LOST))
+        if (!i->node || strcmp(i->node, a->name) != 0 || !venv_instance_may_become(i->state, VENV_INSTANCE_LOST) ||
+            i->state == VENV_INSTANCE_MIGRATING) /* it may be elsewhere: known when both nodes can be asked */
             continue;
         venv_mgr_instance_set(m, i, VENV_INSTANCE_LOST, a->peer ? "the hypervisor of its node cannot be asked" : "its node is not connected");
     }

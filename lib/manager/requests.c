@@ -12,6 +12,7 @@
 
 #define FETCH_TIMEOUT ((venv_span){ 30 * VENV_NS_PER_S })
 #define EXEC_TIMEOUT  ((venv_span){ 60 * VENV_NS_PER_S })
+#define SYNC_TIMEOUT  ((venv_span){ 3600 * VENV_NS_PER_S })
 #define TIMEOUT_MAX   (24 * 3600 * VENV_NS_PER_S)
 
 void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body)
@@ -277,7 +278,7 @@ static bool answer_again(venv_manager *m, peer *p, int16_t type, uint64_t reques
     if (venv_value_get_int(row, "type", 0) != type || strlen(by) != who.size || memcmp(by, who.data, who.size) != 0) {
         venv_error_set(&err, VENV_ECONFLICT, "this id was used for another request");
         venv_mgr_request_failed(m, p, request, &err);
-    } else if (answer && (type == VENV_MSG_EXEC || type == VENV_MSG_FORGET)) {
+    } else if (answer && (type == VENV_MSG_EXEC || type == VENV_MSG_FORGET || type == VENV_MSG_SYNC_IMAGE)) {
         venv_mgr_request_result(m, p, request, venv_value_ref(answer));
     } else if (answer) {
         answer_or_wait(m, p, request, body, answer, m->config->action_timeout);
@@ -432,6 +433,75 @@ static venv_rc do_stop(venv_manager *m, peer *p, uint64_t request, const venv_va
     return rc;
 }
 
+/* --- change ------------------------------------------------------------------------------------------- */
+
+static venv_value change_answer(venv_manager *m, const venv_id *action, instance *const *items, size_t count)
+{
+    if (action)
+        return stop_answer(m, *action, items, count);
+    venv_list_builder list;
+    venv_list_init(&list);
+    for (size_t n = 0; n < count; n++)
+        venv_list_add(&list, venv_mgr_instance_view(m, items[n]));
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, "dry_run", venv_value_bool(true));
+    venv_map_put(&map, "instances", venv_mgr_take_list(m, &list));
+    return venv_mgr_take_map(m, &map);
+}
+
+static venv_rc select_for(venv_manager *m, const venv_value *body, bool destroy, change_kind kind, instance ***ret_items, size_t *ret_count,
+                          venv_error *err)
+{
+    return destroy ? venv_mgr_verb_stop_select(m, body, ret_items, ret_count, err)
+                   : venv_mgr_change_select(m, kind, body, ret_items, ret_count, err);
+}
+
+static venv_rc change_instances(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
+{
+    char by[BY_MAX], subject[VENV_NAME_MAX + 1] = "?", verb[16];
+    venv_id id;
+    instance **items = NULL;
+    size_t count = 0;
+    venv_str name = venv_value_get_text(body, "verb");
+    change_kind kind = venv_mgr_change_parse(name);
+    bool destroy = name.size == 7 && memcmp(name.data, "destroy", 7) == 0, dry = venv_value_get_bool(body, "dry_run", false);
+    venv_rc rc = check_wait(body, err);
+    if (rc == VENV_OK && kind == CHANGE_NONE && !destroy)
+        rc = venv_error_set(err, VENV_EINVAL, "verb: expected pause, resume, save, restore, destroy or migrate");
+    if (rc == VENV_OK && !dry)
+        rc = request_id(m, body, &id, err);
+    if (rc == VENV_OK && !dry && answer_again(m, p, VENV_MSG_CHANGE, request, id, body))
+        return VENV_OK;
+    if (rc == VENV_OK)
+        rc = check_room(m, err);
+    if (rc == VENV_OK)
+        rc = select_for(m, body, destroy, kind, &items, &count, err);
+    if (rc != VENV_OK || dry) {
+        if (rc == VENV_OK)
+            venv_mgr_request_result(m, p, request, change_answer(m, NULL, items, count));
+        free(items);
+        return rc;
+    }
+    snprintf(by, sizeof by, "user/%s", p->name);
+    snprintf(verb, sizeof verb, "%.*s", (int)name.size, name.data);
+    if (!venv_mgr_fits_name(venv_value_get_text(body, "instance"), subject))
+        (void)venv_mgr_fits_name(venv_value_get_text(body, "environment"), subject);
+    deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, verb, subject, by);
+    rc = !d ? VENV_ENOMEM : destroy ? venv_mgr_verb_destroy(m, d, body, err) : venv_mgr_verb_change(m, d, kind, body, err);
+    if (rc == VENV_OK) {
+        venv_mgr_event_add(m, "request", subject, id, venv_value_null(), "%s asks to %s %s", by, verb, subject);
+        venv_value answer = change_answer(m, &id, items, count);
+        venv_mgr_request_remember(m, id, VENV_MSG_CHANGE, by, &answer);
+        answer_or_wait(m, p, request, body, &answer, m->config->move_timeout);
+        venv_value_unref(&answer);
+    } else if (d) {
+        venv_mgr_deed_end(m, d, rc, err->text);
+    }
+    free(items);
+    return rc;
+}
+
 static void target_of(const venv_value *body, char *target, size_t size)
 {
     venv_str text = venv_value_get_text(body, "target");
@@ -445,7 +515,16 @@ static venv_rc nobody_chosen(const char *target, const venv_value *body, venv_er
                           (int)(where.size < 300 ? where.size : 300), where.data ? where.data : "");
 }
 
-static venv_rc do_exec(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
+/* What the event says: of an exec the command, of a sync the image. */
+static void tell_asked(venv_manager *m, int16_t type, const char *by, const char *target, venv_id id, const venv_value *body)
+{
+    venv_str what = venv_value_get_text(body, type == VENV_MSG_EXEC ? "command" : "image");
+    venv_mgr_event_add(m, "request", target, id, venv_value_null(), type == VENV_MSG_EXEC ? "%s runs %.*s on %s" : "%s brings %.*s to %s", by,
+                       (int)(what.size < 64 ? what.size : 64), what.data ? what.data : "?", target);
+}
+
+/* EXEC and SYNC_IMAGE: agents do something that takes its time, once for each id. */
+static venv_rc do_exec(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_error *err)
 {
     char target[VENV_GROUPS_SELECTOR_MAX + 1], by[BY_MAX];
     venv_id id;
@@ -453,18 +532,18 @@ static venv_rc do_exec(venv_manager *m, peer *p, uint64_t request, const venv_va
     venv_rc rc = venv_selector_check((venv_str){ target, strlen(target) }, err);
     if (rc == VENV_OK)
         rc = request_id(m, body, &id, err);
-    if (rc == VENV_OK && answer_again(m, p, VENV_MSG_EXEC, request, id, body))
+    if (rc == VENV_OK && answer_again(m, p, type, request, id, body))
         return VENV_OK;
     if (rc == VENV_OK)
         rc = check_room(m, err);
     if (rc != VENV_OK)
         return rc;
-    venv_span timeout = timeout_of(body, EXEC_TIMEOUT);
+    venv_span timeout = timeout_of(body, type == VENV_MSG_EXEC ? EXEC_TIMEOUT : SYNC_TIMEOUT);
     timeout.ns += 10 * VENV_NS_PER_S;
-    gather *g = venv_mgr_gather_new(m, p, request, VENV_MSG_EXEC, id, timeout);
+    gather *g = venv_mgr_gather_new(m, p, request, type, id, timeout);
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
-    rc = venv_mgr_verb_exec(m, g, target, body, id, err);
+    rc = type == VENV_MSG_EXEC ? venv_mgr_verb_exec(m, g, target, body, id, err) : venv_mgr_verb_sync(m, g, target, body, id, err);
     if (rc == VENV_OK && g->count == 0 && venv_value_get(body, "where"))
         rc = nobody_chosen(target, body, err);
     if (rc != VENV_OK) {
@@ -472,16 +551,13 @@ static venv_rc do_exec(venv_manager *m, peer *p, uint64_t request, const venv_va
         venv_mgr_gather_free(g);
         return rc;
     }
-    bool runs = venv_value_get(body, "command") != NULL;
     snprintf(by, sizeof by, "user/%s", p->name);
-    if (runs) {
-        deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, "exec", target, by);
+    if (type != VENV_MSG_EXEC || venv_value_get(body, "command")) {
+        deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, type == VENV_MSG_EXEC ? "exec" : "sync", target, by);
         if (d)
             venv_mgr_deed_run(m, d, (venv_span){ 0 });
-        venv_str command = venv_value_get_text(body, "command");
-        venv_mgr_event_add(m, "request", target, id, venv_value_null(), "%s runs %.*s on %s", by, (int)(command.size < 64 ? command.size : 64),
-                  command.data ? command.data : "?", target);
-        venv_mgr_request_remember(m, id, VENV_MSG_EXEC, by, NULL);
+        tell_asked(m, type, by, target, id, body);
+        venv_mgr_request_remember(m, id, type, by, NULL);
     } else {
         g->deed = (venv_id){ { 0 } };
     }
@@ -734,7 +810,11 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         rc = do_gather(m, p, type, request, body, &err);
         break;
     case VENV_MSG_EXEC:
-        rc = do_exec(m, p, request, body, &err);
+    case VENV_MSG_SYNC_IMAGE:
+        rc = do_exec(m, p, type, request, body, &err);
+        break;
+    case VENV_MSG_CHANGE:
+        rc = change_instances(m, p, request, body, &err);
         break;
     case VENV_MSG_FORGET:
         rc = do_forget(m, p, request, body, &err);

@@ -158,6 +158,21 @@ venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments
     return VENV_OK;
 }
 
+venv_rc venv_mgr_verb_destroy(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    const venv_value *key, *value;
+    for (size_t i = 0; venv_value_entry(arguments, i, &key, &value); i++)
+        if (!venv_value_is_text(key, "force"))
+            venv_map_put_value(&map, venv_value_ref(key), venv_value_ref(value));
+    venv_map_put(&map, "force", venv_value_bool(true));
+    venv_value forced = venv_mgr_take_map(m, &map);
+    venv_rc rc = venv_mgr_verb_stop(m, d, &forced, err);
+    venv_value_unref(&forced);
+    return rc;
+}
+
 /* --- requests to agents --------------------------------------------------------------------------------- */
 
 typedef struct asking {
@@ -213,24 +228,30 @@ venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, cons
     return venv_mgr_select(m, target, arguments, each_property, add_untold, &x, err);
 }
 
-static bool each_exec(void *user, const venv_member *member)
+/* One message with some of the arguments, to each agent of the selection. */
+static bool each_told(asking *x, const venv_member *member, const char *const *keys, size_t count)
 {
-    asking *x = user;
     agent *a = member->data;
     size_t index;
     if (!a || !venv_mgr_gather_add(x->m, x->g, a->name, "", &index))
         return x->m->rc == VENV_OK;
-    static const char *const keys[] = { "command", "args", "timeout" };
     venv_map_builder map;
     venv_map_init(&map);
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t k = 0; k < count; k++) {
         const venv_value *value = venv_value_get(x->arguments, keys[k]);
         if (value)
             venv_map_put(&map, keys[k], venv_value_ref(value));
     }
-    venv_map_put_id(&map, "id", x->id);
-    venv_mgr_gather_call(x->m, x->g, index, a, VENV_MSG_EXECUTE, venv_mgr_take_map(x->m, &map));
+    if (!venv_id_is_none(x->id))
+        venv_map_put_id(&map, "id", x->id);
+    venv_mgr_gather_call(x->m, x->g, index, a, x->type, venv_mgr_take_map(x->m, &map));
     return x->m->rc == VENV_OK;
+}
+
+static bool each_exec(void *user, const venv_member *member)
+{
+    static const char *const keys[] = { "command", "args", "timeout" };
+    return each_told(user, member, keys, 3);
 }
 
 venv_rc venv_mgr_verb_exec(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err)
@@ -245,25 +266,26 @@ venv_rc venv_mgr_verb_exec(venv_manager *m, gather *g, const char *target, const
 
 static bool each_steer(void *user, const venv_member *member)
 {
-    asking *x = user;
-    agent *a = member->data;
-    size_t index;
-    if (!a || !venv_mgr_gather_add(x->m, x->g, a->name, "", &index))
-        return x->m->rc == VENV_OK;
     static const char *const keys[] = { "verb", "groups", "after" };
-    venv_map_builder map;
-    venv_map_init(&map);
-    for (size_t k = 0; k < 3; k++) {
-        const venv_value *value = venv_value_get(x->arguments, keys[k]);
-        if (value)
-            venv_map_put(&map, keys[k], venv_value_ref(value));
-    }
-    venv_mgr_gather_call(x->m, x->g, index, a, VENV_MSG_CONTROL, venv_mgr_take_map(x->m, &map));
-    return x->m->rc == VENV_OK;
+    return each_told(user, member, keys, 3);
 }
 
 venv_rc venv_mgr_verb_steer(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_error *err)
 {
     asking x = { m, g, NULL, arguments, { { 0 } }, VENV_MSG_CONTROL };
     return venv_mgr_select(m, target, arguments, each_steer, add_untold, &x, err);
+}
+
+static bool each_sync(void *user, const venv_member *member)
+{
+    static const char *const keys[] = { "image", "timeout" };
+    return each_told(user, member, keys, 2);
+}
+
+venv_rc venv_mgr_verb_sync(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err)
+{
+    asking x = { m, g, NULL, arguments, id, VENV_MSG_SYNC };
+    if (venv_value_get_text(arguments, "image").size == 0)
+        return venv_error_set(err, VENV_EINVAL, "image: the name of an image is expected, NAME or NAME@VERSION");
+    return venv_mgr_select(m, target, arguments, each_sync, add_untold, &x, err);
 }
