@@ -237,7 +237,7 @@ void venv_mgr_gather_finish(venv_manager *m, gather *g)
         if (c->gather != g->number)
             continue;
         c->gather = 0;
-        if (!venv_id_is_none(c->deed))
+        if (c->sent && !venv_id_is_none(c->deed))
             continue; /* its answer may come yet, or its agent goes */
         venv_table_remove(m->calls, key.data, key.size);
         free(c);
