@@ -359,7 +359,7 @@ static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, co
     char target[VENV_NAME_MAX + 1];
     venv_rc rc = check_one(m, i, kind, err);
     if (rc == VENV_OK && kind == CHANGE_MIGRATE)
-        rc = venv_mgr_place_elsewhere(m, i, node, target, err);
+        rc = venv_mgr_place_target(m, i, node, target, err);
     if (rc != VENV_OK)
         return rc;
     if (kind == CHANGE_MIGRATE) {

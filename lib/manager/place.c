@@ -130,7 +130,7 @@ static bool choose(venv_manager *m, venv_environment *environment, const char *a
     return false;
 }
 
-venv_rc venv_mgr_place_elsewhere(venv_manager *m, instance *i, const char *asked, char ret_node[VENV_NAME_MAX + 1], venv_error *err)
+venv_rc venv_mgr_place_target(venv_manager *m, instance *i, const char *asked, char ret_node[VENV_NAME_MAX + 1], venv_error *err)
 {
     venv_environment *environment = NULL;
     candidates c = { NULL, NULL, NULL, 0 };
