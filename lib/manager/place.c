@@ -143,7 +143,7 @@ venv_rc venv_mgr_place_target(venv_manager *m, instance *i, const char *asked, c
     venv_rc rc = venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, err);
     if (rc != VENV_OK)
         return rc;
-    if (!candidates_make(m, &c)) {
+    if (!candidates_make(m, i->environment, i, &c)) {
         venv_environment_unref(environment);
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     }
