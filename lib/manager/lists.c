@@ -477,6 +477,7 @@ static venv_value manager_status(venv_manager *m)
     venv_map_put_id(&map, "boot", m->boot);
     venv_map_put(&map, "since", venv_value_from_wall(m->started.wall));
     venv_map_put(&map, "wall", venv_value_from_wall(m->now.wall));
+    venv_map_put(&map, "tick", venv_value_from_span(m->config->tick));
     return venv_mgr_take_map(m, &map);
 }
 

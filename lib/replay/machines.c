@@ -141,10 +141,8 @@ void venv_replay_start(venv_replay *r, const venv_value *arguments)
         machine *i = machine_new(r, made, name);
         if (!i)
             return;
-        int64_t boot = e->boots > 0 ? (int64_t)(e->boot_s / (double)e->boots * 1e9) : r->options.boot.ns > 0 ? r->options.boot.ns : BOOT_DEFAULT_NS;
         i->modelled = true;
         i->state = venv_instance_state_name(VENV_INSTANCE_STARTING);
-        i->up.ns = r->now.wall.ns + boot;
         e->would_start++;
     }
     venv_triggers_note_instances(r->triggers, name);
@@ -191,6 +189,16 @@ void venv_replay_stop(venv_replay *r, const venv_value *arguments)
     free(items);
 }
 
+/* When it runs: what is known by now of how long that takes counts for those that are still on their way, too. */
+static int64_t up_at(const venv_replay *r, const machine *i)
+{
+    const environment *e = venv_table_find(r->environments, i->environment, strlen(i->environment));
+    int64_t boot = r->options.boot.ns > 0 ? r->options.boot.ns : BOOT_DEFAULT_NS, at;
+    if (e && e->boots > 0)
+        boot = (int64_t)(e->boot_s / (double)e->boots * 1e9);
+    return __builtin_add_overflow(i->begun.ns, boot, &at) ? INT64_MAX : at;
+}
+
 static bool is_booting(const machine *i)
 {
     return i->modelled && i->state == venv_instance_state_name(VENV_INSTANCE_STARTING);
@@ -202,9 +210,9 @@ int64_t venv_replay_machines_next(const venv_replay *r)
     size_t cursor = 0;
     void *item;
     while (venv_table_next(r->machines, &cursor, NULL, &item))
-        if (is_booting(item) && ((machine *)item)->up.ns < first)
-            first = ((machine *)item)->up.ns;
-    return first;
+        if (is_booting(item) && up_at(r, item) < first)
+            first = up_at(r, item);
+    return first > r->now.wall.ns ? first : r->now.wall.ns + 1;
 }
 
 void venv_replay_machines_advance(venv_replay *r)
@@ -213,10 +221,10 @@ void venv_replay_machines_advance(venv_replay *r)
     void *item;
     while (venv_table_next(r->machines, &cursor, NULL, &item)) {
         machine *i = item;
-        if (!is_booting(i) || i->up.ns > r->now.wall.ns)
+        if (!is_booting(i) || up_at(r, i) > r->now.wall.ns)
             continue;
         i->state = venv_instance_state_name(VENV_INSTANCE_RUNNING);
-        i->since = i->up;
+        i->since = r->now.wall;
         venv_triggers_note_instances(r->triggers, i->environment);
     }
 }

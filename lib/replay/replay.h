@@ -42,7 +42,6 @@ typedef struct machine {
     const char *state;
     bool modelled, by_trigger, over, confirmed;
     venv_wall begun, since;
-    venv_wall up;        /* modelled: when it runs */
 } machine;
 
 typedef struct environment {

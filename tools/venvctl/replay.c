@@ -271,33 +271,79 @@ static venv_value table_row(const venv_value *would, const venv_value *did)
     return row;
 }
 
-/* Both lists are in the order of time. */
+typedef struct placed {
+    venv_value row;
+    int64_t time;
+    size_t at;
+} placed;
+
+static int compare_placed(const void *a, const void *b)
+{
+    const placed *x = a, *y = b;
+    return x->time != y->time ? (x->time < y->time ? -1 : 1) : x->at < y->at ? -1 : 1;
+}
+
+/* One list in the order of time: what both have stands once. */
 static venv_rc merge(job *j, venv_value *ret_list)
 {
     venv_list_builder list;
     bool *taken = calloc(j->did.count + 1, sizeof *taken);
-    size_t d = 0;
-    if (!taken)
+    placed *all = calloc(j->would.count + j->did.count + 1, sizeof *all);
+    size_t count = 0, first = 0;
+    if (!taken || !all) {
+        free(taken);
+        free(all);
         return venv_error_set(&j->err, VENV_ENOMEM, "out of memory");
-    venv_list_init(&list);
+    }
     for (size_t w = 0; w < j->would.count; w++) {
-        const venv_value *would = &j->would.items[w];
-        const venv_value *found = NULL;
-        for (; d < j->did.count && time_of(&j->did.items[d]) < time_of(would) - SAME_NS; d++)
-            if (!taken[d])
-                venv_list_add(&list, table_row(NULL, &j->did.items[d]));
-        for (size_t k = d; k < j->did.count && !found && time_of(&j->did.items[k]) <= time_of(would) + SAME_NS; k++)
+        const venv_value *would = &j->would.items[w], *found = NULL;
+        while (first < j->did.count && time_of(&j->did.items[first]) < time_of(would) - SAME_NS)
+            first++;
+        for (size_t k = first; k < j->did.count && !found && time_of(&j->did.items[k]) <= time_of(would) + SAME_NS; k++)
             if (!taken[k] && is_same(would, &j->did.items[k])) {
                 taken[k] = true;
                 found = &j->did.items[k];
             }
-        venv_list_add(&list, table_row(would, found));
+        all[count] = (placed){ table_row(would, found), time_of(would), count };
+        count++;
     }
-    for (; d < j->did.count; d++)
-        if (!taken[d])
-            venv_list_add(&list, table_row(NULL, &j->did.items[d]));
+    for (size_t d = 0; d < j->did.count; d++)
+        if (!taken[d]) {
+            all[count] = (placed){ table_row(NULL, &j->did.items[d]), time_of(&j->did.items[d]), count };
+            count++;
+        }
+    qsort(all, count, sizeof *all, compare_placed);
+    venv_list_init(&list);
+    for (size_t i = 0; i < count; i++)
+        venv_list_add(&list, all[i].row);
     free(taken);
+    free(all);
     return venv_list_take(&list, ret_list, &j->err);
+}
+
+/* The sums of environments for people: hours with two digits, or three where they are few. */
+static venv_rc shown_environments(const venv_value *environments, venv_value *ret_list, venv_error *err)
+{
+    venv_list_builder list;
+    venv_list_init(&list);
+    for (size_t i = 0; i < venv_value_count(environments); i++) {
+        const venv_value *key, *value;
+        venv_value row = venv_value_null();
+        venv_map_builder map;
+        venv_map_init(&map);
+        for (size_t k = 0; venv_value_entry(venv_value_at(environments, i), k, &key, &value); k++) {
+            char text[48];
+            double hours = venv_value_kind(value) == VENV_DOUBLE ? venv_value_peek_double(value) : 0;
+            (void)snprintf(text, sizeof text, "%.*f", hours < 1 ? 3 : 2, hours);
+            venv_value shown = venv_value_ref(value);
+            if (venv_value_kind(value) == VENV_DOUBLE && venv_value_string_z(text, &shown, err) != VENV_OK)
+                shown = venv_value_null();
+            venv_map_put_value(&map, venv_value_ref(key), shown);
+        }
+        if (venv_map_take(&map, &row, err) == VENV_OK)
+            venv_list_add(&list, row);
+    }
+    return venv_list_take(&list, ret_list, err);
 }
 
 static int64_t count_did(const job *j, const venv_value *name)
@@ -406,17 +452,34 @@ static int print_as_text(job *j, const venv_value *sums, const venv_value *trigg
     fputc('\n', j->app->out);
     if (code == EXIT_DONE)
         code = print_items(j->app, triggers, by_trigger, 3);
-    const venv_value *environments = venv_value_get(sums, "environments");
-    if (code == EXIT_DONE && venv_value_count(environments) > 0) {
+    venv_value environments = venv_value_null();
+    if (code == EXIT_DONE && shown_environments(venv_value_get(sums, "environments"), &environments, &j->err) != VENV_OK)
+        code = app_fail(j->app, &j->err);
+    if (code == EXIT_DONE && venv_value_count(&environments) > 0) {
         fputc('\n', j->app->out);
-        code = print_items(j->app, environments, by_environment, 6);
+        code = print_items(j->app, &environments, by_environment, 6);
     }
+    venv_value_unref(&environments);
     fputc('\n', j->app->out);
     print_wrapped(j->app->out, venv_replay_model());
     return code;
 }
 
 /* --- the verb ------------------------------------------------------------------------------------------------------ */
+
+/* The manager's own; one that does not tell has one second, as if nothing were said in its configuration. */
+static int ask_tick(job *j, venv_span *ret_tick)
+{
+    venv_value status = venv_value_null();
+    venv_span tick;
+    if (venv_client_status(j->app->client, &status, &j->err) != VENV_OK)
+        return app_fail(j->app, &j->err);
+    const venv_value *told = venv_value_get(venv_value_get(&status, "manager"), "tick");
+    if (told && venv_value_to_span(told, &tick) && tick.ns > 0)
+        *ret_tick = tick;
+    venv_value_unref(&status);
+    return EXIT_DONE;
+}
 
 static int play(job *j, const venv_value *definitions)
 {
@@ -425,8 +488,12 @@ static int play(job *j, const venv_value *definitions)
     venv_value sums = venv_value_null(), triggers = venv_value_null();
     bool folder = app_has(j->app, OPTION_STATE);
     int code = app_has(j->app, OPTION_BOOT) ? app_span(j->app, OPTION_BOOT, &options.boot) : EXIT_DONE;
+    if (code == EXIT_DONE && app_has(j->app, OPTION_TICK))
+        code = app_span(j->app, OPTION_TICK, &options.triggers.tick);
     if (code == EXIT_DONE && !folder)
         code = app_connect(j->app);
+    if (code == EXIT_DONE && !folder && !app_has(j->app, OPTION_TICK))
+        code = ask_tick(j, &options.triggers.tick);
     if (code == EXIT_DONE && venv_replay_new(definitions, &options, &j->replay, &j->err) != VENV_OK)
         return app_fail(j->app, &j->err);
     if (code == EXIT_DONE)

@@ -72,6 +72,7 @@ typedef enum option_id {
     OPTION_STATE,
     OPTION_BOOT,
     OPTION_EXPLAIN,
+    OPTION_TICK,
     OPTION__END
 } option_id;
 #define OPTION_GLOBAL_END (OPTION_VERSION + 1)

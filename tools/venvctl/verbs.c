@@ -55,13 +55,14 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_UNTIL] = { "until", 0, "TIME", false, false, WORDS_NONE, "Until so long ago (1h), or this time (now)." },
     [OPTION_STATE] = { "state", 0, "DIR", false, false, WORDS_DIRECTORY, "Read the history in this folder of a manager's state; no manager is asked." },
     [OPTION_BOOT] = { "boot", 0, "TIME", false, false, WORDS_NONE, "From start to running, where no recorded instance tells it (1m)." },
+    [OPTION_TICK] = { "tick", 0, "TIME", false, false, WORDS_NONE, "Length of a tick, the unit of `every` (that of the manager; with --state 1s)." },
     [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "For each firing also the samples and the value of each part of its conditions." },
     [OPTION_COST] = { "cost", 0, NULL, false, false, WORDS_NONE, "Print the estimated cost and, if it runs, what it took." },
 };
 
 const verb_row verb_rows[] = {
     { .name = "status", .arguments = "", .summary = "Show the state of the whole, in short.",
-      .json = "An object: `manager` (`name`, `cluster`, `version`, `boot`, `since`, `wall`), `agents` "
+      .json = "An object: `manager` (`name`, `cluster`, `version`, `boot`, `since`, `wall`, `tick`), `agents` "
               "(`connected`, `known`), "
               "`groups`, `environments`, `instances` (`total`, and the number in each state), `triggers` (`total`, "
               "`firing`, `failing`), `actions` (`open`), `revision` of the log of events.",
@@ -214,7 +215,7 @@ const verb_row verb_rows[] = {
               "`orders`, `why`, `start`), `triggers` (`name`, `would`, `did`), `environments` (`name`, `would_start`, `would_hours`, `did_start`, "
               "`did_hours`, `did_hours_triggers`), `left_out` if there were more than 10,000 of them.",
       .example = "venvctl trigger replay --since 7d new.yaml",
-      .least = 1, .most = 1, .options = { OPTION_SINCE, OPTION_UNTIL, OPTION_STATE, OPTION_BOOT, OPTION_EXPLAIN }, .words = { WORDS_FILE },
+      .least = 1, .most = 1, .options = { OPTION_SINCE, OPTION_UNTIL, OPTION_STATE, OPTION_BOOT, OPTION_TICK, OPTION_EXPLAIN }, .words = { WORDS_FILE },
       .run = run_trigger_replay },
     { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
       .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is "
