@@ -346,6 +346,8 @@ void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body)
     a->machine = machine;
     a->starts = (uint64_t)venv_value_get_int(body, "starts", 0);
     a->machines_known = false;
+    if (venv_mgr_agent_is_unseen(a))
+        a->unseen = m->now.mono; /* its list of machines is on its way: it has time for that */
     replace_text(m, &a->program, venv_value_get_text(body, "program"));
     free(a->address);
     a->address = venv_mgr_copy_text(m, p->address);

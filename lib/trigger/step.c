@@ -229,6 +229,20 @@ static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_in
     return VENV_OK;
 }
 
+/*
+ * One that looks at who joins, leaves or is cut off, and at nothing else: each of these is a moment, over when it was dealt
+ * with. If it stayed fired it would see the first one of each agent, and none after it.
+ */
+static bool is_moment(const trigger *t)
+{
+    return t->contextual && t->on != 0 && !(t->on & ON_UPDATE) && !t->has_every && !t->until && t->recover.count == 0;
+}
+
+static venv_trigger_state after_a_moment(const trigger *t)
+{
+    return t->cooldown.ns > 0 ? VENV_TRIGGER_COOLING : VENV_TRIGGER_IDLE;
+}
+
 static venv_rc unit_move(stepping *s, trigger *t, unit *u, const venv_expr_input *input, const unit_input *in)
 {
     venv_trigger_state next = u->state;
@@ -237,7 +251,7 @@ static venv_rc unit_move(stepping *s, trigger *t, unit *u, const venv_expr_input
     u->true_count = in->when == TRUTH_TRUE ? u->true_count + 1 : 0;
     switch (effect) {
     case EFFECT_FIRE:
-        return unit_fire(s, t, u, input, next);
+        return unit_fire(s, t, u, input, is_moment(t) ? after_a_moment(t) : next);
     case EFFECT_RECOVER:
         return unit_recover(s, t, u, input, next);
     case EFFECT_HOLD:
