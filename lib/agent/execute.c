@@ -372,7 +372,7 @@ void venv_agent_execute(agent_step *step, uint64_t request, const venv_value *bo
         refuse(step, request, &shown, NULL, VENV_EINVAL, error);
         return;
     }
-    if (!venv_id_is_none(id) && !VENV_SEEDED(EXECUTED_TWICE) && asked_before(step, request, id, command))
+    if (!venv_id_is_none(id) && asked_before(step, request, id, command))
         return;
     if (executions->waiting >= AGENT_EXECUTIONS_MAX) {
         refuse(step, request, command, args, VENV_ELIMIT, "too many commands wait on this agent; ask again later");

@@ -197,12 +197,14 @@ static bool is_head(const sim *s, uint64_t number)
 static void hears_hello(sim *s, queue_told *q, uint64_t number, const venv_value *body)
 {
     const venv_value *list = venv_value_get(body, "properties");
-    forget_queue(q);
     q->peer = number;
+    q->known = false;
     for (size_t i = 0; list && i < venv_value_count(list); i++)
         if (venv_value_is_text(venv_value_get(venv_value_at(list, i), "label"), "queue"))
             q->slot = (uint32_t)i;
     take_queue(s, q, venv_value_get(body, "samples"));
+    if (!q->known) /* else it is known all the time, if only the connection is another one */
+        q->waits_since = q->empty_since = NEVER;
 }
 
 void rules_hears(sim *s, server *v, const venv_manager_event *event)

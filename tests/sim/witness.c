@@ -321,6 +321,28 @@ static void old_order_again(sim *s, node *n)
     venv_value_unref(&body);
 }
 
+/* An agent lies: it says of a machine of another node that its stop is done. */
+static void lie(sim *s, server *v, const node *n)
+{
+    const agent *a = venv_mgr_agent_find(v->core, n->name);
+    size_t cursor = 0;
+    void *item;
+    while (a && a->peer && venv_table_next(v->core->instances, &cursor, NULL, &item)) {
+        const instance *i = item;
+        if (!i->node || strcmp(i->node, n->name) == 0 || i->state != VENV_INSTANCE_STOPPING || !i->stop_wanted)
+            continue;
+        venv_map_builder map;
+        venv_map_init(&map);
+        venv_map_put_id(&map, "id", i->stop);
+        venv_map_put_id(&map, "machine", i->id);
+        venv_map_put_z(&map, "rc", venv_rc_name(VENV_OK));
+        venv_map_put_z(&map, "state", "stopped");
+        report_say(s, n->name, "it lies about %s, which is on %s", i->name, i->node);
+        witness_tell(s, v, a->peer, VENV_MSG_MACHINE_RESULT, 0, &map);
+        return;
+    }
+}
+
 /* --- when ------------------------------------------------------------------------------------------------------------------------- */
 
 static void acts_at(sim *s, server *v)
@@ -331,7 +353,7 @@ static void acts_at(sim *s, server *v)
         follow(s, v, w);
         return;
     }
-    switch (sim_chance(s, 8)) {
+    switch (sim_chance(s, 9)) {
     case 0:
         leave(s, v, &w->follower);
         break;
@@ -354,6 +376,10 @@ static void acts_at(sim *s, server *v)
     case 6:
         if (n->machines)
             old_order_again(s, n);
+        break;
+    case 7:
+        if (n->server == v->index)
+            lie(s, v, n);
         break;
     default:
         leave(s, v, &w->patient);
