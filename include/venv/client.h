@@ -212,6 +212,7 @@ typedef enum venv_client_verb {
     VENV_CLIENT_HISTORY = 415,
     VENV_CLIENT_WHY = 417,
     VENV_CLIENT_EVALUATE = 418,
+    VENV_CLIENT_DUMP = 419,
     VENV_CLIENT_FORGET = 425,
 } venv_client_verb;
 
@@ -413,6 +414,14 @@ VENV_API VENV_MUST_USE venv_rc venv_client_why(venv_client *client, const char *
 VENV_API VENV_MUST_USE venv_rc venv_client_evaluate(venv_client *client, const char *trigger,
                                                     const venv_value *definitions, const char *agent,
                                                     venv_value *ret_triggers, venv_error *err);
+
+/**
+ * Ask for the manager's flight recorder: the last events that its core was given, as a file that the simulator can step through.
+ * It holds what agents told the manager: keep it as the manager's state.
+ * @param ret_data  Bytes.  Owned.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_dump(venv_client *client, venv_value *ret_data, venv_error *err);
 /** @} */
 
 /** @name Events @{ */

@@ -185,3 +185,12 @@ venv_rc venv_client_evaluate(venv_client *client, const char *trigger, const ven
     venv_rc rc = finish(client, VENV_CLIENT_EVALUATE, &map, &answer, err);
     return rc == VENV_OK ? take_part(&answer, "triggers", VENV_LIST, ret_triggers, err) : rc;
 }
+
+venv_rc venv_client_dump(venv_client *client, venv_value *ret_data, venv_error *err)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    venv_map_init(&map);
+    venv_rc rc = finish(client, VENV_CLIENT_DUMP, &map, &answer, err);
+    return rc == VENV_OK ? take_part(&answer, "data", VENV_BYTES, ret_data, err) : rc;
+}

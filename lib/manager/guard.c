@@ -259,6 +259,7 @@ static bool is_harmless(int16_t type, const venv_value *body)
     case VENV_MSG_FETCH:
     case VENV_MSG_EVENTS:
     case VENV_MSG_HISTORY:
+    case VENV_MSG_DUMP:
     case VENV_MSG_WHY:
     case VENV_MSG_EVALUATE:
         return true;

@@ -667,6 +667,7 @@ void venv_mgr_record_instance_gone(venv_manager *m, instance *i);
 void venv_mgr_record_start(venv_manager *m);
 void venv_mgr_record_leave(venv_manager *m, bool sweep);
 void venv_mgr_history_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
+void venv_mgr_dump_request(venv_manager *m, peer *p, uint64_t request);
 void venv_mgr_history_answer(venv_manager *m, uint64_t token, const venv_value *answer);
 void venv_mgr_history_forget_peer(venv_manager *m, uint64_t peer);
 

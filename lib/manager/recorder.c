@@ -184,6 +184,27 @@ void venv_mgr_history_request(venv_manager *m, peer *p, uint64_t request, const 
     venv_mgr_effect_ask(m, ask->token, venv_mgr_take_map(m, &map));
 }
 
+/* DUMP: whoever runs the core keeps the recorder, and answers as it does what is asked of the history. */
+void venv_mgr_dump_request(venv_manager *m, peer *p, uint64_t request)
+{
+    venv_error err = { 0 };
+    if (m->ask_count == ASKS_MAX) {
+        venv_error_set(&err, VENV_ELIMIT, "too many ask at once; try again later");
+        venv_mgr_request_failed(m, p, request, &err);
+        return;
+    }
+    if (!m->asks && !(m->asks = calloc(ASKS_MAX, sizeof *m->asks))) {
+        venv_mgr_no_memory(m);
+        return;
+    }
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, "dump", venv_value_bool(true));
+    history_ask *ask = &m->asks[m->ask_count++];
+    *ask = (history_ask){ venv_mgr_next_number(m), p->number, request };
+    venv_mgr_effect_ask(m, ask->token, venv_mgr_take_map(m, &map));
+}
+
 /* `answer`: the body of RESULT, or {rc, error}. */
 void venv_mgr_history_answer(venv_manager *m, uint64_t token, const venv_value *answer)
 {

@@ -833,6 +833,9 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
     case VENV_MSG_EVENTS:
         venv_mgr_events_request(m, p, request, body);
         break;
+    case VENV_MSG_DUMP:
+        venv_mgr_dump_request(m, p, request);
+        break;
     case VENV_MSG_HISTORY:
         venv_mgr_history_request(m, p, request, body);
         break;

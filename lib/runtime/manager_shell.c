@@ -11,6 +11,7 @@
 #include "manager/manager.h"
 #include "runtime/clock.h"
 #include "runtime/delivery.h"
+#include "runtime/flight.h"
 #include "runtime/history_worker.h"
 #include "runtime/loop.h"
 #include "runtime/notify.h"
@@ -41,6 +42,8 @@ typedef struct manager_shell {
     venv_store_worker *store;
     venv_delivery *delivery;
     venv_history_worker *history; /* NULL: none is kept */
+    venv_flight *flight;           /* NULL: there is none */
+    uint64_t dump;                 /* token of who asks for it; 0: nobody */
     venv_manager_actions actions;
     uint64_t appended, trimmed_at; /* revisions */
     uint64_t unanswered;           /* token of a question to the history that could not be asked; 0: none */
@@ -106,6 +109,10 @@ static void record(manager_shell *shell, const venv_manager_action *action)
 static void ask(manager_shell *shell, const venv_manager_action *action)
 {
     venv_error err = { 0 };
+    if (venv_value_get(&action->value, "dump")) {
+        shell->dump = action->token;
+        return;
+    }
     if (!shell->history)
         venv_error_set(&err, VENV_ENOENT, "this manager keeps no history");
     else if (venv_history_worker_ask(shell->history, action->token, &action->value, &err) == VENV_OK)
@@ -193,16 +200,36 @@ static void answer_unasked(manager_shell *shell)
     venv_value_unref(&answer);
 }
 
+/* What the flight recorder has, as it is after the step that asked. */
+static void answer_dump(manager_shell *shell)
+{
+    venv_value answer = venv_value_null();
+    uint64_t token = shell->dump;
+    if (token == 0)
+        return;
+    shell->dump = 0;
+    if (venv_flight_take(shell->flight, &answer, &shell->unanswered_why) == VENV_OK) {
+        on_answer(shell, token, &answer);
+    } else {
+        shell->unanswered = token;
+        answer_unasked(shell);
+    }
+    venv_value_unref(&answer);
+}
+
 static void deliver(manager_shell *shell, const venv_manager_event *event)
 {
     venv_error err = { 0 };
+    venv_now now = venv_clock_read();
     if (shell->stopping)
         return;
     venv_manager_actions_clear(&shell->actions);
-    if (venv_manager_step(shell->core, venv_clock_read(), event, &shell->actions, &err) != VENV_OK) {
+    venv_flight_event(shell->flight, now, event);
+    if (venv_manager_step(shell->core, now, event, &shell->actions, &err) != VENV_OK) {
         fail(shell, &err, "give the manager more memory; it starts again from what is stored");
         return;
     }
+    venv_flight_step(shell->flight, &shell->actions);
     if (!write_rows(shell, &shell->actions))
         return;
     for (size_t i = 0; i < shell->actions.count && !shell->stopping; i++)
@@ -211,6 +238,7 @@ static void deliver(manager_shell *shell, const venv_manager_event *event)
         return;
     trim_log(shell);
     answer_unasked(shell);
+    answer_dump(shell);
     venv_loop_set_deadline(&shell->loop, venv_manager_deadline(shell->core));
 }
 
@@ -448,8 +476,23 @@ static venv_rc read_rows(venv_store *store, row_reader *reader, venv_error *err)
     return VENV_OK;
 }
 
+static bool in_memory(const venv_manager_config *config)
+{
+    return strcmp(config->state, "memory:") == 0;
+}
+
+/* The manager can do without it, too. */
+static void start_flight(manager_shell *shell, const venv_recorder_birth *birth)
+{
+    venv_error err = { 0 };
+    const char *state = in_memory(shell->config) ? NULL : shell->config->state;
+    if (venv_flight_start(shell->host->config_path, state, birth, shell->core, &shell->flight, &err) != VENV_OK)
+        venv_log_print(shell->log, VENV_LOG_WARNING, "there is no flight recorder: %s", err.text);
+}
+
 static venv_rc start_core(manager_shell *shell, venv_store *store, venv_error *err)
 {
+    venv_now now = venv_clock_read();
     row_reader reader = { 0 };
     uint64_t seed = 0, revision = 0;
     venv_id boot;
@@ -461,16 +504,13 @@ static venv_rc start_core(manager_shell *shell, venv_store *store, venv_error *e
     if (rc == VENV_OK)
         rc = venv_identity_random_id(&boot, err);
     if (rc == VENV_OK)
-        rc = venv_manager_new(shell->config, reader.rows, reader.count, revision, boot, seed, venv_clock_read(), &shell->core,
-                              err);
+        rc = venv_manager_new(shell->config, reader.rows, reader.count, revision, boot, seed, now, &shell->core, err);
+    if (rc == VENV_OK)
+        start_flight(shell, &(venv_recorder_birth){ .rows = reader.rows, .row_count = reader.count, .last_revision = revision, .boot = boot,
+                                                    .seed = seed, .now = now });
     shell->appended = shell->trimmed_at = revision;
     reader_fini(&reader);
     return rc;
-}
-
-static bool in_memory(const venv_manager_config *config)
-{
-    return strcmp(config->state, "memory:") == 0;
 }
 
 /* "memory:", or a folder with manager.db in it. A full disk may leave no room even to look: then the reserve gives some. */
@@ -572,6 +612,7 @@ venv_rc venv_manager_shell_run(const venv_shell_host *host, venv_manager_config 
         }
         venv_loop_fini(&shell.loop);
     }
+    venv_flight_end(shell.flight);
     venv_manager_actions_fini(&shell.actions);
     venv_manager_free(shell.core);
     venv_tls_context_free(shell.tls);

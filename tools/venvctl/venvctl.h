@@ -275,6 +275,7 @@ int run_trigger_replay(venvctl *app);
 /* Triggers out of a file: the word names one if it ends in .yaml or .yml, or has a slash in it. */
 bool trigger_is_file(const char *word);
 int trigger_read_file(venvctl *app, const char *path, venv_value *ret_definitions);
+int run_dump(venvctl *app);
 int run_help(venvctl *app);
 int run_complete(venvctl *app);
 

@@ -217,6 +217,13 @@ const verb_row verb_rows[] = {
       .example = "venvctl trigger replay --since 7d new.yaml",
       .least = 1, .most = 1, .options = { OPTION_SINCE, OPTION_UNTIL, OPTION_STATE, OPTION_BOOT, OPTION_TICK, OPTION_EXPLAIN }, .words = { WORDS_FILE },
       .run = run_trigger_replay },
+    { .name = "dump", .arguments = "[FILE]", .summary = "Write the manager's flight recorder to a file.",
+      .text = "The last events that the manager was given, with the times, as a file that `venv_sim --replay FILE` of venv's sources steps "
+              "through. Without FILE it is venv-MANAGER.record in the current folder, \"-\" is standard output. A manager that fails an assertion "
+              "writes the same to flight.record in the folder of its state. The file holds what agents told the manager: keep it as "
+              "secret as that folder; it is made readable by its owner only.",
+      .json = "An object: `file`, `size` (bytes).",
+      .example = "venvctl dump", .least = 0, .most = 1, .words = { WORDS_FILE }, .run = run_dump },
     { .name = "cert init", .arguments = "--cluster NAME", .summary = "Make the CA of a new cluster.",
       .text = "Makes ca.crt and ca.key in the directory of the CA, which is made if it is not there. Nothing is "
               "overwritten "
