@@ -45,7 +45,7 @@ static const venv_config_row agent_rows[] = {
     { .name = "manager", .kind = VENV_CONFIG_LIST, .required = true, .one_or_list = true, .of = &address, .min = 1,
       .max = VENV_AGENT_MANAGERS_MAX,
       .help = "Where the manager listens, HOST or HOST:PORT (port 7420 if it is left out). "
-              "Of a list the next one is tried when one cannot be reached." },
+              "Of a list the next one is tried when one cannot be reached, or refuses; an agent is connected to one manager at a time." },
     { .name = "tls", .kind = VENV_CONFIG_TABLE, .required = true, .of = tls_rows, .help = "Keys and certificates." },
     { .name = "name", .kind = VENV_CONFIG_NAME, .help = "Name of the agent. It must equal the one in the certificate, and may be left out." },
     { .name = "cluster", .kind = VENV_CONFIG_NAME, .help = "Name of the cluster. It must equal the one in the certificate, and may be left out." },

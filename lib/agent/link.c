@@ -127,12 +127,13 @@ void venv_agent_link_disconnected(agent_step *step, const char *reason)
     link->welcomed = false;
     if (link->failures < UINT32_MAX)
         link->failures++;
-    if (!was_up && !link->has_after)
+    if (!was_up)
         link->manager = (link->manager + 1) % agent->config->manager_count;
     int64_t wait = back_off(agent);
     if (was_up && link->spread.ns > wait)
         wait = (int64_t)venv_random_below(&agent->random, (uint64_t)link->spread.ns) + 1;
-    if (link->has_after)
+    /* One of several that does not want us does not keep us from asking the others. */
+    if (link->has_after && (was_up || link->failures % agent->config->manager_count == 0))
         wait = link->after.ns + wait / 8;
     link->has_after = false;
     link->state = LINK_WAITING;

@@ -61,5 +61,8 @@ void venv_refusals_add(venv_refusals *refusals, venv_instant now, const char *so
         (void)snprintf(again, sizeof again, " (and %llu times before)", (unsigned long long)row->left_out);
     row->until = venv_instant_after(now, minute);
     row->left_out = 0;
-    venv_log_print(refusals->log, VENV_LOG_WARNING, "peer %s refused: %s%s", address, reason, again);
+    size_t size = strlen(address);
+    bool repeats = strncmp(reason, address, size) == 0 && reason[size] == ' ';
+    venv_log_print(refusals->log, VENV_LOG_WARNING, "peer %s refused: %s%s%s", address, repeats ? "it" : "", reason + (repeats ? size : 0),
+                   again);
 }

@@ -43,6 +43,7 @@ class Cluster:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="venv-runtime."))
         self.name, self.port = name, free_port()
         self.pki, self.processes = self.dir / "pki", {}
+        self.inside = {}  # name of a process → words before its command, such as ip netns exec
         self.run(BIN / "make_certificate", "ca", self.pki, name, 30)
         self.issue("manager", "mgr")
         self.issue("user", "admin")
@@ -73,16 +74,16 @@ class Cluster:
 
     # --- configuration ------------------------------------------------------------------------
 
-    def manager_config(self, more="", name="manager"):
+    def manager_config(self, more="", name="manager", address="127.0.0.1"):
         path = self.dir / f"{name}.yaml"
-        path.write_text(f"manager:\n  name: mgr\n  listen: ['127.0.0.1:{self.port}']\n  state: {self.dir}/state\n"
+        path.write_text(f"manager:\n  name: mgr\n  listen: ['{address}:{self.port}']\n  state: {self.dir}/state\n"
                         f"  tick: 200ms\n" + self.tls("manager", "mgr", "  ") + more)
         return path
 
-    def agent_config(self, name, more="", hypervisor="none", port=None):
+    def agent_config(self, name, more="", hypervisor="none", port=None, managers=None, groups=None):
         path = self.dir / f"{name}.yaml"
-        path.write_text(f"agent:\n  name: {name}\n  manager: '127.0.0.1:{port or self.port}'\n"
-                        f"  groups: [default, {name}-group]\n  sample_every: 200ms\n  commands: [{self.dir}/commands]\n"
+        path.write_text(f"agent:\n  name: {name}\n  manager: {managers or [f'127.0.0.1:{port or self.port}']}\n"
+                        f"  groups: {groups or ['default', f'{name}-group']}\n  sample_every: 200ms\n  commands: [{self.dir}/commands]\n"
                         f"  state_dir: {self.dir}/{name}.state\n  hypervisor: '{hypervisor}'\n"
                         f"  reconnect: {{first: 100ms, max: 1s}}\n" + self.tls("agent", name, "  ") + more)
         return path
@@ -103,7 +104,7 @@ class Cluster:
                 resource.setrlimit(which, (value, value))
 
         with open(self.dir / f"{name}.log", "ab") as log:
-            process = subprocess.Popen([BIN / program, "--config", self.dir / f"{name}.yaml", "--log-level", "debug",
+            process = subprocess.Popen([*self.inside.get(name, []), BIN / program, "--config", self.dir / f"{name}.yaml", "--log-level", "debug",
                                         *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                        preexec_fn=prepare)
         self.processes[name] = process
@@ -140,7 +141,7 @@ class Cluster:
     # --- looking ------------------------------------------------------------------------------
 
     def venvctl(self, *arguments, check=False):
-        return self.run(BIN / "venvctl", "--config", self.dir / "client.yaml", *arguments, check=check)
+        return self.run(*self.inside.get("venvctl", []), BIN / "venvctl", "--config", self.dir / "client.yaml", *arguments, check=check)
 
     def rows(self, *arguments):
         """The rows of a venvctl command; None while it cannot be answered."""
