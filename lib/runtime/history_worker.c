@@ -50,22 +50,38 @@ typedef struct answering {
     venv_list_builder items;
     int64_t limit, skip, last_ns, at_last; /* samples that were given at the last time */
     size_t count, size;
+    int64_t before;    /* of the state at the beginning: left out or given */
+    bool in_state;     /* only such have come */
     bool more;
 } answering;
+
+/* Of the state at the beginning, `skip` are left out where the question goes on with it. */
+static bool left_out(answering *x, const venv_history_sample *sample)
+{
+    if (sample->before)
+        return ++x->before <= x->skip;
+    if (x->in_state) {
+        x->in_state = false;
+        x->skip = 0;
+    }
+    if (x->skip > 0 && x->at_last > 0 && sample->time.ns != x->last_ns)
+        x->skip = 0; /* some of what was to be left out is not there any more */
+    if (x->skip == 0)
+        return false;
+    x->last_ns = sample->time.ns;
+    x->at_last++;
+    x->skip--;
+    return true;
+}
 
 static bool add_item(void *user, const venv_history_sample *sample)
 {
     answering *x = user;
-    if (!sample->before && x->skip > 0 && sample->time.ns > x->last_ns && x->count == 0 && x->last_ns != INT64_MIN)
-        x->skip = 0; /* what was to be left out is not there any more */
-    if (!sample->before && x->skip > 0) {
-        x->last_ns = sample->time.ns;
-        x->at_last++;
-        x->skip--;
+    if (left_out(x, sample))
         return true;
-    }
     if ((int64_t)x->count >= x->limit || x->size >= ANSWER_SIZE_MAX) {
         x->more = true;
+        x->before -= sample->before;
         return false;
     }
     venv_map_builder map;
@@ -112,6 +128,7 @@ static void read_query(const venv_value *body, char *subject, char *label, venv_
     x->limit = venv_value_get_int(body, "limit", 1000);
     x->skip = venv_value_get_int(body, "skip", 0);
     x->last_ns = INT64_MIN;
+    x->in_state = ret_query->state;
 }
 
 static venv_rc look(const history_context *context, const venv_value *body, venv_value *ret_answer, venv_error *err)
@@ -135,12 +152,14 @@ static venv_rc look(const history_context *context, const venv_value *body, venv
     venv_map_builder map, next;
     venv_map_init(&map);
     venv_map_put(&map, "items", items);
-    if (x.more) { /* the last millisecond again, without what was given of it */
+    if (x.more) { /* the last millisecond again, without what was given of it; or the state again, likewise */
         venv_value where = venv_value_null();
         venv_map_init(&next);
+        if (x.in_state)
+            venv_map_put(&next, "state", venv_value_bool(true));
         venv_map_put(&next, "since", venv_value_from_wall(x.last_ns == INT64_MIN ? query.from
                                                                                  : (venv_wall){ x.last_ns - 1000000 }));
-        venv_map_put(&next, "skip", venv_value_int(x.last_ns == INT64_MIN ? 0 : x.at_last));
+        venv_map_put(&next, "skip", venv_value_int(x.in_state ? x.before : x.last_ns == INT64_MIN ? 0 : x.at_last));
         rc = venv_map_take(&next, &where, err);
         venv_map_put(&map, "next", where);
     }

@@ -217,3 +217,16 @@ int app_id(venvctl *app, option_id option, venv_id *ret_id)
         return app_usage(app, "--%s %s: a UUID is expected, as uuidgen(1) makes them", option_rows[option].name, text);
     return EXIT_DONE;
 }
+
+int app_moment(venvctl *app, option_id option, venv_wall fallback, venv_wall *ret_wall)
+{
+    const char *text = app->value[option];
+    venv_span span;
+    *ret_wall = fallback;
+    if (!text || app_parse_time((venv_str){ text, strlen(text) }, ret_wall))
+        return EXIT_DONE;
+    int code = app_span(app, option, &span);
+    if (code == EXIT_DONE)
+        ret_wall->ns = app->now.ns - span.ns;
+    return code;
+}

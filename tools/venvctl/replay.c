@@ -46,20 +46,6 @@ static void take_report(void *user, const venv_value *report)
 
 /* --- when ---------------------------------------------------------------------------------------------------- */
 
-/* "7d", so far back from now, or a time. */
-static int read_moment(venvctl *app, option_id option, venv_wall fallback, venv_wall *ret_wall)
-{
-    const char *text = app->value[option];
-    venv_span span;
-    *ret_wall = fallback;
-    if (!text || app_parse_time((venv_str){ text, strlen(text) }, ret_wall))
-        return EXIT_DONE;
-    int code = app_span(app, option, &span);
-    if (code == EXIT_DONE)
-        ret_wall->ns = app->now.ns - span.ns;
-    return code;
-}
-
 /* --- the history ----------------------------------------------------------------------------------------------- */
 
 static bool take_sample(void *user, const venv_history_sample *sample)
@@ -520,9 +506,9 @@ int run_trigger_replay(venvctl *app)
         return EXIT_FAILED;
     }
     j->app = app;
-    int code = read_moment(app, OPTION_SINCE, (venv_wall){ app->now.ns - SINCE_NS }, &j->from);
+    int code = app_moment(app, OPTION_SINCE, (venv_wall){ app->now.ns - SINCE_NS }, &j->from);
     if (code == EXIT_DONE)
-        code = read_moment(app, OPTION_UNTIL, app->now, &j->to);
+        code = app_moment(app, OPTION_UNTIL, app->now, &j->to);
     if (code == EXIT_DONE && j->to.ns <= j->from.ns)
         code = app_usage(app, "the time to replay ends before it begins");
     if (code == EXIT_DONE)

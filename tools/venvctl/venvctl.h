@@ -177,6 +177,8 @@ int app_connect(venvctl *app);
 /* Read an option as a number, a length of time, an id. EXIT_DONE (also if it is not given), or EXIT_USAGE. */
 int app_number(venvctl *app, option_id option, int64_t min, int64_t max, int64_t *ret_number);
 int app_span(venvctl *app, option_id option, venv_span *ret_span);
+/* Read an option as a time, or as so long before now. */
+int app_moment(venvctl *app, option_id option, venv_wall fallback, venv_wall *ret_wall);
 int app_id(venvctl *app, option_id option, venv_id *ret_id);
 
 /* "2026-11-22T18:30:00Z", the Z may be left out. */
@@ -258,6 +260,8 @@ int run_fetch(venvctl *app);
 int run_exec(venvctl *app);
 int run_events(venvctl *app);
 int run_control(venvctl *app);
+int run_history(venvctl *app);
+int run_accept_rollback(venvctl *app);
 int run_forget(venvctl *app);
 int run_cert_init(venvctl *app);
 int run_cert_issue(venvctl *app);

@@ -36,7 +36,7 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_GRACE] = { "grace", 0, "TIME", false, false, WORDS_NONE, "Time that the guest has to shut down." },
     [OPTION_FOLLOW] = { "follow", 'f', NULL, false, false, WORDS_NONE, "Go on with what happens from now on." },
     [OPTION_SINCE] = { "since", 0, "REV|TIME", false, false, WORDS_NONE,
-        "Events: all after this revision; 0: all that are kept. Replay: so far back (7d), or from this time (2026-11-22T18:30:00Z)." },
+        "Events: all after this revision; 0: all that are kept. Replay and history: so far back (7d), or from this time (2026-11-22T18:30:00Z)." },
     [OPTION_LAST] = { "last", 0, "N", false, false, WORDS_NONE, "The last N events of the past (100)." },
     [OPTION_CLUSTER] = { "cluster", 0, "NAME", false, false, WORDS_NONE, "Name of the cluster, part of every identity." },
     [OPTION_DIR] = { "dir", 0, "DIR", false, false, WORDS_DIRECTORY, "Directory of the CA (the current one)." },
@@ -141,6 +141,22 @@ const verb_row verb_rows[] = {
               "`cause`, `detail`.",
       .example = "venvctl events --follow",
       .options = { OPTION_FOLLOW, OPTION_SINCE, OPTION_LAST }, .run = run_events },
+    { .name = "history", .arguments = "LABEL AGENT", .summary = "Print what a property was, and when.",
+      .text = "The samples of the property since a time (1h), each with the time at which the manager took it, and first what it was "
+              "then. With --state the files of the manager are read, which may run or not. What could not be sampled shows the last "
+              "good value and its quality. How long the past is kept says `history` in venv-mgr.yaml(5).",
+      .json = "An array of objects: `kind` (property), `subject` (the agent), `label`, `time`, `quality` (ok, stale, error, absent), "
+              "`value`, `before` (true: it was so when the time that was asked for began).",
+      .example = "venvctl history load1 node07 --since 12h",
+      .least = 2, .most = 2, .options = { OPTION_SINCE, OPTION_UNTIL, OPTION_STATE }, .words = { WORDS_NONE, WORDS_AGENT },
+      .run = run_history },
+    { .name = "accept-rollback", .arguments = "", .summary = "Let a manager go on whose state was restored from an older copy.",
+      .text = "Agents remember how far the state was of the manager that they obeyed. A manager whose state is older drives no node: it "
+              "would start what runs, and know nothing of what happened after the copy was made. It says so in its log, in venvctl status, "
+              "and to everybody who wants something changed. Compare what runs on the nodes (venvctl list agents, virsh list) with "
+              "what the manager knows (venvctl list instances); then this verb begins a new line of the state from what there is.",
+      .json = "An object: `accepted`, `revision`.",
+      .example = "venvctl accept-rollback", .run = run_accept_rollback },
     { .name = "control", .arguments = "TARGET stop|rcon|rjoin [GROUP...]", .summary = "Steer agents: stop, reconnect, join groups again.",
       .text = "stop ends the agent; its instances keep running. rcon has it reconnect. rjoin has it join the "
               "groups, or those of "
