@@ -36,7 +36,7 @@ def venvctl(*words, configured=True):
 
 def expect(words, code=0, out="", err=""):
     """Run, and look at the exit code and for a text in what was printed."""
-    result = venvctl(*words.split())
+    result = venvctl(*(words.split() if isinstance(words, str) else words))
     if result.returncode != code or out not in result.stdout or err not in result.stderr:
         broken.append(f"venvctl {words}: {result.returncode}\n{result.stdout}{result.stderr}")
     return result
@@ -143,13 +143,22 @@ def ask():
     check("a bad property says why", values["bad"]["quality"] == "error" and "nothing-like-this" in values["bad"]["reason"])
     check("a built-in one", values["memtotal"]["value"] > 0)
     expect("fetch @hypervisor greet", out="said 0")
-    expect("fetch node1 bad", 1, err="nothing-like-this")
+    expect("fetch node1 bad", 3, err="nothing-like-this")
     expect("get nobody", 3)
     expect("get node1 nothing", 3)
     expect("exec node1", out="say")
     expect("exec node1 say 0 --json", out="said 0 --json\n")
     expect("exec node1 say 3", 1, out="said 3\n", err="ended with 3")
-    expect("exec node1 sh -c true", 1, err="sh")
+    expect("exec node1 sh -c true", 3, err="sh")
+    expect("fetch node1 nothing", 3, err="nothing")
+    expect("fetch @hypervisor cpus --where", 2)
+    expect(["get", "@all", "memtotal", "--where", "agent.p.memtotal > 0 && agent.name == 'node1'"], out="node1")
+    expect(["get", "@all", "cpus", "--where", "agent.p.nothing > 1"], 6, err="could not tell: lacks agent.p.nothing")
+    expect(["exec", "--where", "agent.p.memtotal < 0", "node1", "say", "0"], 3, err="it is true that")
+    expect(["exec", "--where", "agent.p.memtotal <", "node1", "say", "0"], 1, err="where")
+    check("sizes are for people", "iB" in venvctl("show", "environment", "class2").stdout)
+    expect("forget node1", 1, err="is connected")
+    expect("forget nobody", 3)
     result = expect_json("exec node1")
     check("exec lists commands", result[0]["commands"][0]["name"] == "say")
     expect("control node1 rjoin default hypervisor 8-core", out="ctrlrjoin")
@@ -236,7 +245,7 @@ def main():
         wait_for("the agent is connected again", connected)
         expect("control node1 stop", out="ctrlstop")
         wait_for("the agent has ended", lambda: agent.poll() == 0)
-        expect("control node1 stop", 1, err="not connected")
+        expect("control node1 stop", 5, err="not connected")
     for daemon in daemons:
         if daemon.poll() is None:
             daemon.terminate()

@@ -53,6 +53,15 @@ static bool text_is(venv_str text, const char *word)
     return text.size == strlen(word) && memcmp(text.data, word, text.size) == 0;
 }
 
+/* The exit code for the name of an error in an item, as for the same error of a whole request. */
+static int code_of(venv_str name)
+{
+    for (int rc = VENV_EINTERNAL; rc < 0; rc++)
+        if (text_is(name, venv_rc_name((venv_rc)rc)))
+            return exit_code_of((venv_rc)rc);
+    return EXIT_FAILED;
+}
+
 /* What one agent did not do, told on standard error. EXIT_DONE if it did all. */
 static int item_failure(venvctl *app, const venv_value *item)
 {
@@ -64,24 +73,36 @@ static int item_failure(venvctl *app, const venv_value *item)
     venv_str text = venv_value_get_text(item, "error");
     if (text.size == 0)
         text = rc;
-    app_say(app, "%.*s: %.*s", (int)agent.size, agent.data, (int)text.size, text.data);
-    return text_is(rc, "timed-out") || text_is(rc, "unknown") ? EXIT_UNKNOWN : EXIT_FAILED;
+    venv_str label = venv_value_get_text(item, "label");
+    app_say(app, "%.*s: %.*s%s%.*s", (int)agent.size, agent.data, (int)label.size, label.data ? label.data : "", label.size > 0 ? ": " : "",
+            (int)text.size, text.data);
+    return code_of(rc);
 }
 
-/* A definite failure tells more than one that is not known. */
+/* If several failed otherwise than each other it is just that: failed. */
 static int worse(int a, int b)
 {
     if (a == EXIT_DONE || b == EXIT_DONE)
         return a == EXIT_DONE ? b : a;
-    return a == EXIT_FAILED || b == EXIT_FAILED ? EXIT_FAILED : a;
+    return a == b ? a : EXIT_FAILED;
+}
+
+/* The exit code of `failed` out of `count`: what only some of them lack was found. */
+static int in_all(int code, size_t failed, size_t count)
+{
+    return code == EXIT_NOT_FOUND && failed < count ? EXIT_FAILED : code;
 }
 
 static int failures(venvctl *app, const venv_value *items)
 {
     int code = EXIT_DONE;
-    for (size_t i = 0; i < venv_value_count(items); i++)
-        code = worse(code, item_failure(app, venv_value_at(items, i)));
-    return code;
+    size_t failed = 0;
+    for (size_t i = 0; i < venv_value_count(items); i++) {
+        int one = item_failure(app, venv_value_at(items, i));
+        failed += one != EXIT_DONE;
+        code = worse(code, one);
+    }
+    return in_all(code, failed, venv_value_count(items));
 }
 
 /* The items without those that are only a failure, which were told already. */
@@ -224,6 +245,7 @@ static int exec_outcome(venvctl *app, const venv_value *item)
 static int print_results(venvctl *app, const venv_value *items)
 {
     int code = app_has(app, OPTION_JSON) ? print_json(app, items) : EXIT_DONE;
+    size_t failed = 0;
     for (size_t i = 0; i < venv_value_count(items); i++) {
         const venv_value *item = venv_value_at(items, i);
         venv_str prefix = { "", 0 };
@@ -234,9 +256,11 @@ static int print_results(venvctl *app, const venv_value *items)
             (void)fflush(app->out);
             print_output(app->err, true, prefix, venv_value_get(item, "stderr"));
         }
-        code = worse(code, exec_outcome(app, item));
+        int one = exec_outcome(app, item);
+        failed += one != EXIT_DONE;
+        code = worse(code, one);
     }
-    return code;
+    return in_all(code, failed, venv_value_count(items));
 }
 
 /* {agent, commands: [{name, path}]} as one row for each command. */

@@ -300,12 +300,29 @@ static void print_lines(venvctl *app, venv_str text, unsigned depth)
     }
 }
 
-static void print_entry(venvctl *app, const venv_value *value, unsigned depth)
+/* Keys whose numbers are bytes: for people in larger units, as in the columns of list. */
+static bool is_size(const char *key)
+{
+    static const char *const keys[] = { "memory", "memory_free", "size", "bytes" };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
+static void print_entry(venvctl *app, const char *key, const venv_value *value, unsigned depth)
 {
     venv_wall then;
     char age[32];
     if (venv_value_kind(value) == VENV_STRING && first_line(venv_value_peek_text(value)).size < venv_value_peek_text(value).size) {
         print_lines(app, venv_value_peek_text(value), depth);
+        return;
+    }
+    char cell[CELL_SIZE_MAX];
+    bool whole = venv_value_kind(value) == VENV_INT || venv_value_kind(value) == VENV_UINT;
+    if (whole && is_size(key)) {
+        fill_cell(value, CELL_SIZE, app->now, cell);
+        fprintf(app->out, "%s\n", cell);
         return;
     }
     print_scalar(app, app->out, value);
@@ -338,7 +355,7 @@ static size_t table_columns(const venv_value *list, char titles[COLUMNS_MAX][CEL
                 return 0;
             memcpy(titles[count], name.data, name.size);
             titles[count][name.size] = 0;
-            columns[count] = (column){ titles[count], titles[count], CELL_TEXT };
+            columns[count] = (column){ titles[count], titles[count], is_size(titles[count]) ? CELL_SIZE : CELL_TEXT };
             count++;
         }
     }
@@ -379,7 +396,7 @@ static void print_list(venvctl *app, const venv_value *list, unsigned depth)
             print_tree(app, item, depth + 1);
         } else {
             fputs(" ", app->out);
-            print_entry(app, item, depth);
+            print_entry(app, "", item, depth);
         }
     }
 }
@@ -406,7 +423,7 @@ static void print_tree(venvctl *app, const venv_value *value, unsigned depth)
             print_tree(app, entries[i].value, depth + 1);
         } else {
             fprintf(app->out, "%*s", (int)(widest > width ? widest - width : 0) + 1, "");
-            print_entry(app, entries[i].value, depth);
+            print_entry(app, entries[i].name, entries[i].value, depth);
         }
     }
     free(entries);
