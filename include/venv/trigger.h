@@ -305,6 +305,19 @@ VENV_API VENV_MUST_USE venv_rc venv_triggers_restore(venv_triggers *triggers, ve
                                                      bool *ret_known, venv_error *err);
 /** @} */
 
+/**
+ * Let a set take the place of another, whose ticks and zones have to be the same, while it runs.
+ *
+ * Triggers whose definition is the same keep all of their state: hold, firing, cooldown, counters, what their limits have
+ * spent.  One that was changed keeps what a restart keeps; its hold begins anew.  Nothing can fail.
+ *
+ * @param fresh  Was not stepped yet.
+ * @param old    Of no use any more afterwards but to be released.
+ * @param gone   Told of each row that is not needed any more, with a null value.
+ */
+VENV_API void venv_triggers_take_over(venv_triggers *fresh, venv_triggers *old, venv_now now,
+                                      venv_trigger_row_fn gone, void *user);
+
 /** @name Looking @{ */
 
 /** Number of triggers. */

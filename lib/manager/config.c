@@ -478,6 +478,8 @@ venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count
     if (rc == VENV_OK)
         rc = read_manager(c, venv_config_get(&documents[0].settings, "manager"), err);
     if (rc == VENV_OK)
+        rc = venv_value_dup(venv_config_get(&documents[0].settings, "manager"), &c->settings, err);
+    if (rc == VENV_OK)
         rc = check_times(c, &documents[0], err);
     if (rc == VENV_OK)
         rc = read_outside(c, &documents[0], err);
@@ -526,6 +528,7 @@ void venv_manager_config_free(venv_manager_config *c)
     free(c->tls_ca);
     free(c->tls_certificate);
     free(c->tls_key);
+    venv_value_unref(&c->settings);
     venv_value_unref(&c->environments);
     venv_value_unref(&c->triggers);
     venv_value_unref(&c->mail);

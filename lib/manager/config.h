@@ -66,6 +66,7 @@ struct venv_manager_config {
     uint32_t breaker_failures; /* failures of starts in the window that open a circuit breaker; 0: there are none */
     venv_span breaker_window, breaker_retry, breaker_retry_max;
     uint32_t start_nodes;    /* nodes that a start is tried on, one after the other */
+    venv_value settings;     /* the section manager as it was checked, with what was left out */
     venv_value environments; /* name → definition, checked by lib/environment */
     venv_value triggers;     /* name → definition, checked by lib/trigger */
     venv_value mail;         /* settings, null if there are none; webhooks: name → settings; plugins: a list of folders */

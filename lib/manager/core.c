@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TRIGGERS_AGAIN_NS (VENV_NS_PER_S / 10)
+#define ENVIRONMENTS_MAX 65536u
 #define RETENTION_EVERY ((venv_span){ 60 * VENV_NS_PER_S })
 
 static venv_rc make_tables(venv_manager *m, venv_error *err)
@@ -20,7 +21,7 @@ static venv_rc make_tables(venv_manager *m, venv_error *err)
         { &m->peers, PEERS_MAX },        { &m->instances, INSTANCES_MAX }, { &m->names, INSTANCES_MAX },
         { &m->deeds, DEEDS_MAX * 2 },    { &m->proposals, PROPOSALS_MAX * 2 }, { &m->breakers, 65536 },
            { &m->requests, REQUESTS_MAX * 2 }, { &m->calls, CALLS_MAX },
-        { &m->gathers, GATHERS_MAX },    { &m->counters, 65536 },          { &m->environments, 65536 },
+        { &m->gathers, GATHERS_MAX },    { &m->counters, 65536 },
         { &m->firings, VENV_TRIGGERS_MAX * 4 },
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
@@ -31,24 +32,50 @@ static venv_rc make_tables(venv_manager *m, venv_error *err)
     return venv_groups_new(m->seed, venv_mgr_membership_changed, m, &m->groups, err);
 }
 
+typedef void (*free_fn)(void *item);
+
+static void table_free_all(venv_table *table, free_fn release)
+{
+    size_t cursor = 0;
+    void *item;
+    while (table && release && venv_table_next(table, &cursor, NULL, &item))
+        release(item);
+    venv_table_free(table);
+}
+
+static void free_environment_item(void *item) { venv_environment_unref(item); }
+
+venv_rc venv_mgr_environments_make(venv_manager *m, const venv_value *definitions, venv_table **ret_table, venv_error *err)
+{
+    venv_table *table = NULL;
+    venv_rc rc = venv_table_new(m->seed, ENVIRONMENTS_MAX, &table, err);
+    const venv_value *key, *value;
+    for (size_t i = 0; rc == VENV_OK && venv_value_entry(definitions, i, &key, &value); i++) {
+        char name[VENV_NAME_MAX + 1];
+        venv_environment *environment = NULL;
+        if (venv_value_kind(key) == VENV_STRING && venv_mgr_fits_name(venv_value_peek_text(key), name))
+            rc = venv_environment_from_value(name, value, NULL, m->place_env, &environment, err);
+        else
+            rc = venv_error_set(err, VENV_EINVAL, "an environment has no valid name");
+        if (rc == VENV_OK)
+            rc = venv_table_add(table, name, strlen(name), environment, err);
+        if (rc != VENV_OK)
+            venv_environment_unref(environment);
+    }
+    if (rc != VENV_OK) {
+        table_free_all(table, free_environment_item);
+        return rc;
+    }
+    *ret_table = table;
+    return VENV_OK;
+}
+
 static venv_rc make_environments(venv_manager *m, venv_error *err)
 {
     venv_rc rc = venv_environment_expr_env(&m->place_env, err);
     if (rc == VENV_OK)
         rc = venv_expr_context_new(&m->place_context, err);
-    const venv_value *key, *value;
-    for (size_t i = 0; rc == VENV_OK && venv_value_entry(&m->config->environments, i, &key, &value); i++) {
-        char name[VENV_NAME_MAX + 1];
-        venv_environment *environment = NULL;
-        if (venv_value_kind(key) != VENV_STRING || !venv_mgr_fits_name(venv_value_peek_text(key), name))
-            return venv_error_set(err, VENV_EINVAL, "an environment has no valid name");
-        rc = venv_environment_from_value(name, value, NULL, m->place_env, &environment, err);
-        if (rc == VENV_OK)
-            rc = venv_table_add(m->environments, name, strlen(name), environment, err);
-        if (rc != VENV_OK)
-            venv_environment_unref(environment);
-    }
-    return rc;
+    return rc == VENV_OK ? venv_mgr_environments_make(m, &m->config->environments, &m->environments, err) : rc;
 }
 
 venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_row *rows, size_t row_count,
@@ -85,23 +112,11 @@ venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_r
     return VENV_OK;
 }
 
-typedef void (*free_fn)(void *item);
-
-static void table_free_all(venv_table *table, free_fn release)
-{
-    size_t cursor = 0;
-    void *item;
-    while (table && release && venv_table_next(table, &cursor, NULL, &item))
-        release(item);
-    venv_table_free(table);
-}
-
 static void free_peer_item(void *item) { venv_mgr_peer_free(item); }
 static void free_instance_item(void *item) { venv_mgr_instance_free(item); }
 static void free_deed_item(void *item) { venv_mgr_deed_free(item); }
 static void free_proposal_item(void *item) { venv_mgr_proposal_free(item); }
 static void free_gather_item(void *item) { venv_mgr_gather_free(item); }
-static void free_environment_item(void *item) { venv_environment_unref(item); }
 static void free_row_item(void *item)
 {
     venv_value_unref(item);
@@ -146,6 +161,7 @@ void venv_manager_free(venv_manager *m)
     venv_triggers_free(m->triggers);
     venv_expr_context_free(m->place_context);
     venv_expr_env_unref(m->place_env);
+    venv_mgr_reload_free(m);
     free(m);
 }
 
@@ -221,6 +237,9 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
         break;
     case VENV_MANAGER_EVENT_DELIVERED:
         venv_mgr_delivered(m, event);
+        break;
+    case VENV_MANAGER_EVENT_CONFIG:
+        venv_mgr_reload_event(m, event);
         break;
     }
     sweep(m);

@@ -182,6 +182,13 @@ void venv_mgr_effect_ask(venv_manager *m, uint64_t token, venv_value query)
     action->value = query;
 }
 
+void venv_mgr_effect_reload(venv_manager *m, uint64_t token)
+{
+    venv_manager_action *action = add(m, VENV_MANAGER_ACT_RELOAD);
+    if (action)
+        action->token = token;
+}
+
 void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...)
 {
     char text[1024];

@@ -14,7 +14,7 @@
  *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
  *      select.c     which agents are meant
  *      requests.c   what users ask for                            lists.c     what users see
- *      breakers.c   circuit breakers of environments and nodes
+ *      breakers.c   circuit breakers of environments and nodes    reload.c    another configuration
  *      proposals.c  what triggers propose                         touches.c   which agents an order touches
  *      events.c     the log of events                             rows.c      rows of the store
  *      recorder.c   the history                                   guard.c     when nothing may be done
@@ -317,10 +317,21 @@ typedef struct history_ask {
 
 typedef struct venv_mgr_sender venv_mgr_sender; /* sender.c */
 
+#define RELOADS_MAX 16u
+
+/* Somebody waits until the configuration has been read. */
+typedef struct reload {
+    uint64_t token, peer, request;
+    bool dry_run;
+} reload;
+
 /* --- the core ---------------------------------------------------------------------------------------- */
 
 struct venv_manager {
-    const venv_manager_config *config;
+    const venv_manager_config *config; /* the first one, borrowed; or merged */
+    venv_manager_config merged;        /* after a reload: owns its values, borrows its texts and lists */
+    reload reloads[RELOADS_MAX];
+    size_t reload_count;
     venv_id boot;
     venv_now now;           /* of this step */
     venv_now started;
@@ -406,6 +417,7 @@ void venv_mgr_effect_read(venv_manager *m, uint64_t token, uint64_t since, uint3
 void venv_mgr_effect_deliver(venv_manager *m, venv_id action, venv_value order); /* after the writes */
 void venv_mgr_effect_record(venv_manager *m, venv_value journal);
 void venv_mgr_effect_ask(venv_manager *m, uint64_t token, venv_value query);
+void venv_mgr_effect_reload(venv_manager *m, uint64_t token);
 void venv_mgr_effect_log(venv_manager *m, int level, const char *format, ...) VENV_PRINTF(3, 4);
 void venv_mgr_effects_finish(venv_manager *m);
 venv_value venv_mgr_id_value(venv_manager *m, venv_id id);
@@ -621,6 +633,14 @@ void venv_mgr_breakers_sweep(venv_manager *m);
 venv_rc venv_mgr_breaker_by_text(venv_manager *m, venv_str name, breaker **ret_breaker, venv_error *err);
 venv_rc venv_mgr_breaker_reset(venv_manager *m, const char *by, const venv_value *body, breaker **ret_breaker, venv_error *err);
 venv_rc venv_mgr_ask_breaker(void *user, venv_str name, venv_value *ret_map, venv_error *err);
+
+/* reload.c */
+venv_rc venv_mgr_reload_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err);
+void venv_mgr_reload_event(venv_manager *m, const venv_manager_event *event);
+void venv_mgr_reload_free(venv_manager *m);
+
+/* core.c */
+venv_rc venv_mgr_environments_make(venv_manager *m, const venv_value *definitions, venv_table **ret_table, venv_error *err);
 
 /* touches.c: parts of venv_trigger_world. */
 void venv_mgr_touches(void *user, const venv_order *order, venv_trigger_agent_fn each, void *each_user);

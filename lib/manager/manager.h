@@ -31,6 +31,7 @@ typedef enum venv_manager_event_kind {
     VENV_MANAGER_EVENT_ANSWER,    /* what an ASK found: token, value = body of RESULT, or of FAILED */
     VENV_MANAGER_EVENT_HISTORY,   /* rows of the event log that a READ asked for: token, value = list of EVENT bodies; or NULL, text = why */
     VENV_MANAGER_EVENT_DELIVERED, /* an order ended: action, rc, text = error or NULL, value = result or NULL */
+    VENV_MANAGER_EVENT_CONFIG,    /* the files were read: token of a RELOAD (0: of a signal), config, or rc and text = what is wrong with them */
 } venv_manager_event_kind;
 
 typedef struct venv_manager_event {
@@ -47,6 +48,7 @@ typedef struct venv_manager_event {
     venv_id action;
     venv_rc rc;
     const venv_value *value;  /* borrowed for the step */
+    const venv_manager_config *config; /* CONFIG: borrowed for the step */
 } venv_manager_event;
 
 /* Collections of the store. A row is a key and a map. */
@@ -74,6 +76,7 @@ typedef enum venv_manager_action_kind {
     VENV_MANAGER_ACT_RECORD,   /* value = bytes: a journal for the history (history/journal.h); may be lost */
     VENV_MANAGER_ACT_ASK,      /* ANSWER(token) wanted: value = what is looked for in the history, as in HISTORY */
     VENV_MANAGER_ACT_LOG,      /* level, text */
+    VENV_MANAGER_ACT_RELOAD,   /* CONFIG(token) wanted: read the configuration's files */
 } venv_manager_action_kind;
 
 typedef struct venv_manager_action {
@@ -107,6 +110,9 @@ typedef struct venv_manager_row {
     venv_collection collection;
     const venv_value *key, *value;
 } venv_manager_row;
+
+/* The configuration that is used now: the first one, or what a reload made of it. Valid until the next step. */
+const venv_manager_config *venv_manager_config_used(const venv_manager *manager);
 
 /* The configuration is borrowed for the manager's life. `seed` is for ids and jitter; `boot` names this run. */
 venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_row *rows,

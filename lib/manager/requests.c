@@ -825,6 +825,9 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
     case VENV_MSG_EVALUATE:
         venv_mgr_evaluate_request(m, p, request, body);
         break;
+    case VENV_MSG_RELOAD:
+        rc = venv_mgr_reload_request(m, p, request, body, &err);
+        break;
     case VENV_MSG_PROPOSAL:
     case VENV_MSG_TRIGGER:
     case VENV_MSG_RESET:

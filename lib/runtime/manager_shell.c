@@ -48,6 +48,7 @@ typedef struct manager_shell {
     uint64_t appended, trimmed_at; /* revisions */
     uint64_t unanswered;           /* token of a question to the history that could not be asked; 0: none */
     venv_error unanswered_why;
+    uint64_t reload; /* token of who asks for the configuration to be read; 0: nobody */
     bool stopping, finishing;
     venv_rc rc;
     venv_error *err;
@@ -156,6 +157,7 @@ static void do_action(manager_shell *shell, const venv_manager_action *action)
         venv_server_close_peer(shell->server, action->peer, action->text ? action->text : "closed by the manager");
         break;
     case VENV_MANAGER_ACT_READ: read_log(shell, action); break;
+    case VENV_MANAGER_ACT_RELOAD: shell->reload = action->token; break; /* after the step that asked */
     case VENV_MANAGER_ACT_DELIVER:
         venv_delivery_take(shell->delivery, action->action, &action->value, action->after_write);
         break;
@@ -171,7 +173,7 @@ static void do_action(manager_shell *shell, const venv_manager_action *action)
 static void trim_log(manager_shell *shell)
 {
     venv_error err = { 0 };
-    uint64_t keep = shell->config->events_max;
+    uint64_t keep = venv_manager_config_used(shell->core)->events_max;
     if (keep == 0 || shell->appended <= keep || shell->appended - shell->trimmed_at < TRIM_EVERY)
         return;
     shell->trimmed_at = shell->appended;
@@ -217,6 +219,31 @@ static void answer_dump(manager_shell *shell)
     venv_value_unref(&answer);
 }
 
+/* Read the configuration anew: the core is told what there is, or what is wrong with it, and decides. */
+static void reload(manager_shell *shell, uint64_t token)
+{
+    venv_manager_config *fresh = NULL;
+    venv_error err = { 0 };
+    char text[VENV_ERROR_TEXT_MAX + VENV_ERROR_FILE_MAX + 32];
+    venv_manager_event event = { .kind = VENV_MANAGER_EVENT_CONFIG, .token = token };
+    event.rc = venv_manager_config_load(shell->host->config_path, &fresh, &err);
+    event.config = fresh;
+    if (!fresh)
+        event.text = venv_error_format(&err, text, sizeof text);
+    venv_notify("RELOADING=1");
+    deliver(shell, &event);
+    venv_notify("READY=1");
+    venv_manager_config_free(fresh);
+}
+
+static void reload_asked(manager_shell *shell)
+{
+    uint64_t token = shell->reload;
+    shell->reload = 0;
+    if (token != 0)
+        reload(shell, token);
+}
+
 static void deliver(manager_shell *shell, const venv_manager_event *event)
 {
     venv_error err = { 0 };
@@ -239,6 +266,9 @@ static void deliver(manager_shell *shell, const venv_manager_event *event)
     trim_log(shell);
     answer_unasked(shell);
     answer_dump(shell);
+    reload_asked(shell);
+    if (shell->stopping)
+        return;
     venv_loop_set_deadline(&shell->loop, venv_manager_deadline(shell->core));
 }
 
@@ -374,17 +404,7 @@ static void on_stop(void *user, const char *reason)
 
 static void on_reload(void *user)
 {
-    manager_shell *shell = user;
-    venv_manager_config *fresh = NULL;
-    venv_error err = { 0 };
-    char text[VENV_ERROR_TEXT_MAX + VENV_ERROR_FILE_MAX + 32];
-    if (venv_manager_config_load(shell->host->config_path, &fresh, &err) == VENV_OK)
-        venv_log_print(shell->log, VENV_LOG_INFO,
-                       "the configuration is correct; restart the manager to use it (instances run on, agents reconnect)");
-    else
-        venv_log_print(shell->log, VENV_LOG_ERROR, "the configuration was not read anew: %s",
-                       venv_error_format(&err, text, sizeof text));
-    venv_manager_config_free(fresh);
+    reload(user, 0);
 }
 
 /* --- the beginning --------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
  *      explain.c     why, part by part            where.c     which agents
  *      cron.c        times by the calendar       schedule.c   when a trigger with `at` is due
  *      switch.c      enabling and disabling      limit.c      how much may be done
+ *      reload.c      one set in the place of another
  */
 
 #include "base/seeded.h"

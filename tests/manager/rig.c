@@ -38,6 +38,21 @@ rig *rig_new(const char *yaml)
     return r;
 }
 
+/* The shell has read other files; they are right, or wrong. */
+void rig_reload(rig *r, uint64_t token, const char *yaml)
+{
+    venv_error err = { 0 };
+    venv_manager_source source = { "manager.yaml", { yaml, strlen(yaml) } };
+    venv_manager_config *fresh = NULL;
+    char text[1024];
+    venv_manager_event event = { .kind = VENV_MANAGER_EVENT_CONFIG, .token = token };
+    event.rc = venv_manager_config_new(&source, 1, fake_zone, NULL, &fresh, &err);
+    event.config = fresh;
+    event.text = fresh ? NULL : venv_error_format(&err, text, sizeof text);
+    rig_step(r, &event);
+    venv_manager_config_free(fresh);
+}
+
 void rig_sent_clear(rig *r)
 {
     for (size_t i = 0; i < r->sent_count; i++)
@@ -144,6 +159,9 @@ static void take(rig *r, const venv_manager_actions *actions)
             assert_true(r->delivery_count < RIG_DELIVERY_MAX);
             r->deliveries[r->delivery_count].action = a->action;
             assert_int_equal(venv_value_dup(&a->value, &r->deliveries[r->delivery_count++].order, NULL), VENV_OK);
+            break;
+        case VENV_MANAGER_ACT_RELOAD:
+            r->reload = a->token;
             break;
         case VENV_MANAGER_ACT_READ:
         case VENV_MANAGER_ACT_RECORD:

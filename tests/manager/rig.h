@@ -48,6 +48,7 @@ typedef struct rig {
     rig_delivery deliveries[RIG_DELIVERY_MAX];
     size_t delivery_count;
     uint64_t boots;
+    uint64_t reload;     /* token of the last RELOAD that was asked for */
     uint64_t last_write; /* number of the last transaction */
     size_t drop_writes_from; /* test switch: 0, or the steps' count after which writes are lost at the crash */
 } rig;
@@ -55,6 +56,7 @@ typedef struct rig {
 rig *rig_new(const char *yaml);
 void rig_free(rig *r);
 void rig_crash(rig *r);
+void rig_reload(rig *r, uint64_t token, const char *yaml);
 void rig_step(rig *r, const venv_manager_event *event);
 /* Time passes in steps of a tenth of a second, as the manager asks for it. */
 void rig_wait(rig *r, double seconds);
