@@ -107,7 +107,7 @@ static void offer_names(venvctl *app, const char *prefix, const char *what, cons
     int code = app->client ? EXIT_DONE : app_connect(app);
     if (code == EXIT_DONE && venv_client_list(app->client, what, &items, &err) == VENV_OK) {
         for (size_t i = 0; i < venv_value_count(&items); i++) {
-            char name[VENV_NAME_MAX + 2], word[VENV_NAME_MAX + 4];
+            char name[VENV_NAME_MAX + 16], word[VENV_NAME_MAX + 20];
             venv_id id;
             char text[VENV_ID_TEXT_SIZE];
             (void)venv_text_safe(venv_value_get_text(venv_value_at(&items, i), "name"), name, sizeof name);
@@ -141,8 +141,8 @@ static void offer_verbs(venvctl *app, const char *prefix, const char *first)
 
 static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const char *before)
 {
-    static const char *const plurals[] = { "agents", "groups", "environments", "instances", "triggers", "actions", NULL };
-    static const char *const singulars[] = { "agent", "group", "environment", "instance", "trigger", "action", NULL };
+    static const char *const plurals[] = { "agents", "groups", "environments", "instances", "triggers", "actions", "proposals", "breakers", NULL };
+    static const char *const singulars[] = { "agent", "group", "environment", "instance", "trigger", "action", "proposal", "breaker", NULL };
     static const char *const states[] = { "running", "stopped", "starting", "paused", "saved", NULL };
     static const char *const steer[] = { "stop", "rcon", "rjoin", NULL };
     static const char *const roles[] = { "manager", "agent", "user", NULL };
@@ -204,6 +204,9 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
         return;
     case WORDS_PROPOSAL:
         offer_names(app, prefix, "proposals", "");
+        return;
+    case WORDS_BREAKER:
+        offer_names(app, prefix, "breakers", "");
         return;
     case WORDS_WHY:
         offer_list(app, prefix, reasons);

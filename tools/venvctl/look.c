@@ -18,13 +18,14 @@ static const kind_row kinds[] = {
     { "agents", "agent",
       { { "NAME", "name", CELL_TEXT }, { "STATE", "state", CELL_TEXT }, { "SINCE", "since", CELL_AGE },
         { "HEARD", "heard", CELL_AGE }, { "PROPERTIES", "properties", CELL_NUMBER },
-        { "INSTANCES", "instances", CELL_NUMBER }, { "ADDRESS", "address", CELL_TEXT }, { "GROUPS", "groups", CELL_LIST } } },
+        { "INSTANCES", "instances", CELL_NUMBER }, { "ADDRESS", "address", CELL_TEXT }, { "GROUPS", "groups", CELL_LIST },
+        { "BREAKER", "breaker", CELL_TEXT } } },
     { "groups", "group",
       { { "NAME", "name", CELL_TEXT }, { "CONNECTED", "connected", CELL_NUMBER }, { "AGENTS", "agents", CELL_LIST } } },
     { "environments", "environment",
       { { "NAME", "name", CELL_TEXT }, { "HYPERVISOR", "hypervisor", CELL_TEXT }, { "VCPUS", "vcpus", CELL_NUMBER },
         { "MEMORY", "memory", CELL_SIZE }, { "INSTANCES", "instances", CELL_NUMBER },
-        { "RUNNING", "running", CELL_NUMBER }, { "IMAGE", "image", CELL_TEXT } } },
+        { "RUNNING", "running", CELL_NUMBER }, { "IMAGE", "image", CELL_TEXT }, { "BREAKER", "breaker", CELL_TEXT } } },
     { "instances", "instance",
       { { "NAME", "name", CELL_TEXT }, { "ENVIRONMENT", "environment", CELL_TEXT }, { "STATE", "state", CELL_TEXT },
         { "SINCE", "since", CELL_AGE }, { "NODE", "node", CELL_TEXT }, { "BY", "by", CELL_TEXT }, { "REASON", "reason", CELL_TEXT } } },
@@ -35,6 +36,13 @@ static const kind_row kinds[] = {
     { "actions", "action",
       { { "ID", "id", CELL_TEXT }, { "KIND", "kind", CELL_TEXT }, { "SUBJECT", "subject", CELL_TEXT }, { "STATE", "state", CELL_TEXT },
         { "MADE", "made", CELL_AGE }, { "BY", "by", CELL_TEXT }, { "ERROR", "error", CELL_TEXT } } },
+    { "proposals", "proposal",
+      { { "ID", "id", CELL_TEXT }, { "TRIGGER", "trigger", CELL_TEXT }, { "ELEMENT", "element", CELL_TEXT }, { "STATE", "state", CELL_TEXT },
+        { "MADE", "made", CELL_AGE }, { "EXPIRES", "expires", CELL_TEXT }, { "WOULD", "summary", CELL_TEXT }, { "WHY", "why", CELL_LINE } } },
+    { "breakers", "breaker",
+      { { "NAME", "name", CELL_TEXT }, { "STATE", "state", CELL_TEXT }, { "SINCE", "since", CELL_AGE },
+        { "FAILURES", "failures", CELL_NUMBER }, { "OPENED", "opened", CELL_NUMBER }, { "RETRY", "retry", CELL_TEXT },
+        { "REASON", "reason", CELL_LINE } } },
 };
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
 
@@ -62,8 +70,8 @@ static const kind_row *find_kind(venvctl *app, const char *word, bool plural)
         (void)app_usage(app, "there is no kind \"%s\"; did you mean \"%s\"?", word, near);
     else
         (void)app_usage(app, "there is no kind \"%s\"; it is one of %s", word,
-                        plural ? "agents, groups, environments, instances, triggers, actions"
-                               : "agent, group, environment, instance, trigger, action");
+                        plural ? "agents, groups, environments, instances, triggers, actions, proposals, breakers"
+                               : "agent, group, environment, instance, trigger, action, proposal, breaker");
     return NULL;
 }
 

@@ -108,14 +108,14 @@ int run_trigger_show(venvctl *app)
 
 /* --- enable, disable, apply, reject ------------------------------------------------------------------------ */
 
-static int change_options(venvctl *app, venv_client_change_options *ret_options)
+int change_options(venvctl *app, venv_client_change_options *ret_options)
 {
     *ret_options = (venv_client_change_options){ .why = app->value[OPTION_WHY] };
     int code = app_id(app, OPTION_ID, &ret_options->id);
     return code == EXIT_DONE ? app_connect(app) : code;
 }
 
-static int finish_change(venvctl *app, venv_rc rc, venv_value *value, const venv_error *err, const char *done)
+int change_finish(venvctl *app, venv_rc rc, venv_value *value, const venv_error *err, const char *done)
 {
     if (rc != VENV_OK)
         return app_fail(app, err);
@@ -137,7 +137,7 @@ static int set_enabled(venvctl *app, bool enabled)
     if (code != EXIT_DONE)
         return code;
     venv_rc rc = venv_client_set_trigger_enabled(app->client, app->arguments[0], enabled, &options, &trigger, &err);
-    return finish_change(app, rc, &trigger, &err, enabled ? "enabled" : "disabled");
+    return change_finish(app, rc, &trigger, &err, enabled ? "enabled" : "disabled");
 }
 
 int run_trigger_enable(venvctl *app)
@@ -159,7 +159,7 @@ int run_trigger_apply(venvctl *app)
     if (code != EXIT_DONE)
         return code;
     venv_rc rc = venv_client_apply(app->client, app->arguments[0], &options, &proposal, &err);
-    return finish_change(app, rc, &proposal, &err, "applied");
+    return change_finish(app, rc, &proposal, &err, "applied");
 }
 
 int run_trigger_reject(venvctl *app)
@@ -171,5 +171,5 @@ int run_trigger_reject(venvctl *app)
     if (code != EXIT_DONE)
         return code;
     venv_rc rc = venv_client_reject(app->client, app->arguments[0], &options, &proposal, &err);
-    return finish_change(app, rc, &proposal, &err, "rejected");
+    return change_finish(app, rc, &proposal, &err, "rejected");
 }

@@ -98,6 +98,7 @@ typedef enum word_kind {
     WORDS_TRIGGER,
     WORDS_TRIGGER_OR_FILE,
     WORDS_PROPOSAL,
+    WORDS_BREAKER,
     WORDS_WHY,         /* instance, node, trigger, action */
 } word_kind;
 
@@ -268,6 +269,9 @@ int run_cert_issue(venvctl *app);
 int run_cert_show(venvctl *app);
 int run_eval(venvctl *app);
 int run_why(venvctl *app);
+int run_breaker_list(venvctl *app);
+int run_breaker_reset(venvctl *app);
+int run_reload(venvctl *app);
 int run_trigger_list(venvctl *app);
 int run_trigger_show(venvctl *app);
 int run_trigger_test(venvctl *app);
@@ -277,6 +281,10 @@ int run_trigger_apply(venvctl *app);
 int run_trigger_reject(venvctl *app);
 int run_trigger_replay(venvctl *app);
 /* Triggers out of a file: the word names one if it ends in .yaml or .yml, or has a slash in it. */
+/* --id and --why, and a connection. */
+int change_options(venvctl *app, venv_client_change_options *ret_options);
+/* What came of a change: `value` is released. */
+int change_finish(venvctl *app, venv_rc rc, venv_value *value, const venv_error *err, const char *done);
 bool trigger_is_file(const char *word);
 int trigger_read_file(venvctl *app, const char *path, venv_value *ret_definitions);
 int run_dump(venvctl *app);

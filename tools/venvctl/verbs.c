@@ -67,23 +67,29 @@ const verb_row verb_rows[] = {
               "`groups`, `environments`, `instances` (`total`, and the number in each state), `triggers` (`total`, "
               "`firing`, `failing`), `actions` (`open`), `revision` of the log of events.",
       .example = "venvctl status", .run = run_status },
-    { .name = "list", .arguments = "KIND", .summary = "List the agents, groups, environments, instances, triggers or actions.",
-      .text = "KIND is one of agents, groups, environments, instances, triggers and actions. There is always a line of "
+    { .name = "list", .arguments = "KIND", .summary = "List the agents, groups, environments, instances, triggers, actions, proposals or breakers.",
+      .text = "KIND is one of agents, groups, environments, instances, triggers, actions, proposals and breakers. There is always a line of "
               "titles, also in a pipe; with --quiet there is none, and only the names are printed, one a line.",
       .json = "An array of objects, sorted by name.\n"
               "agents: `name`, `state` (connected; suspect: silent or cut off for a while; lost: for long), `since`, "
               "`heard`, `groups`, `address`, `program`, `properties`, "
-              "`instances`, `hypervisor`, `reachable` (whether the hypervisor could be asked).\n"
+              "`instances`, `hypervisor`, `reachable` (whether the hypervisor could be asked), `breaker` (open or half-open, if it is).\n"
               "groups: `name`, `agents` (their names), `connected`.\n"
               "environments: `name`, `hypervisor`, `vcpus`, `memory` (bytes), `image`, `instances`, `running`, `breaker`.\n"
               "instances: `name`, `id`, `environment`, `state`, `since` (in this state), `node`, `reason`, "
               "`epoch`, `made`, `by`.\n"
-              "triggers: `name`, `element`, `mode`, `state`, `since`, `fired` (times), `last_fired`, `when`, `at`, `zone`, `next` (the next time of `at`), `error`.\n"
-              "actions: `id`, `kind`, `subject`, `state`, `made`, `by`, `ended`, `rc`, `error`.",
+              "triggers: `name`, `element`, `mode`, `state`, `since`, `fired` (times), `last_fired`, `when`, `at`, `zone`, `next` (the next time of `at`), `error`, "
+              "`enabled`; of one that is disabled `disabled` (when), `disabled_by`, `disabled_why`.\n"
+              "actions: `id`, `kind`, `subject`, `state`, `made`, `by`, `ended`, `rc`, `error`.\n"
+              "proposals: `id`, `trigger`, `element`, `state` (open, applied, rejected, expired), `made`, `expires`, `why`, `summary`, `repeats` "
+              "(firings while it was open), `recovered` (since when its reason is over), `ended`, `by`, `reason`, `firing`.\n"
+              "breakers: `name` (environment/NAME or node/NAME), `state` (closed, open, half-open), `since`, `failures`, `opened` (times in a "
+              "row), `retry` (when a trial is let through), `trial` (an instance), `reason` (the last failure).",
       .example = "venvctl list instances --json | python3 -m json.tool",
       .least = 1, .most = 1, .words = { WORDS_PLURAL }, .run = run_list },
     { .name = "show", .arguments = "KIND NAME", .summary = "Show everything about one thing.",
-      .text = "KIND is one of agent, group, environment, instance, trigger and action. An action is named by its id.",
+      .text = "KIND is one of agent, group, environment, instance, trigger, action, proposal and breaker. An action or proposal is named by its id, "
+              "or the first eight or more characters of it.",
       .json = "An object: the keys that list gives, and more.",
       .example = "venvctl show instance class2-1",
       .least = 2, .most = 2, .words = { WORDS_SINGULAR, WORDS_NAMED }, .run = run_show },
@@ -174,6 +180,24 @@ const verb_row verb_rows[] = {
       .json = "An object: `what`, `name`, `answer`, `steps` (`kind`, `level`, `text`, `time`, `detail`).",
       .example = "venvctl why instance class2-1",
       .least = 2, .most = 2, .options = { OPTION_AGENT }, .words = { WORDS_WHY, WORDS_NAMED }, .run = run_why },
+    { .name = "breaker list", .arguments = "", .summary = "List the circuit breakers of environments and nodes.",
+      .text = "A breaker is there for each environment and each node where a start failed or hung. It opens after "
+              "`manager.breaker.failures` of them within `manager.breaker.window`; then nothing is started there until its time is over, when "
+              "one start is let through as a trial.",
+      .json = "An array of objects, as of `list breakers`.",
+      .example = "venvctl breaker list", .run = run_breaker_list },
+    { .name = "breaker reset", .arguments = "NAME", .summary = "Close a circuit breaker, and forget the failures that it counted.",
+      .text = "NAME is environment/NAME or node/NAME, or NAME alone where only one of them is called so.",
+      .json = "An object, as of `list breakers`.",
+      .example = "venvctl breaker reset node/node07 --why 'new disk'",
+      .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_BREAKER }, .run = run_breaker_reset },
+    { .name = "reload", .arguments = "", .summary = "Have the manager read its configuration anew, and show what is different.",
+      .text = "All of the new configuration is used, or nothing: if anything in it is wrong, that is told with file, line and column, and the "
+              "manager goes on with what it had. Triggers that are as before keep their state, instances keep their definition. Settings that "
+              "take a restart of the manager are named. With --dry-run the difference is only shown.",
+      .json = "An object: `applied`, `environments` and `triggers` (`added`, `removed`, `changed`: names), `manager` (`key`, `from`, `to`, "
+              "`live`: whether it is used now).",
+      .example = "venvctl reload --dry-run", .options = { OPTION_DRY_RUN }, .run = run_reload },
     { .name = "trigger list", .arguments = "", .summary = "List the triggers, their units, and how far each of them is.",
       .text = "HOLD says how long, or how often in a row, `when` has been true, and how long or often it has to be: `2/3`, `20s of 30s`.",
       .json = "An array of objects, as of `list triggers`, with `counter` (what HOLD shows).",
