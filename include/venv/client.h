@@ -215,6 +215,8 @@ typedef enum venv_client_verb {
     VENV_CLIENT_EVALUATE = 418,
     VENV_CLIENT_DUMP = 419,
     VENV_CLIENT_FORGET = 425,
+    VENV_CLIENT_CHANGE = 440,
+    VENV_CLIENT_SYNC = 441,
 } venv_client_verb;
 
 /** Make a random id for a request.  @retval VENV_OK  @retval VENV_EIO the system has no random numbers. */
@@ -312,6 +314,30 @@ typedef struct venv_client_stop_options {
 VENV_API VENV_MUST_USE venv_rc venv_client_stop(venv_client *client,
                                                 const venv_client_stop_options *options,
                                                 venv_value *ret_answer, venv_error *err);
+
+/** What to change.  Zero it; name an instance or an environment, not both. */
+typedef struct venv_client_instance_options {
+    venv_id id;              /**< To ask again; none: a new one is made. */
+    const char *instance;    /**< Its name. */
+    const char *environment; /**< Instances of this environment that are in a state in which it can be done. */
+    int64_t count;           /**< At most so many of them; 0: all. */
+    const char *node;        /**< Where a migration is to go; NULL: where it fits best. */
+    const char *wait;        /**< Answer only when all are in this state, for example `"saved"`. */
+    venv_span timeout;       /**< How long to wait for that. */
+    bool dry_run;            /**< Only say what would be done. */
+} venv_client_instance_options;
+
+/**
+ * Pause, resume, save, restore, destroy or migrate instances.
+ *
+ * @param verb  One of these words.
+ * @retval VENV_ECONFLICT    The named instance is in a state in which that cannot be done.
+ * @retval VENV_EUNREACHABLE Its node cannot be asked now.
+ * Answers and fails as venv_client_start().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_change(venv_client *client, const char *verb,
+                                                  const venv_client_instance_options *options,
+                                                  venv_value *ret_answer, venv_error *err);
 
 /** What to say with a change that a person makes.  Zero it. */
 typedef struct venv_client_change_options {

@@ -102,6 +102,24 @@ venv_rc venv_client_stop(venv_client *client, const venv_client_stop_options *op
     return finish(client, VENV_CLIENT_STOP, &map, ret_answer, err);
 }
 
+venv_rc venv_client_change(venv_client *client, const char *verb, const venv_client_instance_options *options, venv_value *ret_answer,
+                           venv_error *err)
+{
+    venv_map_builder map;
+    if (!options->instance == !options->environment)
+        return venv_error_set(err, VENV_EINVAL, "either an instance or an environment is to be named");
+    venv_map_init(&map);
+    venv_map_put_z(&map, "verb", verb);
+    if (options->instance)
+        venv_map_put_z(&map, "instance", options->instance);
+    if (options->environment)
+        venv_map_put_z(&map, "environment", options->environment);
+    if (options->node)
+        venv_map_put_z(&map, "node", options->node);
+    put_common(&map, options->id, options->count, options->wait, options->timeout, options->dry_run);
+    return finish(client, VENV_CLIENT_CHANGE, &map, ret_answer, err);
+}
+
 /* A change that a person makes to one thing; `part` of the answer is what became of it. */
 static venv_rc change(venv_client *client, venv_client_verb verb, const char *part, const char *name, const char *what,
                       const venv_client_change_options *options, venv_value *ret_part, venv_error *err)

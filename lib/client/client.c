@@ -357,6 +357,8 @@ static bool carries_id(venv_client_verb verb)
     case VENV_CLIENT_START:
     case VENV_CLIENT_STOP:
     case VENV_CLIENT_EXEC:
+    case VENV_CLIENT_CHANGE:
+    case VENV_CLIENT_SYNC:
     case VENV_CLIENT_PROPOSAL:
     case VENV_CLIENT_TRIGGER:
     case VENV_CLIENT_RESET:

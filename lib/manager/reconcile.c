@@ -125,6 +125,8 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
     venv_instance_state state;
     text_of(machine, "state", state_name, sizeof state_name);
     text_of(machine, "reason", reason, sizeof reason);
+    if (i->target && strcmp(i->target, a->name) == 0 && venv_mgr_get_uint(machine, "epoch") == i->target_epoch)
+        return; /* on its way; changes.c asks when it has to know */
     if (!i->node || strcmp(i->node, a->name) != 0) {
         alarm_once(m, i, a, "which should be on another node");
         return;

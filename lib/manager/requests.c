@@ -170,10 +170,33 @@ static void waiter_failed(venv_manager *m, peer *p, const waiter *w, venv_rc rc,
     venv_mgr_effect_send(m, p, VENV_MSG_FAILED, w->request, venv_mgr_take_map(m, &map));
 }
 
+/* The change that is waited for has not worked: then no state that the instance comes into is what was asked for. */
+static bool change_broken(venv_manager *m, peer *p, const waiter *w)
+{
+    const deed *d = venv_mgr_deed_find(m, w->action);
+    if (!d || (d->state != DEED_FAILED && d->state != DEED_UNKNOWN) ||
+        venv_mgr_change_parse((venv_str){ d->kind, strlen(d->kind) }) == CHANGE_NONE)
+        return false;
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "rc", venv_rc_name(d->rc));
+    venv_map_put_text(&map, "error", d->error, strlen(d->error));
+    venv_map_put(&map, "detail", with_instances(m, w->action, w->instances, w->count < 32 ? w->count : 32));
+    if (p)
+        venv_mgr_effect_send(m, p, VENV_MSG_FAILED, w->request, venv_mgr_take_map(m, &map));
+    else
+        venv_map_fini(&map);
+    return true;
+}
+
 void venv_mgr_waiters_check(venv_manager *m)
 {
     for (size_t n = m->waiter_count; n-- > 0;) {
         waiter *w = &m->waiters[n];
+        if (change_broken(m, venv_mgr_peer_find(m, w->peer), w)) {
+            waiter_drop(m, n);
+            continue;
+        }
         const instance *why = NULL;
         int state = waiter_state(m, w, &why);
         bool late = w->deadline.ns <= m->now.mono.ns;

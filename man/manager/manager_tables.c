@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints the table of the section `manager` as roff, for venv-mgr.yaml(5). */
+/* Prints the table of a section as roff, for venv-mgr.yaml(5): manager_tables PREFIX, as in `manager.` or `webhooks.NAME.` */
 #include "codec/config.h"
 #include "manager/config.h"
 
@@ -18,15 +18,20 @@ static void print(const char *text)
     }
 }
 
+typedef struct printing {
+    const char *prefix;
+    unsigned count;
+} printing;
+
 static venv_rc key(void *user, const venv_config_line *line)
 {
-    static const char prefix[] = "manager.";
-    unsigned *count = user;
-    if (strncmp(line->path, prefix, sizeof prefix - 1) != 0 || !line->row->help)
+    printing *p = user;
+    size_t size = strlen(p->prefix);
+    if (strncmp(line->path, p->prefix, size) != 0 || !line->row->help)
         return VENV_OK;
-    ++*count;
+    p->count++;
     fputs(".TP\n.B ", stdout);
-    print(line->path + sizeof prefix - 1);
+    print(line->path + size);
     fputs("\n", stdout);
     print(line->row->help);
     fputs("\n.br\n", stdout);
@@ -45,8 +50,8 @@ static venv_rc key(void *user, const venv_config_line *line)
     return VENV_OK;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    unsigned count = 0;
-    return venv_config_describe(venv_manager_config_rows(), "", key, &count) != VENV_OK || count == 0;
+    printing p = { argc == 2 ? argv[1] : "manager.", 0 };
+    return venv_config_describe(venv_manager_config_rows(), "", key, &p) != VENV_OK || p.count == 0;
 }

@@ -142,6 +142,56 @@ class Actions(unittest.TestCase):
         self.assertEqual((c.dir / "ran").read_text(), "x\n")
         self.assertEqual(email.message_from_bytes(self.smtp.sessions[-1][1])["Message-ID"], f"<{self.actions('mail')[0]['id']}@mgr.test>")
 
+    def test_an_instance_is_paused_saved_and_restored_by_people(self):
+        c = self.cluster
+        c.manager_config("environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB}\n")
+        c.start_manager()
+        c.start_agent("node1", hypervisor="fake:")
+        c.wait("node1 is connected", lambda: c.is_connected("node1"))
+        c.wait("it has started", lambda: c.venvctl("start", "class2", "--wait", "--timeout", "20s").returncode == 0)
+        name = c.rows("list", "instances")[0]["name"]
+
+        def state():
+            return next(row["state"] for row in c.rows("list", "instances") if row["name"] == name)
+        for verb, after in (("pause", "paused"), ("resume", "running"), ("save", "saved"), ("restore", "running")):
+            result = c.venvctl(verb, name, "--wait", "--timeout", "20s")
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            self.assertEqual(state(), after)
+        self.assertEqual(c.venvctl("restore", name).returncode, 1)  # it is not saved
+        self.assertEqual(c.venvctl("pause", "nobody-1").returncode, 3)
+        result = c.venvctl("migrate", name, "--wait", "--timeout", "20s")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no other node can take", result.stderr)
+        self.assertEqual(state(), "running")
+        self.assertEqual(c.venvctl("destroy", name, "--wait", "--timeout", "20s").returncode, 0)
+        self.assertEqual(state(), "stopped")
+        kinds = {row["kind"] for row in c.rows("list", "actions")}
+        self.assertLessEqual({"start", "pause", "resume", "save", "restore", "migrate", "destroy"}, kinds)
+
+    def test_an_image_is_brought_to_a_node_or_refused_for_the_reason(self):
+        c = self.cluster
+        (c.dir / "image.raw").write_bytes(bytes(range(256)) * 4096)
+        c.run(cluster.BIN / "venv-sync", "key", c.dir / "publisher.key")
+        c.run(cluster.BIN / "venv-sync", "make", c.dir / "image.raw", c.dir / "repository", "--name", "small", "--key", c.dir / "publisher.key")
+        c.manager_config()
+        c.start_manager()
+        c.start_agent("node1")
+        c.issue("agent", "node2")
+        path = c.agent_config("node2")
+        path.write_text(path.read_text() + f"  images: {{repository: '{c.dir}/repository', trust: {c.dir}/publisher.pub, "
+                        f"directory: {c.dir}/images}}\n")
+        c.start("node2")
+        c.wait("both are connected", lambda: c.is_connected("node1", "node2"))
+        result = c.venvctl("sync", "node1", "small")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no repository of images", result.stdout + result.stderr)
+        result = c.venvctl("sync", "node2", "small", "--json")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertEqual(json.loads(result.stdout)[0]["version"], 1)
+        self.assertEqual((c.dir / "images/small.raw").read_bytes(), (c.dir / "image.raw").read_bytes())
+        self.assertEqual(c.venvctl("sync", "node2", "absent").returncode, 1)
+        self.assertEqual({row["state"] for row in self.actions("sync")}, {"done", "failed"})
+
     def test_a_configuration_that_reaches_nowhere_is_refused(self):
         c = self.cluster
         for triggers, word in (("mail: {to: nobody, subject: x}", "no recipients 'nobody'"), ("webhook: {to: else}", "no webhook 'else'"),

@@ -331,6 +331,34 @@ int run_exec(venvctl *app)
     return code;
 }
 
+/* --- sync -------------------------------------------------------------------------------------------------------- */
+
+int run_sync(venvctl *app)
+{
+    static const column columns[] = { { "AGENT", "agent", CELL_TEXT }, { "IMAGE", "image", CELL_TEXT }, { "VERSION", "version", CELL_TEXT },
+                                      { "FETCHED", "bytes", CELL_TEXT } };
+    venv_id id = { { 0 } };
+    int code = app_id(app, OPTION_ID, &id);
+    if (code != EXIT_DONE)
+        return code;
+    venv_map_builder map;
+    venv_value items = venv_value_null();
+    venv_map_init(&map);
+    put_target(app, &map);
+    venv_map_put_z(&map, "image", app->arguments[1]);
+    if (!venv_id_is_none(id))
+        venv_map_put_id(&map, "id", id);
+    put_timeout(app, &map);
+    code = ask(app, VENV_CLIENT_SYNC, &map, &items);
+    if (code != EXIT_DONE)
+        return code;
+    if (!app_has(app, OPTION_QUIET) || app_has(app, OPTION_JSON))
+        code = print_good(app, &items, columns, 4);
+    code = worse(code, failures(app, &items));
+    venv_value_unref(&items);
+    return code;
+}
+
 /* --- control ---------------------------------------------------------------------------------------------------- */
 
 int run_control(venvctl *app)

@@ -143,7 +143,7 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
 {
     static const char *const plurals[] = { "agents", "groups", "environments", "instances", "triggers", "actions", "proposals", "breakers", NULL };
     static const char *const singulars[] = { "agent", "group", "environment", "instance", "trigger", "action", "proposal", "breaker", NULL };
-    static const char *const states[] = { "running", "stopped", "starting", "paused", "saved", NULL };
+    static const char *const states[] = { "running", "stopped", "starting", "paused", "saved", "migrating", NULL };
     static const char *const steer[] = { "stop", "rcon", "rjoin", NULL };
     static const char *const roles[] = { "manager", "agent", "user", NULL };
     static const char *const keys[] = { "p256", "ed25519", NULL };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs that change instances: start, stop. */
+/* Verbs that change instances: start, stop, and those that keep them: pause, save, migrate and their like. */
 #include "venvctl.h"
 
 #include <stdlib.h>
@@ -159,6 +159,41 @@ int run_stop(venvctl *app)
     if (venv_client_stop(app->client, &options, &answer, &err) != VENV_OK)
         return report(app, &change, "stop", &err);
     code = print_answer(app, &change, &answer, "stop");
+    venv_value_unref(&answer);
+    return code;
+}
+
+/* pause, resume, save, restore, destroy, migrate: the verb's own name is what the manager is asked for. */
+int run_change(venvctl *app)
+{
+    static const struct {
+        const char *verb, *state;
+    } ends[] = { { "pause", "paused" }, { "resume", "running" },    { "save", "saved" },
+                 { "restore", "running" }, { "destroy", "stopped" }, { "migrate", "running" } };
+    wish change;
+    const char *environment = app->value[OPTION_ENVIRONMENT], *verb = app->verb->name, *state = "running";
+    if ((app->argument_count == 1) == (environment != NULL))
+        return app_usage(app, "name an instance, or an environment with --environment: one of them");
+    if (app->argument_count == 1 && app_has(app, OPTION_COUNT))
+        return app_usage(app, "--count goes with --environment");
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (strcmp(ends[i].verb, verb) == 0)
+            state = ends[i].state;
+    int code = read_change(app, state, &change);
+    if (code == EXIT_DONE)
+        code = begin(app, &change);
+    if (code != EXIT_DONE)
+        return code;
+    venv_client_instance_options options = {
+        .id = change.id, .instance = app->argument_count == 1 ? app->arguments[0] : NULL, .environment = environment,
+        .count = change.count, .node = app->value[OPTION_NODE], .wait = change.wait, .timeout = change.timeout,
+        .dry_run = change.dry_run,
+    };
+    venv_error err = { 0 };
+    venv_value answer = venv_value_null();
+    if (venv_client_change(app->client, verb, &options, &answer, &err) != VENV_OK)
+        return report(app, &change, verb, &err);
+    code = print_answer(app, &change, &answer, verb);
     venv_value_unref(&answer);
     return code;
 }

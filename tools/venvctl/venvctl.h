@@ -256,6 +256,8 @@ int run_list(venvctl *app);
 int run_show(venvctl *app);
 int run_start(venvctl *app);
 int run_stop(venvctl *app);
+int run_change(venvctl *app);
+int run_sync(venvctl *app);
 int run_get(venvctl *app);
 int run_fetch(venvctl *app);
 int run_exec(venvctl *app);
