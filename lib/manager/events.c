@@ -89,7 +89,7 @@ void venv_mgr_events_request(venv_manager *m, peer *p, uint64_t request, const v
         return;
     }
     history_read *read = &m->reads[m->read_count++];
-    *read = (history_read){ venv_mgr_next_number(m), p->number, request, from, from, (uint32_t)limit, follow };
+    *read = (history_read){ venv_mgr_next_number(m), p->number, request, from, from, m->revision, (uint32_t)limit, follow };
     venv_mgr_effect_read(m, read->token, from, READ_PAGE);
     if (VENV_SEEDED(WATCH_EARLY) && follow) {
         p->follows = true;
@@ -144,8 +144,11 @@ void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *
         return;
     }
     send_page(m, p, read, rows);
-    bool more = venv_value_count(rows) > 0 && read->sent < m->revision && !VENV_SEEDED(WATCH_GAP);
+    /* Nothing to read is either a log that was trimmed, or events that were added since the store was asked. */
+    bool trimmed = venv_value_count(rows) == 0 && read->sent < read->asked;
+    bool more = !trimmed && read->sent < m->revision && !VENV_SEEDED(WATCH_GAP);
     if (more && read->left > 0) {
+        read->asked = m->revision;
         venv_mgr_effect_read(m, read->token, read->sent, READ_PAGE);
         return;
     }

@@ -294,6 +294,7 @@ typedef struct refusal {
 
 typedef struct history_read {
     uint64_t token, peer, request, since, sent;
+    uint64_t asked;         /* last revision when the store was asked: so far there must be something to read */
     uint32_t left;          /* entries that may still be sent */
     bool follow;
 } history_read;

@@ -3,6 +3,7 @@
  * The disk under a manager: transactions become durable one after the other, some time after they were handed over. A
  * crash keeps what is durable, perhaps a few transactions more, and loses the rest. It can be slow, full, or fail.
  */
+#include "sim/ledger.h"
 #include "sim/rules.h"
 
 #include <stdlib.h>
@@ -94,13 +95,13 @@ static void put(sim *s, server *v, venv_manager_action *a)
     disk_row *row = size ? venv_table_find(v->disk.rows, bytes, size) : NULL;
     check_row(s, v, row, &a->value);
     rules_row(s, v, &a->key, row, a->collection, &a->value);
+    ledger_row(s, v, a->collection, &a->key, &a->value);
     if (!row) {
         row = calloc(1, sizeof *row);
         if (!row)
             abort();
         row->collection = a->collection;
-        row->key = a->key;
-        a->key = venv_value_null();
+        row->key = venv_value_ref(&a->key);
         if (size == 0 || venv_table_add(v->disk.rows, bytes, size, row, NULL) != VENV_OK) {
             sim_fail(s, "%s writes more than %u rows, or a key that is longer than %u bytes", v->name, ROWS_MAX, KEY_MAX);
             row_free(row);
@@ -120,6 +121,7 @@ static void delete_row(sim *s, server *v, const venv_manager_action *a)
     if (!row)
         return;
     check_row(s, v, row, NULL);
+    ledger_row(s, v, a->collection, &a->key, NULL);
     venv_table_remove(v->disk.rows, bytes, size);
     row_free(row);
 }
@@ -155,6 +157,7 @@ static void apply_first(sim *s, server *v)
             append(s, v, a);
     }
     d->durable = w->number;
+    ledger_written(s, v, w->ops, w->count);
     write_fini(w);
     memmove(&d->writes[0], &d->writes[1], --d->write_count * sizeof d->writes[0]);
 }
@@ -205,6 +208,7 @@ bool disk_take(sim *s, server *v, venv_manager_actions *out)
     if (d->error_next || s->now < d->full_until) {
         report_say(s, v->name, "a write fails: %s", d->error_next ? "the disk" : "no room");
         d->error_next = false;
+        d->failed = true;
         return false;
     }
     keep(s, v, out);

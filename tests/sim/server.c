@@ -3,6 +3,7 @@
  * A manager's process: the core, and what does its actions. What depends on a write waits for the disk; a crash loses
  * everything that waits.
  */
+#include "sim/ledger.h"
 #include "sim/rules.h"
 
 #include <stdlib.h>
@@ -84,6 +85,7 @@ void server_init(sim *s, server *v, int index)
     }
     clock_init(s, &v->process.clock);
     disk_init(s, &v->disk);
+    v->ledger = ledger_new();
     v->process.wake = s->wakes[NODES_MAX + index] = NEVER;
 }
 
@@ -107,6 +109,7 @@ void server_fini(server *v)
     drop_held(v);
     free(v->held);
     disk_fini(&v->disk);
+    ledger_free(v->ledger);
     venv_manager_config_free(v->config);
     free(v->yaml);
 }
@@ -132,6 +135,7 @@ void server_start(sim *s, server *v)
     v->process.life++;
     v->process.up = true;
     v->disk.durable = 0;
+    v->disk.failed = false;
     v->disk.last_durable_at = s->now;
     venv_rc rc = venv_manager_new(v->config, rows, count, v->disk.revision, venv_random_id(&s->random), venv_random_next(&s->random),
                                   clock_read(s, &v->process.clock), &v->core, &err);
@@ -140,6 +144,7 @@ void server_start(sim *s, server *v)
         sim_fail(s, "%s does not start: %s", v->name, err.text);
     else
         rules_started(s, v);
+    ledger_started(s, v);
     server_woken(s, v);
 }
 
@@ -153,8 +158,10 @@ static void carry_out(sim *s, server *v, venv_manager_action *a)
             witness_receives(s, v, a);
         else if (a->peer >= PERSONS)
             admin_receives(s, v, a);
-        else
+        else {
+            ledger_sent(s, v, a);
             network_send(s, a->peer, TO_AGENT, a->type, a->request, &a->value);
+        }
         break;
     case VENV_MANAGER_ACT_CLOSE:
         if (a->peer >= WITNESSES)
@@ -273,6 +280,7 @@ static void end(sim *s, server *v, bool power)
 {
     s->counts.manager_crashes++;
     rules_ended(s, v);
+    ledger_ending(s, v);
     disk_crash(s, v);
     drop_held(v);
     venv_manager_free(v->core);

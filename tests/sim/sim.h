@@ -13,6 +13,7 @@
  *      network.c connections               queue.c      jobs
  *      admin.c   a person who asks         faults.c     misfortunes, and the table of them
  *      checks.c  what must be true         report.c     trace, counts, the last line
+ *      ledger.c  … of rows, and memory against disk
  *      rules.c   … judged from a memory    witness.c    a second person, who relies on what is promised
  *
  * The cores are the real ones; the hypervisors are lib/virt's in-memory driver. Nothing here reads a clock or a
@@ -41,6 +42,7 @@
 
 typedef struct sim sim;
 struct rules; /* rules.h */
+typedef struct ledger ledger; /* ledger.h */
 typedef struct script script; /* scenario_run.c */
 
 /* --- misfortunes ------------------------------------------------------------------------------------- */
@@ -211,6 +213,7 @@ typedef struct disk {
     size_t write_count, write_capacity;
     int64_t last_durable_at, slow_until, full_until;
     bool error_next;
+    bool failed;             /* a write of this life failed: the core knows what the disk does not */
     uint64_t durable;        /* number of the last write on disk, of this life */
 } disk;
 
@@ -226,6 +229,7 @@ typedef struct server {
     size_t held_count, held_capacity;
     int64_t crash_at_write;  /* one in so many writes; 0: never */
     int64_t pending, running, done; /* jobs of its queue */
+    ledger *ledger;
 } server;
 
 /* --- a node --------------------------------------------------------------------------------------------- */
