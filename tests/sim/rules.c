@@ -48,7 +48,7 @@ typedef struct made {
 } made;
 
 typedef struct server_rules {
-    queue_told queue;
+    queue_told queue, before; /* before: the last HELLO, which may be refused */
     trigger_memory triggers[TRIGGERS];
     int64_t *said;         /* when the event of revision i + 1 was said */
     size_t said_capacity;
@@ -194,9 +194,11 @@ static bool is_head(const sim *s, uint64_t number)
     return number < PERSONS && c->id == number && !s->nodes[c->node].machines;
 }
 
-static void hears_hello(sim *s, queue_told *q, uint64_t number, const venv_value *body)
+static void hears_hello(sim *s, server_rules *r, uint64_t number, const venv_value *body)
 {
     const venv_value *list = venv_value_get(body, "properties");
+    queue_told *q = &r->queue;
+    r->before = *q;
     q->peer = number;
     q->known = false;
     for (size_t i = 0; list && i < venv_value_count(list); i++)
@@ -215,7 +217,7 @@ void rules_hears(sim *s, server *v, const venv_manager_event *event)
     if (event->kind != VENV_MANAGER_EVENT_FRAME || !is_head(s, event->peer))
         return;
     if (event->type == VENV_MSG_HELLO)
-        hears_hello(s, q, event->peer, event->value);
+        hears_hello(s, of(s, v), event->peer, event->value);
     else if (event->type == VENV_MSG_PUSH && event->peer == q->peer)
         take_queue(s, q, venv_value_get(event->value, "samples"));
     else if (event->type == VENV_MSG_PROPVAL && event->peer == q->peer && venv_value_is_text(venv_value_get(event->value, "label"), "queue"))
@@ -328,7 +330,9 @@ void rules_did(sim *s, server *v, const venv_manager_actions *out)
     judge_membership(s, out);
     for (size_t i = 0; i < out->count; i++) {
         const venv_manager_action *a = &out->items[i];
-        if (a->kind == VENV_MANAGER_ACT_CLOSE && a->peer == of(s, v)->queue.peer)
+        if (a->kind == VENV_MANAGER_ACT_SEND && a->type == VENV_MSG_REFUSED && a->peer == of(s, v)->queue.peer)
+            of(s, v)->queue = of(s, v)->before; /* what it said does not count */
+        else if (a->kind == VENV_MANAGER_ACT_CLOSE && a->peer == of(s, v)->queue.peer)
             forget_queue(&of(s, v)->queue);
         else if (a->kind == VENV_MANAGER_ACT_APPEND)
             judge_said(s, v, &a->value);
