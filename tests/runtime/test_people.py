@@ -11,7 +11,8 @@ import unittest
 from cluster import Cluster
 
 ENVIRONMENTS = "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB, ready: running}\n" \
-               "  huge: {hypervisor: test, vcpus: 1, memory: 4096GiB}\n"
+               "  huge: {hypervisor: test, vcpus: 1, memory: 4096GiB}\n" \
+               "  broken: {hypervisor: test, vcpus: 1, memory: 64MiB, kernel: /nowhere/vmlinuz, initrd: /nowhere/initrd}\n"
 WHEN = 'queue("class2").pending > 0 && instances("class2").size() == 0'
 TRIGGERS = f"""triggers:
   grow:
@@ -120,11 +121,21 @@ class People(unittest.TestCase):
         missing = self.cluster.venvctl("why", "action", "00000000")
         self.assertEqual(missing.returncode, 3)
 
+    def test_why_an_instance_failed_in_the_words_of_its_node(self):
+        failed = self.cluster.venvctl("start", "broken", "--wait", "--node", "node1", "--timeout", "20s")
+        self.assertNotEqual(failed.returncode, 0)
+        why = self.why("instance", "broken-1")
+        self.assertRegex(why["answer"], r"broken-1 is failed on node1: .*/nowhere.*; asked for by user/admin")
+        self.assertTrue(any("user/admin asks for 1 of broken" in step["text"] for step in why["steps"]), why["steps"])
+        rules = {node["node"]: node["rule"] for node in self.steps(why, "placement")[0]["detail"]["nodes"]}
+        self.assertEqual(rules, {"node1": "ok", "node2": "asked"})
+        self.assertTrue(any("/nowhere" in step["text"] for step in self.steps(why, "action")), why["steps"])
+
     def test_why_nothing_starts_on_a_node(self):
         why = self.why("node", "node1")
-        self.assertIn("could start 1 of 2 environments", why["answer"])
+        self.assertIn("could start 2 of 3 environments", why["answer"])
         verdicts = {step["text"].split(":")[0]: step["detail"]["rule"] for step in self.steps(why, "verdict")}
-        self.assertEqual(verdicts, {"class2": "ok", "huge": "memory"})
+        self.assertEqual(verdicts, {"class2": "ok", "huge": "memory", "broken": "ok"})
         self.assertIn("connected", self.why("node", "head")["answer"])
 
     def test_why_a_trigger_has_not_fired(self):
