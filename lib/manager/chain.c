@@ -397,8 +397,8 @@ static void tell_unit(chain *c, const venv_value *unit)
     char name[TEXT_MAX], state[TEXT_MAX], would[TEXT_MAX], error[TEXT_MAX];
     text_of(unit, "unit", name);
     text_of(unit, "error", error);
-    step(c, "unit", 0, wall_of(unit, "since"), venv_value_null(), "%.100s%sis %s, has fired %lld times", name[0] ? name : "it", " ",
-         text_of(unit, "state", state), (long long)venv_value_get_int(unit, "fired", 0));
+    step(c, "unit", 0, wall_of(unit, "since"), venv_value_null(), "%.100s is %s, has fired %lld time%s", name[0] ? name : "it",
+         text_of(unit, "state", state), (long long)venv_value_get_int(unit, "fired", 0), venv_value_get_int(unit, "fired", 0) == 1 ? "" : "s");
     tell_decision(c, unit, 1);
     if (venv_value_get(unit, "cools_until"))
         step(c, "cooldown", 1, wall_of(unit, "cools_until"), venv_value_null(), "it cools until then");

@@ -543,10 +543,12 @@ venv_rc venv_trigger_plan_explain(const plan *p, venv_expr_context *memory, cons
         venv_map_init(&one);
         venv_map_put_z(&one, "verb", venv_order_verb_name(p->orders[i].verb));
         rc = eval_order(&p->orders[i], memory, input, &arguments, &why);
-        if (rc == VENV_OK)
+        if (rc == VENV_OK) {
             venv_map_put(&one, "arguments", arguments);
-        else
-            venv_map_put_text(&one, "error", why.text, strcspn(why.text, "\n"));
+        } else {
+            const char *text = venv_trigger_without_prefix(why.text, venv_order_verb_name(p->orders[i].verb), ": ");
+            venv_map_put_text(&one, "error", text, strcspn(text, "\n"));
+        }
         if (rc != VENV_ENOMEM)
             rc = venv_map_take(&one, &order, err);
         venv_map_fini(&one);

@@ -73,6 +73,12 @@ static void look(looking *l, const venv_expr *expr)
         l->world->samples(l->world->user, l->agent, read, venv_expr_source(expr), &l->samples);
 }
 
+const char *venv_trigger_without_prefix(const char *text, const char *name, const char *between)
+{
+    size_t a = strlen(name), b = strlen(between);
+    return strncmp(text, name, a) == 0 && strncmp(text + a, between, b) == 0 ? text + a + b : text;
+}
+
 /* --- one condition ------------------------------------------------------------------------------------ */
 
 static venv_rc put_condition(venv_triggers *set, venv_map_builder *map, const char *key, const venv_expr *expr,
@@ -105,8 +111,9 @@ static venv_rc put_condition(venv_triggers *set, venv_map_builder *map, const ch
         venv_map_init(&inner);
         venv_map_put_z(&inner, "source", venv_expr_source(expr));
         venv_map_put_z(&inner, "state", state);
-        if (why.text[0])
-            venv_map_put_text(&inner, "error", why.text, strcspn(why.text, "\n"));
+        const char *text = venv_trigger_without_prefix(why.text, key, " is unknown: "); /* the state says that already */
+        if (text[0])
+            venv_map_put_text(&inner, "error", text, strcspn(text, "\n"));
         venv_map_put(&inner, "parts", parts);
         if (venv_expr_explanation_is_cut(explanation) || venv_expr_explanation_count(explanation) > PARTS_MAX)
             venv_map_put(&inner, "cut", venv_value_bool(true));

@@ -292,6 +292,8 @@ cool venv_trigger_unit_coolness(const trigger *t, const unit *u, venv_now now);
 /* explain.c: the conditions of a unit part by part, and the policy. With `orders` also what would come of it. */
 venv_rc venv_trigger_explain_unit(venv_triggers *set, const trigger *t, const unit *u, venv_now now, const venv_trigger_world *world,
                                   bool orders, venv_value *ret_map, venv_error *err);
+/* The text behind "NAMEbetween", or all of it if it does not begin so. */
+const char *venv_trigger_without_prefix(const char *text, const char *name, const char *between);
 /* arguments.c: the orders under "orders", those that cannot be given with "error". */
 venv_rc venv_trigger_plan_explain(const plan *p, venv_expr_context *memory, const venv_expr_input *input, venv_map_builder *map,
                                   venv_error *err);

@@ -40,7 +40,9 @@ static void print_outcome(venvctl *app, const venv_value *part)
         print_safe(app->out, text);
     else if (!error)
         print_safe(app->out, state);
-    if (rounds > 0) {
+    if (rounds == 1) {
+        fputs("  (one round)", app->out);
+    } else if (rounds > 0) {
         const venv_value *value = venv_value_get(part, "value");
         if (value && venv_value_kind(value) == VENV_BOOL)
             fprintf(app->out, "  (the last of %" PRId64 " rounds, true in %" PRId64 ")", rounds, venv_value_get_int(part, "trues", 0));
