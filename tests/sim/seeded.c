@@ -116,7 +116,7 @@ int main(int argc, char **argv)
         found += look_for((venv_seeded_fault)fault, first, seeds);
     }
     sim_result result;
-    uint64_t control = seeds < 100 ? seeds : 100, cried = find(VENV_SEEDED_NONE, first, control, &result);
+    uint64_t control = seeds < 500 ? seeds / 5 + 1 : 100, cried = find(VENV_SEEDED_NONE, first, control, &result);
     if (cried)
         printf("without a fault seed %" PRIu64 " is found to be wrong: %s\n", cried, reason(result.why));
     printf("%u faults sown, %u found within %" PRIu64 " seeds; %" PRIu64 " runs without a fault, %s; %.1f s\n", looked, found, seeds,
