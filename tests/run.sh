@@ -26,12 +26,14 @@ build() { # build PRESET [TARGET ...]
     fi
 }
 # The release build first, and what only it can show: the rules of the house.
-build release lib/all tools/all man/all
+build release lib/all tools/all man/all venv_sim
 build asan
 
 status=0
 echo "== rules of the house, on the release build"
 ctest --test-dir build/release --output-on-failure --no-tests=error -L house || status=1
+echo "== simulator: 2000 seeds, on the release build"
+build/release/bin/venv_sim --seeds 2000 || status=1
 echo "== all tests, with sanitizers"
 ctest --test-dir build/asan --output-on-failure --no-tests=error -j "$(nproc)" "$@" || status=1
 exit $status

@@ -246,7 +246,7 @@ static void put_event(uint8_t *to, venv_now now, const venv_manager_event *event
     to = put_number(to, (uint64_t)event->kind, 1);
     to = put_number(to, (uint64_t)event->role, 1);
     to = put_number(to, (uint64_t)(uint16_t)event->type, 2);
-    to = put_number(to, (event->known ? 1u : 0u) | (event->value ? 2u : 0u), 4);
+    to = put_number(to, (event->known ? 1u : 0u) | (event->value ? 2u : 0u) | (event->full ? 4u : 0u), 4);
     to = put_number(to, (uint64_t)now.mono.ns, 8);
     to = put_number(to, (uint64_t)now.wall.ns, 8);
     to = put_number(to, event->peer, 8);
@@ -407,6 +407,7 @@ static venv_rc read_event(reader *from, venv_record_item *item, venv_error *err)
     e->type = (int16_t)(uint16_t)get_number(from, 2);
     uint64_t flags = get_number(from, 4);
     e->known = (flags & 1) != 0;
+    e->full = (flags & 4) != 0;
     item->now.mono.ns = (int64_t)get_number(from, 8);
     item->now.wall.ns = (int64_t)get_number(from, 8);
     e->peer = get_number(from, 8);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--verbose]
+ * venv_sim --seeds 1 --seed N --record FILE      and the first manager's flight record goes there
+ * venv_sim --replay FILE                         step through a flight record, of the simulator or of `venvctl dump`
  * venv_sim --scenario FILE [--scenario FILE ...] [--seeds N] [--seed FIRST] [--verbose]
  *
  * N runs from seed FIRST on. Each plays M minutes of misfortunes, then heals everything and demands that all work is
  * done within simulated half an hour. One run in a hundred is made twice, and its traces must be the same. Exit 0
  * only if nothing is unexplained.
  */
+#include "sim/replay.h"
 #include "sim/sim.h"
 
 #include <inttypes.h>
@@ -75,7 +78,8 @@ static int play_all(const char *const *files, size_t count, uint64_t first, uint
 
 static int usage(void)
 {
-    fputs("usage: venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--verbose]\n"
+    fputs("usage: venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--record FILE] [--verbose]\n"
+          "       venv_sim --replay FILE\n"
           "       venv_sim --scenario FILE [--scenario FILE ...] [--seeds N] [--seed FIRST] [--verbose]\n", stderr);
     return 2;
 }
@@ -96,6 +100,10 @@ int main(int argc, char **argv)
             return usage();
         else if (strcmp(argv[i], "--scenario") == 0 && scenario_count < SCENARIOS_MAX)
             scenarios[scenario_count++] = argv[++i];
+        else if (strcmp(argv[i], "--replay") == 0)
+            return replay_file(value, stdout);
+        else if (strcmp(argv[i], "--record") == 0)
+            settings.record = argv[++i];
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One run: misfortunes, then everything is healed and all work has to come to its end, then the last checks. */
+#include "sim/replay.h"
 #include "sim/rules.h"
 
 #include <string.h>
@@ -97,6 +98,8 @@ void sim_run(uint64_t seed, const sim_settings *settings, sim_result *ret_result
         sim_play(s, s->now + S(180));
     check_end(s);
     rules_end(s);
+    if (settings->record && !replay_write(s->servers[0].recorder, settings->record))
+        fprintf(stderr, "venv_sim: %s cannot be written\n", settings->record);
     *ret_result = (sim_result){ .trace = s->trace, .good = !s->failed, .simulated = s->now - S(100), .counts = s->counts };
     snprintf(ret_result->why, sizeof ret_result->why, "at %.3f s: %s", (double)s->now / 1e9, s->why);
     sim_free(s);

@@ -4,6 +4,7 @@
  * everything that waits.
  */
 #include "sim/ledger.h"
+#include "sim/replay.h"
 #include "sim/rules.h"
 
 #include <stdlib.h>
@@ -86,6 +87,8 @@ void server_init(sim *s, server *v, int index)
     clock_init(s, &v->process.clock);
     disk_init(s, &v->disk);
     v->ledger = ledger_new();
+    if (s->settings.record && index == 0 && venv_recorder_new(VENV_RECORD_SIZE_DEFAULT, &v->recorder, &err) != VENV_OK)
+        abort();
     v->process.wake = s->wakes[NODES_MAX + index] = NEVER;
 }
 
@@ -110,6 +113,7 @@ void server_fini(server *v)
     free(v->held);
     disk_fini(&v->disk);
     ledger_free(v->ledger);
+    venv_recorder_free(v->recorder);
     venv_manager_config_free(v->config);
     free(v->yaml);
 }
@@ -137,8 +141,12 @@ void server_start(sim *s, server *v)
     v->disk.durable = 0;
     v->disk.failed = false;
     v->disk.last_durable_at = s->now;
-    venv_rc rc = venv_manager_new(v->config, rows, count, v->disk.revision, venv_random_id(&s->random), venv_random_next(&s->random),
-                                  clock_read(s, &v->process.clock), &v->core, &err);
+    venv_manager_source source = { "manager.yaml", { v->yaml, strlen(v->yaml) } };
+    venv_recorder_birth birth = { &source, 1, rows, count, v->disk.revision, venv_random_id(&s->random), venv_random_next(&s->random),
+                                  clock_read(s, &v->process.clock) };
+    venv_rc rc = venv_manager_new(v->config, rows, count, birth.last_revision, birth.boot, birth.seed, birth.now, &v->core, &err);
+    if (rc == VENV_OK && v->recorder)
+        venv_recorder_begin(v->recorder, &birth, v->core);
     free(rows);
     if (rc != VENV_OK)
         sim_fail(s, "%s does not start: %s", v->name, err.text);
@@ -245,10 +253,14 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
     venv_error err = { 0 };
     venv_manager_actions_init(&out);
     rules_hears(s, v, event);
+    if (v->recorder)
+        venv_recorder_event(v->recorder, clock_read(s, &v->process.clock), event, (venv_str){ NULL, 0 });
     if (venv_manager_step(v->core, clock_read(s, &v->process.clock), event, &out, &err) != VENV_OK)
         sim_fail(s, "%s failed: %s", v->name, err.text);
     for (size_t i = 0; i < out.count; i++)
         say(s, v, &out.items[i]);
+    if (v->recorder)
+        venv_recorder_step(v->recorder, &out, true);
     rules_did(s, v, &out);
     if (out.write && !disk_take(s, v, &out)) {
         venv_manager_actions_fini(&out);

@@ -91,6 +91,7 @@ typedef struct sim_settings {
     bool idle_admin;          /* nobody asks for anything but who is told to */
     const char *manager_yaml; /* configuration of every manager; `%s` is its name */
     const script *script;     /* a scenario that is played, or NULL */
+    const char *record;       /* NULL, or the file for the flight record of the first manager */
     FILE *out;                /* NULL, or where everything that happens is told */
 } sim_settings;
 
@@ -230,6 +231,7 @@ typedef struct server {
     int64_t crash_at_write;  /* one in so many writes; 0: never */
     int64_t pending, running, done; /* jobs of its queue */
     ledger *ledger;
+    struct venv_recorder *recorder; /* NULL: none is kept */
 } server;
 
 /* --- a node --------------------------------------------------------------------------------------------- */
