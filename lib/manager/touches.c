@@ -2,6 +2,7 @@
 /* Which agents an order would touch: what the limits of triggers count. Nothing is changed by asking. */
 #include "manager/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,11 +25,14 @@ static void touch_start(venv_manager *m, const venv_value *arguments, const tell
         venv_mgr_place_each(m, found, count < (int64_t)START_COUNT_MAX ? count : (int64_t)START_COUNT_MAX, x->each, x->user);
 }
 
-static void touch_instances(venv_manager *m, const venv_value *arguments, const telling *x)
+static void touch_instances(venv_manager *m, const venv_order *order, const telling *x)
 {
     instance **items = NULL;
     size_t count = 0;
-    if (venv_mgr_verb_stop_select(m, arguments, &items, &count, NULL) != VENV_OK)
+    change_kind kind = venv_mgr_change_parse((venv_str){ venv_order_verb_name(order->verb), strlen(venv_order_verb_name(order->verb)) });
+    venv_rc rc = kind != CHANGE_NONE ? venv_mgr_change_select(m, kind, &order->arguments, &items, &count, NULL)
+                                     : venv_mgr_verb_stop_select(m, &order->arguments, &items, &count, NULL);
+    if (rc != VENV_OK)
         return;
     for (size_t i = 0; i < count; i++)
         x->each(x->user, items[i]->node ? items[i]->node : "");
@@ -42,10 +46,19 @@ static bool touch_member(void *user, const venv_member *member)
     return true;
 }
 
-/* A target that selects nothing touches nothing; carrying out the order says what is wrong with it. */
-static void touch_target(venv_manager *m, venv_str target, telling *x)
+/* An agent of which `where` cannot tell is not touched. */
+static void pass_over(void *user, const venv_member *member, const char *why)
 {
-    if (venv_groups_select(m->groups, target, touch_member, x, NULL) == VENV_ENOMEM)
+    (void)user, (void)member, (void)why;
+}
+
+/* A target that selects nothing touches nothing; carrying out the order says what is wrong with it. */
+static void touch_target(venv_manager *m, const venv_value *arguments, telling *x)
+{
+    char target[VENV_GROUPS_SELECTOR_MAX + 1];
+    venv_str text = venv_value_get_text(arguments, "target");
+    snprintf(target, sizeof target, "%.*s", (int)(text.size < sizeof target ? text.size : sizeof target - 1), text.data ? text.data : "");
+    if (venv_mgr_select(m, target, arguments, touch_member, pass_over, x, NULL) == VENV_ENOMEM)
         venv_mgr_no_memory(m);
 }
 
@@ -56,9 +69,9 @@ void venv_mgr_touches(void *user, const venv_order *order, venv_trigger_agent_fn
     if (order->verb == VENV_ORDER_START)
         touch_start(m, &order->arguments, &x);
     else if (venv_value_get(&order->arguments, "target"))
-        touch_target(m, venv_value_get_text(&order->arguments, "target"), &x);
+        touch_target(m, &order->arguments, &x);
     else if (venv_value_get(&order->arguments, "instance") || venv_value_get(&order->arguments, "environment"))
-        touch_instances(m, &order->arguments, &x);
+        touch_instances(m, order, &x);
 }
 
 size_t venv_mgr_members(void *user, const char *group)

@@ -175,6 +175,67 @@ static void grow(void **state)
     rig_free(r);
 }
 
+static const venv_value *only_proposal(rig *r)
+{
+    int16_t type;
+    rig_frame(r, 90, VENV_MSG_LIST, 900, "{\"what\": \"proposals\"}");
+    const venv_value *items = venv_value_get(rig_answer(r, 90, 900, &type), "items");
+    return venv_value_count(items) == 1 ? venv_value_at(items, 0) : NULL;
+}
+
+/* It asks first: nothing is started before somebody applies it. */
+static void many_jobs_are_a_proposal(void **state)
+{
+    (void)state;
+    rig *r = rig_of("propose.yaml");
+    char id[VENV_ID_TEXT_SIZE];
+    int16_t type;
+    rig_head(r, 1, "[0, {\"class2\": {\"pending\": 80, \"running\": 0}}, 0, null]");
+    rig_node(r, 2, "node1", BOOT, "");
+    rig_user(r, 90, "alice");
+    rig_wait(r, 30);
+    assert_null(only_proposal(r));
+    rig_wait(r, 40);
+    assert_non_null(only_proposal(r));
+    assert_true(venv_value_is_text(venv_value_get(only_proposal(r), "summary"), "start class2 (8)"));
+    assert_int_equal(rig_instances(r, true), 0);
+    rig_id(only_proposal(r), "id", id);
+    rig_frame(r, 90, VENV_MSG_PROPOSAL, 901, "{\"proposal\": \"%s\", \"verb\": \"apply\"}", id);
+    (void)rig_answer(r, 90, 901, &type);
+    assert_int_equal(type, VENV_MSG_RESULT);
+    assert_int_equal(rig_instances(r, true), 8);
+    rig_free(r);
+}
+
+/* Both triggers tell once that something is broken, and the first one that it is mended. */
+static void an_open_breaker_is_told(void **state)
+{
+    (void)state;
+    rig *r = rig_of("breaker.yaml");
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    int16_t type;
+    rig_node(r, 2, "node1", BOOT, "");
+    rig_user(r, 90, "alice");
+    rig_wait(r, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        rig_frame(r, 90, VENV_MSG_START, 900 + i, "{\"environment\": \"class2\"}");
+        const rig_sent *start = rig_find(r, 2, VENV_MSG_MACHINE_START, 0);
+        rig_id(&start->body, "id", id);
+        rig_id(&start->body, "machine", machine);
+        rig_frame(r, 2, VENV_MSG_MACHINE_RESULT, 0,
+                  "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"io\", \"error\": \"no such kernel\", \"state\": \"failed\"}", id, machine);
+    }
+    rig_wait(r, 2);
+    assert_int_equal(rig_events(r, "log"), 1);
+    rig_frame(r, 90, VENV_MSG_RESET, 910, "{\"breaker\": \"class2\"}");
+    (void)rig_answer(r, 90, 910, &type);
+    assert_int_equal(type, VENV_MSG_RESULT);
+    rig_wait(r, 2);
+    assert_int_equal(rig_events(r, "log"), 2);
+    assert_int_equal(rig_events(r, "trigger-failed"), 0);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +243,8 @@ int main(void)
         cmocka_unit_test(the_next_time_is_shown),
         cmocka_unit_test(refresh),
         cmocka_unit_test(grow),
+        cmocka_unit_test(many_jobs_are_a_proposal),
+        cmocka_unit_test(an_open_breaker_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
