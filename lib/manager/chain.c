@@ -272,6 +272,18 @@ static void tell_deed_chain(chain *c, const deed *d)
 
 /* --- instances -------------------------------------------------------------------------------------------- */
 
+/* Of a node or an environment: nothing starts there while it is open. */
+static void tell_breaker(chain *c, bool of_node, const char *name)
+{
+    const breaker *b = venv_mgr_breaker_of(c->m, of_node, name);
+    if (!b || b->state == BREAKER_CLOSED)
+        return;
+    step(c, "breaker", 0, b->since, venv_value_null(), "its circuit breaker is %s after %u failures: %s", venv_mgr_breaker_state(b), b->failures,
+         b->reason);
+    if (b->retry_wall.ns != 0)
+        step(c, "breaker", 1, b->retry_wall, venv_value_null(), "it is tried again then; `venvctl breaker reset %s` closes it", b->name);
+}
+
 static void tell_placement(chain *c, const instance *i)
 {
     const venv_value *event = event_of(c, i->placed);
@@ -306,6 +318,8 @@ static void tell_instance(chain *c, const instance *i)
     else
         step(c, "origin", 0, i->made, venv_value_null(), "%s was asked for by %s; the action is no longer kept", i->name, i->by);
     tell_placement(c, i);
+    if (i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_FAILED)
+        tell_breaker(c, false, i->environment);
     if (stop)
         tell_deed_chain(c, stop);
     const venv_value *event = i->changed != i->placed ? event_of(c, i->changed) : NULL;
@@ -376,6 +390,7 @@ static void tell_node(chain *c, const agent *a)
     size_t cursor = 0, ended = 0, here = 0, total = 0;
     void *item;
     tell_node_state(c, a, member);
+    tell_breaker(c, true, a->name);
     step(c, "placement", 0, no_time, venv_value_null(), "what could start on it now:");
     size_t fit = tell_verdicts(c, a, &total);
     while (venv_table_next(c->m->instances, &cursor, NULL, &item)) {

@@ -232,6 +232,8 @@ static void reload(manager_shell *shell, uint64_t token)
         event.text = venv_error_format(&err, text, sizeof text);
     venv_notify("RELOADING=1");
     deliver(shell, &event);
+    if (fresh)
+        venv_flight_configured(shell->flight, shell->host->config_path);
     venv_notify("READY=1");
     venv_manager_config_free(fresh);
 }
