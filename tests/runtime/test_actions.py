@@ -189,7 +189,7 @@ class Actions(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertEqual(json.loads(result.stdout)[0]["version"], 1)
         self.assertEqual((c.dir / "images/small.raw").read_bytes(), (c.dir / "image.raw").read_bytes())
-        self.assertEqual(c.venvctl("sync", "node2", "absent").returncode, 1)
+        self.assertEqual(c.venvctl("sync", "node2", "absent").returncode, 3)
         self.assertEqual({row["state"] for row in self.actions("sync")}, {"done", "failed"})
 
     def test_a_configuration_that_reaches_nowhere_is_refused(self):
