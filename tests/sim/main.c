@@ -20,7 +20,7 @@
 typedef struct totals {
     counts counts;
     uint64_t runs, twice, bad;
-    double hours;
+    double hours, again; /* again: of those that were made twice, the second time */
 } totals;
 
 static void add_up(totals *t, const sim_result *r)
@@ -46,6 +46,7 @@ static void one_seed(uint64_t seed, bool twice, const sim_settings *settings, to
         return;
     t->twice++;
     sim_run(seed, settings, &again);
+    t->again += (double)again.simulated / 3600e9;
     if (again.trace != result.trace) {
         printf("seed %" PRIu64 " gave another trace the second time\n", seed);
         t->bad++;
@@ -62,7 +63,7 @@ static void print(const totals *t, double seconds)
            " firings, %" PRIu64 " jobs; %.1f s, %.0f times as fast as time; %" PRIu64 " unexplained\n",
            t->runs, t->twice, t->hours, t->counts.steps, t->counts.faults, t->counts.writes_lost, t->counts.messages_lost,
            t->counts.messages, t->counts.starts, t->counts.stops, t->counts.firings, t->counts.jobs, seconds,
-           seconds > 0 ? t->hours * 3600 / seconds : 0, t->bad);
+           seconds > 0 ? (t->hours + t->again) * 3600 / seconds : 0, t->bad);
 }
 
 #define SCENARIOS_MAX 100

@@ -223,7 +223,7 @@ void node_event(sim *s, node *n, const venv_agent_event *event)
     uint64_t shape[] = { out.count, (uint64_t)event->kind };
     venv_agent_actions_fini(&out);
     report_mix(s, shape, sizeof shape);
-    if (s->counts.steps % 64 == 0) {
+    if (s->counts.steps % 1024 == 0) {
         uint64_t digest = venv_agent_digest(n->core);
         report_mix(s, &digest, sizeof digest);
     }

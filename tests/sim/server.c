@@ -280,7 +280,7 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
     uint64_t shape[] = { out.count, out.write, (uint64_t)event->kind };
     venv_manager_actions_fini(&out);
     report_mix(s, shape, sizeof shape);
-    if (s->counts.steps % 64 == 0 && v->core) {
+    if (s->counts.steps % 1024 == 0 && v->core) {
         uint64_t digest = venv_manager_digest(v->core);
         report_mix(s, &digest, sizeof digest);
     }
