@@ -208,6 +208,42 @@ SYNC(fdatasync)
         self.assertIn(asking.wait(2 * PATIENCE), (0, 1, 5, 6))  # it has asked again under its id, and knows now
 
 
+class Watching(Case):
+    def test_across_restarts(self):
+        """Whoever follows the events sees each once and in order, whatever becomes of the manager."""
+        c = self.cluster
+        c.command("true", "#!/bin/sh\n")
+        c.start_manager()
+        c.start_agent("node1")
+        c.wait("it is connected", lambda: c.is_connected("node1"))
+        with open(c.dir / "seen", "wb") as seen:
+            watcher = subprocess.Popen([BIN / "venvctl", "--config", c.dir / "client.yaml", "events", "--follow", "--since", "0", "--json"],
+                                       stdout=seen, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: watcher.poll() is None and watcher.kill())
+        for number in range(5):
+            for _ in range(4):
+                c.venvctl("exec", "node1", "true", "--timeout", "5s")
+            if number == 2:  # a slow one: it does not read for a while, and nobody else waits for it
+                watcher.send_signal(signal.SIGSTOP)
+            c.stop("manager", signal.SIGKILL)
+            (c.dir / "manager.log").unlink()
+            c.start_manager()
+            c.wait("it is back", lambda: c.is_connected("node1"))
+            if number == 3:
+                watcher.send_signal(signal.SIGCONT)
+        events = {row["revision"]: row for row in c.rows("events", "--since", "0")}
+        last = max(events)
+
+        def lines():
+            return [json.loads(line) for line in (c.dir / "seen").read_text().splitlines()]
+        c.wait("it has seen all", lambda: lines() and lines()[-1]["revision"] >= last)
+        rows = lines()
+        self.assertEqual([row["revision"] for row in rows], list(range(1, len(rows) + 1)))
+        self.assertEqual(rows[:last], [events[n] for n in range(1, last + 1)])
+        watcher.kill()
+        watcher.wait(PATIENCE)
+
+
 class History(Case):
     def test_what_was_known_when(self):
         c = self.cluster

@@ -33,11 +33,21 @@ static struct {
     sqlite3_io_methods methods[2]; /* of the main file, and of its log */
     const sqlite3_io_methods *real;
     unsigned syncs;
-    int fail_sync_in, fail_write_in; /* -1: never */
-} disk = { .fail_sync_in = -1, .fail_write_in = -1 };
+    int fail_sync_in, fail_write_in, kill_in; /* -1: never; kill_in counts writes and syncs */
+} disk = { .fail_sync_in = -1, .fail_write_in = -1, .kill_in = -1 };
+
+/* Dies in the middle of what it does, or a moment before. */
+static void count_to_death(void)
+{
+    if (disk.kill_in == 0)
+        raise(SIGKILL);
+    if (disk.kill_in > 0)
+        disk.kill_in--;
+}
 
 static int disk_sync(sqlite3_file *file, int flags)
 {
+    count_to_death();
     disk.syncs++;
     if (disk.fail_sync_in == 0)
         return SQLITE_IOERR_FSYNC;
@@ -48,6 +58,7 @@ static int disk_sync(sqlite3_file *file, int flags)
 
 static int disk_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 at)
 {
+    count_to_death();
     if (disk.fail_write_in == 0)
         return SQLITE_IOERR_WRITE;
     if (disk.fail_write_in > 0)
@@ -384,6 +395,42 @@ static void test_newer_schema(void **state)
     assert_int_equal(check_steps(f, 1), 1);
 }
 
+/*
+ * A store of the version before (which has no tables) is brought to this one by a process that is killed at each of its
+ * writes and syncs by turns: whenever it was, the next one does it, and nothing is half.
+ */
+static void test_killed_migration(void **state)
+{
+    fixture *f = *state;
+    bool done = false;
+    int deaths = 0;
+    for (int at = 0; !done && at < 200; at++) {
+        run_sql(f, "CREATE TABLE x(y); DROP TABLE x"); /* a file of version 0 that is not empty */
+        pid_t pid = fork();
+        if (pid == 0) {
+            disk.kill_in = at;
+            venv_store *store = NULL;
+            venv_error err = { 0 };
+            _exit(venv_store_open(f->path, &store, &err) == VENV_OK ? 0 : 1);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        done = WIFEXITED(status);
+        deaths += !done;
+        if (done)
+            assert_int_equal(WEXITSTATUS(status), 0);
+        else
+            assert_int_equal(WTERMSIG(status), SIGKILL);
+        open_store(f);
+        assert_int_equal(write_step(f->store, 1, 100, &f->err), VENV_OK);
+        assert_int_equal(check_steps(f, 1), 1);
+        close_store(f);
+        assert_int_equal(remove(f->path), 0);
+    }
+    assert_true(done);
+    assert_true(deaths >= 10);
+}
+
 static void test_other_program(void **state)
 {
     fixture *f = *state;
@@ -480,7 +527,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_killed_writer), TEST(test_every_commit_is_synced), TEST(test_sync_fails),
         TEST(test_write_fails), TEST(test_checkpoint_fails), TEST(test_full_disk),
-        TEST(test_second_opener), TEST(test_newer_schema), TEST(test_other_program),
+        TEST(test_second_opener), TEST(test_newer_schema), TEST(test_killed_migration), TEST(test_other_program),
         TEST(test_no_database), TEST(test_damaged), TEST(test_modes), TEST(test_bad_locations),
     };
     disk_install();

@@ -173,7 +173,7 @@ class Torture:
         threads = [threading.Thread(target=self.client, args=(self.random.random(), stop)) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
-        time.sleep(self.random.uniform(0.05, 0.8))
+        time.sleep(self.random.uniform(0.05, 0.4))
         c.stop("manager", signal.SIGKILL)
         stop.set()
         self.counts["kills"] += 1
