@@ -8,7 +8,7 @@ import signal
 import time
 import unittest
 
-from cluster import Cluster
+from cluster import BIN, Cluster
 
 ENVIRONMENTS = "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB, ready: running}\n" \
                "  huge: {hypervisor: test, vcpus: 1, memory: 4096GiB}\n" \
@@ -198,6 +198,8 @@ class People(unittest.TestCase):
         self.assertTrue(data.startswith(b"venv-record 1\n"), data[:20])
         self.assertGreater(len(data), 1000)
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        stepped = c.run(BIN / "venv_sim", "--replay", path, check=False)
+        self.assertEqual(stepped.returncode, 0, stepped.stdout[-2000:] + stepped.stderr[-2000:])
         self.assertEqual(c.stop("manager", signal.SIGABRT), -signal.SIGABRT)
         left = (c.dir / "state/flight.record").read_bytes()
         self.assertTrue(left.startswith(data[:1000]), "the record of the crash is not that of the same life")
