@@ -27,11 +27,16 @@ class Disk:
 
     def fill(self, leave=0):
         self.clear()
-        stat = os.statvfs(self.path)
-        size = stat.f_bavail * stat.f_frsize - leave
         with open(self.path / "filler", "wb") as file:
-            if size > 0:
-                os.posix_fallocate(file.fileno(), 0, size)
+            for _ in range(100):  # the manager writes, too, between looking and filling
+                stat = os.statvfs(self.path)
+                size = stat.f_bavail * stat.f_frsize - leave
+                try:
+                    if size > 0:
+                        os.posix_fallocate(file.fileno(), 0, size)
+                    return
+                except OSError:
+                    file.truncate(0)
 
     def clear(self):
         if (self.path / "filler").exists():
