@@ -71,6 +71,7 @@ static void print(const totals *t, double seconds)
 static int play_all(const char *const *files, size_t count, uint64_t first, uint64_t seeds, FILE *out)
 {
     size_t good = 0;
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* each is told when it was played */
     for (size_t i = 0; i < count; i++)
         good += scenario_play(files[i], first, seeds, out);
     printf("%zu scenarios played with %" PRIu64 " seeds each, %zu good\n", count, seeds, good);
