@@ -245,7 +245,7 @@ def main():
         wait_for("the agent is connected again", connected)
         expect("control node1 stop", out="ctrlstop")
         wait_for("the agent has ended", lambda: agent.poll() == 0)
-        expect("control node1 stop", 5, err="not connected")
+        expect("control node1 stop", 1, err="not connected")
     for daemon in daemons:
         if daemon.poll() is None:
             daemon.terminate()

@@ -53,12 +53,15 @@ static bool text_is(venv_str text, const char *word)
     return text.size == strlen(word) && memcmp(text.data, word, text.size) == 0;
 }
 
-/* The exit code for the name of an error in an item, as for the same error of a whole request. */
+/*
+ * The exit code for the name of an error in an item, as for the same error of a whole request; but "unreachable" is the exit code for a
+ * manager that cannot be reached, after which one asks again: that an agent is away is an answer.
+ */
 static int code_of(venv_str name)
 {
     for (int rc = VENV_EINTERNAL; rc < 0; rc++)
         if (text_is(name, venv_rc_name((venv_rc)rc)))
-            return exit_code_of((venv_rc)rc);
+            return rc == VENV_EUNREACHABLE ? EXIT_FAILED : exit_code_of((venv_rc)rc);
     return EXIT_FAILED;
 }
 
