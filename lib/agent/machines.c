@@ -533,7 +533,7 @@ static void note_seen(agent_step *step, const venv_value *item)
     uint64_t epoch = 0;
     if (!venv_value_get_id(item, "id", &id) || venv_id_is_none(id))
         return;
-    agent_machine *machine = VENV_SEEDED(MACHINES_FORGOTTEN) ? venv_agent_machines_find(step->agent, id) : venv_agent_machines_find_or_add(step, id);
+    agent_machine *machine = venv_agent_machines_find_or_add(step, id);
     if (!machine)
         return;
     if (get_epoch(item, &epoch) && epoch > machine->epoch)

@@ -3,7 +3,6 @@
 
 #include "message/session.h"
 
-#include "base/seeded.h"
 #include "base/table.h"
 
 #include <venv/text.h>
@@ -270,10 +269,10 @@ venv_session_verdict venv_session_tick(venv_session *session, venv_now now, venv
     }
     if (now.mono.ns - session->heard.ns >= options->timeout.ns)
         return dead(session, err, options->timeout, "nothing was heard from the peer");
-    if (is_unheard_at(session, &when) && now.mono.ns >= when.ns && !VENV_SEEDED(DEAF_NOT_NOTICED))
+    if (is_unheard_at(session, &when) && now.mono.ns >= when.ns)
         return dead(session, err, (venv_span){ when.ns - session->watch_since.ns },
                     "the peer is heard, but did not confirm that it hears us");
-    if (now.mono.ns - session->exchanged.ns < options->heartbeat.ns || VENV_SEEDED(PING_NEVER))
+    if (now.mono.ns - session->exchanged.ns < options->heartbeat.ns)
         return VENV_SESSION_CONSUMED;
     session->exchanged = now.mono;
     return heartbeat_make(session, VENV_MSG_PING, 0, ret_reply, err);

@@ -591,7 +591,7 @@ venv_rc venv_trigger_limit_restore(trigger *t, const venv_value *row, venv_now n
     size_t count = spent ? venv_value_count(spent) : 0, from = count > t->spent_max ? count - t->spent_max : 0;
     venv_rc rc = VENV_OK;
     t->spent_count = 0;
-    for (size_t i = from; i < count && !VENV_SEEDED(LIMIT_FORGOTTEN); i++) {
+    for (size_t i = from; i < count; i++) {
         venv_wall wall;
         if (venv_value_to_wall(venv_value_at(spent, i), &wall))
             t->spent[t->spent_count++] = (spend){ venv_trigger_instant_of(wall, now), wall };
