@@ -313,6 +313,8 @@ static const expr_type *arithmetic(checker *c, ast_op op, const expr_type *a, co
         return op == OP_MOD && a->kind == T_DOUBLE ? NULL : a;
     if (op != OP_ADD)
         return NULL;
+    if (a->kind == T_LIST && !venv_cel_type_assign(&c->unifier, b, a))
+        return NULL;
     if (a->kind == T_LIST)
         return type_new(c, T_LIST, venv_cel_type_join(&c->unifier, a->a, b->a), NULL);
     return a->kind == T_STRING || a->kind == T_BYTES ? a : NULL;
@@ -764,17 +766,18 @@ static bool range_types(checker *c, const ast *node, const expr_type *range, con
     }
 }
 
-static const expr_type *fold_result(checker *c, const ast *node, const expr_type *first, const expr_type *second,
-                                    const expr_type *body)
+static const expr_type *fold_result(checker *c, const ast *node, const expr_type *first, const expr_type *body)
 {
-    bool two = node->vars[1].size > 0;
     switch ((ast_fold)node->op) {
     case FOLD_MAP:
     case FOLD_TRANSFORM_LIST:
         return type_new(c, T_LIST, body, NULL);
     case FOLD_FILTER:
+        if (!expect_bool(c, node->args[node->count - 1], body, "the condition of the macro"))
+            return NULL;
+        return type_new(c, T_LIST, first, NULL);
     case FOLD_SORT_BY:
-        return type_new(c, T_LIST, two ? second : first, NULL);
+        return type_new(c, T_LIST, first, NULL);
     case FOLD_TRANSFORM_MAP:
         return type_new(c, T_MAP, first, body);
     case FOLD_TRANSFORM_MAP_ENTRY: {
@@ -804,7 +807,7 @@ static const expr_type *check_fold(checker *c, ast *node, const check_scope *par
         if (i + 1 < node->count && !expect_bool(c, node->args[i], body, "the filter of the macro"))
             return NULL;
     }
-    const expr_type *result = fold_result(c, node, first, second, body);
+    const expr_type *result = fold_result(c, node, first, body);
     if (result && node->op == FOLD_SORT_BY && !has_order(plain(c, body), plain(c, body)))
         return REFUSE(c, node->args[1]->pos, "values of type %s have no order", type_text(c, body));
     return !result || c->checked ? result : dyn;

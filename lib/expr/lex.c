@@ -8,6 +8,7 @@
 #include "base/number.h"
 #include "base/text.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool is_digit(char c)
@@ -144,6 +145,8 @@ static void lex_number(expr_lexer *lexer, expr_token *token)
             lexer->at += (uint32_t)size;
             if (!venv_double_parse((venv_str){ lexer->source->text + start, size }, &token->number.d))
                 fail(lexer, token, start, VENV_EINVAL, "this is no number");
+            else if (isinf(token->number.d))
+                fail(lexer, token, start, VENV_EINVAL, "the number is larger than a double can be");
         }
     }
     if (token->kind != TOK_BAD && is_name_part(peek(lexer, 0)))

@@ -328,7 +328,7 @@ static bool is_more_general(const expr_unifier *unifier, const expr_type *a, con
     b = venv_cel_type_resolve(unifier, b);
     if (a->kind == T_DYN || a->kind == T_VAR)
         return true;
-    if (b->kind == T_NULL || (a->kind == T_WRAPPER && b->kind != T_WRAPPER))
+    if (b->kind == T_NULL || (a->kind == T_WRAPPER && b->kind != T_WRAPPER && b->kind != T_DYN))
         return true;
     if (a->kind != b->kind)
         return false;
