@@ -211,6 +211,15 @@ void *venv_cel_alloc(xctx *context, const xnode *node, size_t size)
     return memory;
 }
 
+int venv_cel_unknown_part(xctx *context, const xnode *node)
+{
+    if (expr_charge(context, node, context->expr->read_count) != X_OK)
+        return X_FATAL;
+    for (uint32_t i = 0; i < context->expr->read_count; i++)
+        venv_cel_missing_add(context, i);
+    return X_UNK;
+}
+
 int venv_cel_fail_detail(xctx *context, const xnode *node, venv_rc rc, const char *what, venv_str detail)
 {
     context->error = (xerror){ rc, node ? node->pos : 0, what, detail };
@@ -222,16 +231,31 @@ int venv_cel_fail(xctx *context, const xnode *node, venv_rc rc, const char *what
     return venv_cel_fail_detail(context, node, rc, what, (venv_str){ NULL, 0 });
 }
 
-/* The value is printed at once: it may not be there later. Errors of this kind are rare in loops. */
+/*
+ * The value is printed at once: it may not be there later. Errors of this kind are rare in loops. What is
+ * not known is no wrong value: where a function came upon it in a list or map, its answer is unknown.
+ */
 int venv_cel_fail_value(xctx *context, const xnode *node, const char *what, const venv_value *value)
 {
     char text[64];
+    if (venv_cel_is_marker(value))
+        return venv_cel_unknown_part(context, node);
     /* A container is not printed: made of shared parts, it can be far larger than it was to make. */
     bool container = value->w.kind == VENV_LIST || value->w.kind == VENV_MAP || value->w.kind == VENV_OPAQUE;
     if (container)
         return venv_cel_fail_detail(context, node, VENV_EINVAL, what,
                                 (venv_str){ venv_cel_type_of(value), strlen(venv_cel_type_of(value)) });
-    size_t size = venv_value_print(value, text, sizeof text);
+    venv_value shown = *value;
+    if (value->w.kind == VENV_STRING || value->w.kind == VENV_BYTES) { /* no more of it than can be shown */
+        venv_str all = venv_text_of(value);
+        size_t shown_size = all.size;
+        if (shown_size > sizeof text) {
+            for (shown_size = sizeof text; shown_size > 0 && ((unsigned char)all.data[shown_size] & 0xc0u) == 0x80u;)
+                shown_size--;
+        }
+        shown = venv_text_borrow((venv_kind)value->w.kind, all.data, shown_size);
+    }
+    size_t size = venv_value_print(&shown, text, sizeof text);
     if (size >= sizeof text) {
         size = sizeof text - 1;
         while (size > 0 && ((unsigned char)text[size] & 0xc0u) == 0x80u)
@@ -254,6 +278,8 @@ int venv_cel_fail_overload(xctx *context, const xnode *node, const venv_value *a
     char text[160];
     size_t size = 0;
     for (uint32_t i = 0; i < count && size < 120; i++) {
+        if (venv_cel_is_marker(&args[i]))
+            return venv_cel_unknown_part(context, node);
         const char *type = venv_cel_type_of(&args[i]);
         size_t length = strlen(type);
         if (i) {
@@ -271,25 +297,21 @@ int venv_cel_fail_overload(xctx *context, const xnode *node, const venv_value *a
     return venv_cel_fail_detail(context, node, VENV_EINVAL, "no such overload, for ", (venv_str){ copy, size });
 }
 
-/* UINT32_MAX: it is not known which; then all of them could be. */
 void venv_cel_missing_add(xctx *context, uint32_t read)
 {
-    if (read == UINT32_MAX) {
-        for (uint32_t i = 0; i < context->expr->read_count; i++)
-            venv_cel_missing_add(context, i);
+    if (read >= context->missing_capacity)
         return;
-    }
-    for (uint32_t i = 0; i < context->missing_count; i++) {
-        if (context->missing[i] == read)
-            return;
-    }
-    if (context->missing_count < context->missing_capacity)
-        context->missing[context->missing_count++] = read;
+    /* Looked up and not searched for: an expression can read thousands of things, thousands of times. */
+    uint32_t place = context->missing[read].place;
+    if (place < context->missing_count && context->missing[place].read == read)
+        return;
+    context->missing[read].place = context->missing_count;
+    context->missing[context->missing_count++].read = read;
 }
 
 const venv_expr_read *venv_expr_missing(const venv_expr_context *context, size_t index)
 {
-    return index < context->missing_count ? &context->expr->reads[context->missing[index]] : NULL;
+    return index < context->missing_count ? &context->expr->reads[context->missing[index].read] : NULL;
 }
 
 venv_rc venv_expr_charge(venv_expr_context *context, uint64_t units)
@@ -355,6 +377,8 @@ int venv_cel_finish_map(xctx *context, const xnode *node, struct venv_object *ma
     for (uint32_t i = 0; i < map->count; i++) {
         if (!venv_kind_is_key(items[2 * i].w.kind))
             return venv_cel_fail_value(context, node, "only bool, int, uint and string can be a key: ", &items[2 * i]);
+        if (expr_charge_texts(context, node, &items[2 * i], &items[2 * i]) != X_OK)
+            return X_FATAL;
         venv_object_note_key(map, &items[2 * i]);
         if (!venv_object_note(map, &items[2 * i + 1]))
             return venv_cel_fail(context, node, VENV_ELIMIT, "a map becomes too deep");

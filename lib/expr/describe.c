@@ -166,6 +166,37 @@ static bool has_size(const ast *node)
 
 static estimate estimate_node(const estimator *e, const ast *node);
 
+/* Units to read a value of a type in full, each part of unknown size being as large as is assumed. */
+static uint64_t weight(const estimator *e, const expr_type *type)
+{
+    switch (type->kind) {
+    case T_LIST:
+        return add_up(1, times(e->assumed, type->a ? weight(e, type->a) : 1 + e->assumed / 8));
+    case T_MAP:
+        return add_up(1, times(e->assumed, type->a ? add_up(weight(e, type->a), weight(e, type->b)) : 2 + e->assumed / 4));
+    case T_OPTIONAL:
+    case T_WRAPPER:
+        return type->a ? add_up(1, weight(e, type->a)) : 1 + e->assumed / 8;
+    case T_STRING:
+    case T_BYTES:
+    case T_DYN:
+        return 1 + e->assumed / 8;
+    default:
+        return 1;
+    }
+}
+
+/* Units to read what a node gives in full, given its size. */
+static uint64_t reading(const estimator *e, const ast *node, span size)
+{
+    const expr_type *type = node->type;
+    if (type->kind == T_LIST && type->a)
+        return add_up(1, times(size.max, weight(e, type->a)));
+    if (type->kind == T_MAP && type->a)
+        return add_up(1, times(size.max, add_up(weight(e, type->a), weight(e, type->b))));
+    return add_up(1, type->kind == T_LIST || type->kind == T_MAP ? times(size.max, 1 + e->assumed / 8) : size.max);
+}
+
 static span size_of_const(const ast *node)
 {
     size_t size = 0;
@@ -182,12 +213,8 @@ static estimate estimate_fold(const estimator *e, const ast *node)
 {
     estimate range = estimate_node(e, node->args[0]);
     span round = { 1, 1 };
-    span body_size = { 0, 0 };
-    for (uint32_t i = 1; i < node->count; i++) {
-        estimate body = estimate_node(e, node->args[i]);
-        round = plus(round, body.cost);
-        body_size = body.size;
-    }
+    for (uint32_t i = 1; i < node->count; i++)
+        round = plus(round, estimate_node(e, node->args[i]).cost);
     bool short_cut = node->op == FOLD_ALL || node->op == FOLD_EXISTS;
     uint64_t least = short_cut && range.size.min > 1 ? 1 : range.size.min;
     estimate result;
@@ -198,9 +225,10 @@ static estimate estimate_fold(const estimator *e, const ast *node)
         result.cost = plus(result.cost, range.size);
         result.cost.max = add_up(result.cost.max, times(range.size.max, GIVEN_BACK));
         if (node->op == FOLD_SORT_BY)
-            result.cost.max = add_up(result.cost.max, times(range.size.max, 32));
+            result.cost.max = add_up(result.cost.max, times(times(range.size.max, weight(e, node->args[1]->type)), 32));
+        if (node->op == FOLD_TRANSFORM_MAP || node->op == FOLD_TRANSFORM_MAP_ENTRY) /* its keys are looked at */
+            result.cost.max = add_up(result.cost.max, times(range.size.max, 1 + e->assumed / 8));
     }
-    (void)body_size;
     return result;
 }
 
@@ -210,7 +238,7 @@ static bool name_is(const ast *node, const char *text)
 }
 
 /* What calls and operators do with sizes: they read what they are given, and write something as large. */
-static estimate estimate_call(const estimator *e, const ast *node, estimate total, span sizes)
+static estimate estimate_call(const estimator *e, const ast *node, estimate total, span sizes, uint64_t read)
 {
     uint64_t added_min = UINT64_MAX, added_max = 0;
     uint64_t candidates = node->candidates;
@@ -229,8 +257,11 @@ static estimate estimate_call(const estimator *e, const ast *node, estimate tota
     else if (name_is(node, "sort") || name_is(node, "join") || name_is(node, "format") || name_is(node, "distinct") ||
              node->name.size > 5)
         total.cost.max = add_up(total.cost.max, times(sizes.max, 32));
-    if (name_is(node, "distinct") || (node->name.size > 5 && !memcmp(node->name.data, "sets.", 5)))
-        total.cost.max = add_up(total.cost.max, times(sizes.max, sizes.max));
+    bool sets = node->name.size > 5 && !memcmp(node->name.data, "sets.", 5);
+    if (name_is(node, "sort") || name_is(node, "join") || name_is(node, "format"))
+        total.cost.max = add_up(total.cost.max, times(read, 32));
+    if (name_is(node, "distinct") || sets)
+        total.cost.max = add_up(total.cost.max, times(sizes.max, read));
     total.size = has_size(node) ? (span){ 0, sizes.max > e->assumed ? sizes.max : e->assumed } : (span){ 0, 0 };
     uint8_t kind = node->type->kind;
     bool built = node->overloads && node->overloads->builtin; /* what an added function gives was made elsewhere */
@@ -249,10 +280,13 @@ static estimate estimate_node(const estimator *e, const ast *node)
         return estimate_fold(e, node);
     estimate total = { .cost = { 1, 1 }, .size = { 0, has_size(node) ? e->assumed : 0 } };
     span sizes = { 0, 0 };
+    uint64_t read = 0, last = 0; /* to read all of the operands, the last of them */
     for (uint32_t i = 0; i < node->count; i++) {
         estimate arg = estimate_node(e, node->args[i]);
         total.cost = plus(total.cost, arg.cost);
         sizes = plus(sizes, arg.size);
+        last = reading(e, node->args[i], arg.size);
+        read = add_up(read, last);
         /* The size of what stands for its last part. */
         if (node->kind == AST_BIND || node->kind == AST_BLOCK || node->kind == AST_OPT_MAP)
             total.size = arg.size;
@@ -269,16 +303,23 @@ static estimate estimate_node(const estimator *e, const ast *node)
         total.size = (span){ node->marks ? 0 : count, count };
         total.cost = plus(total.cost, total.size);
         total.cost.max = add_up(total.cost.max, times(count, GIVEN_BACK));
+        if (node->kind == AST_MAP)
+            total.cost.max = add_up(total.cost.max, sizes.max / 8); /* its keys are looked at */
         break;
     }
+    case AST_INDEX:
+        total.cost.max = add_up(total.cost.max, last);
+        break;
     case AST_OP:
-        if (node->op == OP_EQ || node->op == OP_NE || node->op == OP_IN || node->op == OP_ADD)
+        if (node->op == OP_ADD)
             total.cost.max = add_up(total.cost.max, add_up(2, times(sizes.max, 2)));
+        else if (node->count == 2)
+            total.cost.max = add_up(total.cost.max, add_up(read, sizes.max));
         if (node->op == OP_ADD)
             total.size = has_size(node) ? sizes : total.size;
         break;
     case AST_CALL:
-        return estimate_call(e, node, total, sizes);
+        return estimate_call(e, node, total, sizes, read);
     default:
         break;
     }

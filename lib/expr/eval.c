@@ -237,7 +237,8 @@ static int compute_lazy(xctx *context, const xnode *node)
     if (before) { /* so that what it misses is known apart from what others missed */
         if (!(saved = venv_cel_alloc(context, node, before * sizeof *saved)))
             return X_FATAL;
-        memcpy(saved, context->missing, before * sizeof *saved);
+        for (uint32_t i = 0; i < before; i++)
+            saved[i] = context->missing[i].read;
         context->missing_count = 0;
     }
     venv_value value;
@@ -251,13 +252,13 @@ static int compute_lazy(xctx *context, const xnode *node)
     if (status == X_UNK && context->missing_count) {
         if (!(lazy->missing = venv_cel_alloc(context, node, context->missing_count * sizeof *lazy->missing)))
             return X_FATAL;
-        memcpy(lazy->missing, context->missing, context->missing_count * sizeof *lazy->missing);
         lazy->missing_count = context->missing_count;
+        for (uint32_t i = 0; i < lazy->missing_count; i++)
+            lazy->missing[i] = context->missing[i].read;
     }
-    if (before) {
-        memcpy(context->missing, saved, before * sizeof *saved);
-        context->missing_count = before;
-    }
+    context->missing_count = 0;
+    for (uint32_t i = 0; i < before; i++)
+        venv_cel_missing_add(context, saved[i]);
     return status;
 }
 
@@ -287,7 +288,7 @@ static const venv_value *select_from(xctx *context, const xnode *node, venv_valu
         return NULL;
     const venv_value *at = select_key(context, node, base, &node->u.value, spare, ret_status);
     if (at && at->w.kind == VENV_OPAQUE && venv_cel_is_marker(at)) {
-        *ret_status = unknown(context, UINT32_MAX);
+        *ret_status = venv_cel_unknown_part(context, node);
         return NULL;
     }
     return at;
@@ -335,7 +336,7 @@ static int index_into(xctx *context, const xnode *node, const venv_value *base, 
     if (status != X_OK)
         return status;
     if (at && venv_cel_is_marker(at))
-        return unknown(context, UINT32_MAX);
+        return venv_cel_unknown_part(context, node);
     if (optional) {
         if (at)
             return venv_cel_optional_of(context, node, at, out);
@@ -432,6 +433,8 @@ static int compare_values(xctx *context, const xnode *node, const venv_value *a,
         return status <= X_TRUE ? status == (node->op == OP_EQ) : status;
     }
     int order;
+    if (expr_charge_texts(context, node, a, b) != X_OK)
+        return X_FATAL;
     if (!venv_cel_compare(a, b, &order)) {
         venv_value args[2] = { *a, *b };
         return venv_cel_fail_overload(context, node, args, 2);

@@ -94,6 +94,8 @@ EXPR_FUNCTION(int_of)
         *out = venv_value_int(value->w.as.i + (value->w.as.i < 0 && value->w.extra));
         return X_OK;
     default:
+        if (expr_charge_texts(context, node, value, value) != X_OK)
+            return X_FATAL;
         if (!parse_digits(venv_text_of(value), &negative, &number) || number > (uint64_t)INT64_MAX + negative)
             return fail(context, node, "this is no int: ", value);
         *out = venv_value_int(negative ? (int64_t)(0 - number) : (int64_t)number);
@@ -114,11 +116,13 @@ EXPR_FUNCTION(uint_of)
         *out = venv_value_uint(value->w.as.u);
         return X_OK;
     case VENV_DOUBLE:
-        if (!(value->w.as.d > -1.0 && value->w.as.d < 0x1p64))
+        if (!(value->w.as.d >= 0 && value->w.as.d < 0x1p64)) /* -0.5 is below 0: it is not rounded up to it */
             return fail(context, node, "a uint cannot hold ", value);
         *out = venv_value_uint((uint64_t)value->w.as.d);
         return X_OK;
     default:
+        if (expr_charge_texts(context, node, value, value) != X_OK)
+            return X_FATAL;
         /* digits only, as cel-go has it: a sign is not read */
         if (venv_text_of(value).size == 0 || *venv_text_of(value).data == '+' ||
             !parse_digits(venv_text_of(value), &negative, &number) || negative)

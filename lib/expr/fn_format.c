@@ -121,6 +121,8 @@ static bool append_value(xctx *context, const xnode *node, venv_buf *buf, const 
 static int refuse(xctx *context, const xnode *node, const char *what, const venv_value *value)
 {
     const char *type = venv_cel_type_of(value);
+    if (venv_cel_is_marker(value))
+        return venv_cel_unknown_part(context, node);
     return venv_cel_fail_detail(context, node, VENV_EINVAL, what, (venv_str){ type, strlen(type) });
 }
 
@@ -204,7 +206,7 @@ static int format_clause(xctx *context, const xnode *node, char clause, unsigned
         context->error.rc = VENV_OK;
         if (append_value(context, node, buf, value))
             return X_OK;
-        return context->error.rc == VENV_EINVAL ? X_ERR : X_FATAL;
+        return context->error.rc == VENV_OK ? X_UNK : context->error.rc == VENV_EINVAL ? X_ERR : X_FATAL;
     case 'd':
         if (value->w.kind == VENV_DOUBLE) {
             venv_cel_append_double(buf, value->w.as.d, true);

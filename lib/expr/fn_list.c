@@ -68,10 +68,13 @@ EXPR_FUNCTION(sort)
     venv_value *spare = made ? venv_cel_alloc(context, node, list->count * sizeof *spare) : NULL;
     if (!spare)
         return X_FATAL;
-    unsigned levels = list->count ? 32u - (unsigned)__builtin_clz(list->count) : 1u;
-    if (expr_charge(context, node, (uint64_t)list->count * levels) != X_OK)
+    if (venv_cel_charge_sort(context, node, venv_object_items(list), list->count, 1) != X_OK)
         return X_FATAL;
     memcpy(venv_object_items(made), venv_object_items(list), list->count * sizeof(venv_value));
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (venv_cel_is_marker(&venv_object_items(list)[i]))
+            return venv_cel_unknown_part(context, node);
+    }
     if (!venv_cel_sort(venv_object_items(made), spare, list->count, 1))
         return venv_cel_fail(context, node, VENV_EINVAL, "the items of the list cannot be compared with each other");
     return venv_cel_finish_list(context, node, made, out);
@@ -89,15 +92,20 @@ EXPR_FUNCTION(reverse)
     return venv_cel_finish_list(context, node, made, out);
 }
 
-/* Is an item among the first `count`? A test's answer. */
+/* Is an item among the first `count`? A test's answer; what is unknown matters only where none is equal. */
 static int among(xctx *context, const xnode *node, const venv_value *item, const venv_value *items, uint32_t count)
 {
+    uint32_t mark = context->missing_count;
+    int answer = 0;
     for (uint32_t i = 0; i < count; i++) {
         int status = venv_cel_equal(context, node, item, &items[i]);
-        if (status != 0)
+        if (status == X_TRUE)
+            context->missing_count = mark;
+        if (status != 0 && status != X_UNK)
             return status;
+        answer = status == X_UNK ? status : answer;
     }
-    return 0;
+    return answer;
 }
 
 EXPR_FUNCTION(distinct)
@@ -133,15 +141,20 @@ EXPR_FUNCTION(range)
     return venv_cel_finish_list(context, node, made, out);
 }
 
-/* Are all items of b in a? */
-static int covers(xctx *context, const xnode *node, const struct venv_object *a, const struct venv_object *b)
+/* Are all items of b in a (`decisive` 0), or any (1)? */
+static int covers(xctx *context, const xnode *node, const struct venv_object *a, const struct venv_object *b, int decisive)
 {
+    uint32_t mark = context->missing_count;
+    int answer = !decisive;
     for (uint32_t i = 0; i < b->count; i++) {
         int status = among(context, node, &venv_object_items(b)[i], venv_object_items(a), a->count);
-        if (status != X_TRUE)
+        if (status == decisive)
+            context->missing_count = mark;
+        if (status == decisive || status == X_ERR || status == X_FATAL)
             return status;
+        answer = status == X_UNK ? status : answer;
     }
-    return 1;
+    return answer;
 }
 
 static int answer(int status, venv_value *out)
@@ -155,25 +168,24 @@ static int answer(int status, venv_value *out)
 EXPR_FUNCTION(sets_contains)
 {
     (void)count;
-    return answer(covers(context, node, list_of(&args[0]), list_of(&args[1])), out);
+    return answer(covers(context, node, list_of(&args[0]), list_of(&args[1]), 0), out);
 }
 
 EXPR_FUNCTION(sets_equivalent)
 {
     (void)count;
-    int status = covers(context, node, list_of(&args[0]), list_of(&args[1]));
-    if (status == X_TRUE)
-        status = covers(context, node, list_of(&args[1]), list_of(&args[0]));
+    int status = covers(context, node, list_of(&args[0]), list_of(&args[1]), 0);
+    if (status == X_TRUE || status == X_UNK) { /* the other way around may know better */
+        int other = covers(context, node, list_of(&args[1]), list_of(&args[0]), 0);
+        status = other == X_TRUE ? status : other;
+    }
     return answer(status, out);
 }
 
 EXPR_FUNCTION(sets_intersects)
 {
     (void)count;
-    const struct venv_object *a = list_of(&args[0]), *b = list_of(&args[1]);
-    int status = 0;
-    for (uint32_t i = 0; i < a->count && status == 0; i++)
-        status = among(context, node, &venv_object_items(a)[i], venv_object_items(b), b->count);
+    int status = covers(context, node, list_of(&args[1]), list_of(&args[0]), 1);
     return answer(status, out);
 }
 

@@ -97,16 +97,20 @@ EXPR_FUNCTION(contains)
 
 EXPR_FUNCTION(starts_with)
 {
-    EXPR_UNUSED();
+    (void)count;
     venv_str text = venv_text_of(&args[0]), wanted = venv_text_of(&args[1]);
+    if (expr_charge_texts(context, node, &args[0], &args[1]) != X_OK)
+        return X_FATAL;
     *out = venv_value_bool(wanted.size <= text.size && (!wanted.size || !memcmp(text.data, wanted.data, wanted.size)));
     return X_OK;
 }
 
 EXPR_FUNCTION(ends_with)
 {
-    EXPR_UNUSED();
+    (void)count;
     venv_str text = venv_text_of(&args[0]), wanted = venv_text_of(&args[1]);
+    if (expr_charge_texts(context, node, &args[0], &args[1]) != X_OK)
+        return X_FATAL;
     *out = venv_value_bool(wanted.size <= text.size &&
                            (!wanted.size || !memcmp(text.data + text.size - wanted.size, wanted.data, wanted.size)));
     return X_OK;

@@ -141,6 +141,8 @@ void venv_cel_append_duration(venv_buf *buf, const venv_value *value)
 EXPR_FUNCTION(duration_of_text)
 {
     EXPR_UNUSED();
+    if (expr_charge_texts(context, node, &args[0], &args[0]) != X_OK)
+        return X_FATAL;
     if (!venv_cel_parse_duration(venv_text_of(&args[0]), out))
         return venv_cel_fail_value(context, node, "this is no duration, as 90s, 1h30m or 1.5ms, within 10,000 years: ", &args[0]);
     return X_OK;

@@ -250,10 +250,21 @@ int venv_cel_eval_transform_entry(xctx *context, const xnode *node, venv_value *
     return build(context, node, VENV_MAP, take_entry, out);
 }
 
+int venv_cel_charge_sort(xctx *context, const xnode *node, const venv_value *items, uint32_t count, size_t stride)
+{
+    uint64_t levels = count ? 32u - (unsigned)__builtin_clz(count) : 1u, units = count;
+    for (uint32_t i = 0; i < count; i++) {
+        const venv_value *item = &items[i * stride];
+        if (item->w.kind == VENV_STRING || item->w.kind == VENV_BYTES)
+            units += venv_text_of(item).size / 8;
+    }
+    return expr_charge(context, node, units * levels);
+}
+
 bool venv_cel_sort(venv_value *items, venv_value *spare, size_t count, size_t stride)
 {
     int order;
-    for (size_t i = 1; i < count; i++) { /* what compares with the first compares with all */
+    for (size_t i = 0; i < count; i++) { /* what compares with the first compares with all */
         if (!venv_cel_compare(&items[0], &items[i * stride], &order))
             return false;
     }
@@ -295,8 +306,7 @@ int venv_cel_eval_sort_by(xctx *context, const xnode *node, venv_value *out)
             return status;
         pairs[2 * i + 1] = range.items[(size_t)i * range.stride];
     }
-    unsigned levels = range.count ? 32u - (unsigned)__builtin_clz(range.count) : 1u;
-    if (expr_charge(context, node, (uint64_t)range.count * levels) != X_OK)
+    if (venv_cel_charge_sort(context, node, pairs, range.count, 2) != X_OK)
         return X_FATAL;
     if (!venv_cel_sort(pairs, pairs + (size_t)range.count * 2, range.count, 2))
         return venv_cel_fail(context, node, VENV_EINVAL, "the keys of sortBy cannot be compared with each other");

@@ -113,9 +113,12 @@ static int equal_lists(xctx *context, const xnode *node, const struct venv_objec
 {
     if (a->count != b->count)
         return 0;
+    uint32_t mark = context->missing_count;
     int answer = 1;
     for (uint32_t i = 0; i < a->count; i++) {
         int status = venv_cel_equal(context, node, &venv_object_items(a)[i], &venv_object_items(b)[i]);
+        if (status == 0)
+            context->missing_count = mark; /* unequal, whatever is unknown */
         if (status != X_TRUE && status != X_UNK)
             return status;
         answer = status == X_UNK ? status : answer;
@@ -127,11 +130,16 @@ static int equal_maps(xctx *context, const xnode *node, const struct venv_object
 {
     if (a->count != b->count)
         return 0;
+    uint32_t mark = context->missing_count;
     int answer = 1;
     for (uint32_t i = 0; i < a->count; i++) {
         const venv_value *entry = &venv_object_items(a)[2 * i];
+        if (expr_charge_texts(context, node, entry, entry) != X_OK)
+            return X_FATAL;
         const venv_value *other = venv_map_find(b, entry);
         int status = other ? venv_cel_equal(context, node, &entry[1], other) : 0;
+        if (status == 0)
+            context->missing_count = mark; /* unequal, whatever is unknown */
         if (status != X_TRUE && status != X_UNK)
             return status;
         answer = status == X_UNK ? status : answer;
@@ -141,10 +149,8 @@ static int equal_maps(xctx *context, const xnode *node, const struct venv_object
 
 static int equal_opaque(xctx *context, const xnode *node, const venv_value *a, const venv_value *b)
 {
-    if (venv_cel_is_marker(a) || venv_cel_is_marker(b)) {
-        venv_cel_missing_add(context, UINT32_MAX);
-        return X_UNK;
-    }
+    if (venv_cel_is_marker(a) || venv_cel_is_marker(b))
+        return venv_cel_unknown_part(context, node);
     if (venv_cel_is_optional(a) && venv_cel_is_optional(b)) {
         const venv_value *x = venv_cel_optional_value(a), *y = venv_cel_optional_value(b);
         return x && y ? venv_cel_equal(context, node, x, y) : !x == !y;
@@ -383,15 +389,18 @@ int venv_cel_binary(xctx *context, const xnode *node, ast_op op, const venv_valu
 int venv_cel_in(xctx *context, const xnode *node, const venv_value *item, const venv_value *container)
 {
     if (container->w.kind == VENV_MAP)
-        return venv_map_find(container->w.as.object, item) != NULL;
+        return expr_charge_texts(context, node, item, item) == X_OK ? venv_map_find(container->w.as.object, item) != NULL : X_FATAL;
     if (container->w.kind != VENV_LIST) {
         venv_value args[2] = { *item, *container };
         return venv_cel_fail_overload(context, node, args, 2);
     }
     const struct venv_object *list = container->w.as.object;
+    uint32_t mark = context->missing_count;
     int answer = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         int status = venv_cel_equal(context, node, item, &venv_object_items(list)[i]);
+        if (status == X_TRUE)
+            context->missing_count = mark;
         if (status == X_TRUE || status >= X_FATAL)
             return status;
         answer = status == X_UNK ? status : answer;
@@ -423,8 +432,10 @@ const venv_value *venv_cel_lookup(xctx *context, const xnode *node, const venv_v
                               int *ret_status)
 {
     *ret_status = X_OK;
-    if (container->w.kind == VENV_MAP)
-        return venv_map_find(container->w.as.object, key);
+    if (container->w.kind == VENV_MAP) {
+        *ret_status = expr_charge_texts(context, node, key, key);
+        return *ret_status == X_OK ? venv_map_find(container->w.as.object, key) : NULL;
+    }
     if (container->w.kind == VENV_LIST) {
         uint64_t place;
         if (!place_of(key, &place)) {

@@ -170,6 +170,8 @@ const venv_expr_read *venv_expr_read_at(const venv_expr *expr, size_t index)
  */
 static int measure(xctx *context, const venv_value *value)
 {
+    if (venv_cel_is_marker(value))
+        return venv_cel_unknown_part(context, context->expr->root);
     if (value->w.form != VENV_FORM_BORROWED)
         return X_OK;
     if (venv_cel_is_optional(value)) {
@@ -183,8 +185,9 @@ static int measure(xctx *context, const venv_value *value)
     if (expr_charge(context, context->expr->root, items) != X_OK)
         return X_FATAL;
     for (size_t i = 0; i < items; i++) {
-        if (measure(context, &venv_object_items(object)[i]) != X_OK)
-            return X_FATAL;
+        int status = measure(context, &venv_object_items(object)[i]);
+        if (status != X_OK)
+            return status;
     }
     return X_OK;
 }
@@ -222,7 +225,7 @@ static venv_rc run_tree(const venv_expr *expr, venv_expr_context *context, venv_
         }
     } else {
         status = root->eval(context, root, &value);
-        if (status == X_OK && value.w.form == VENV_FORM_BORROWED)
+        if (status == X_OK && (value.w.form == VENV_FORM_BORROWED || value.w.kind == VENV_OPAQUE))
             status = measure(context, &value);
     }
     if (__builtin_expect(status != X_OK && status != X_UNK, 0))

@@ -134,6 +134,12 @@ typedef struct xlazy {
     uint32_t missing_count;
 } xlazy;
 
+/* The list of what is missing, and for each read of the program its place in the list, if that is there. */
+typedef struct xmissing {
+    uint32_t read;
+    uint32_t place; /* of the read with the number of this element */
+} xmissing;
+
 struct venv_expr_context {
     const venv_value *slots;
     size_t slot_count;
@@ -148,7 +154,7 @@ struct venv_expr_context {
     xblock *first, *block;
     size_t block_used, used, used_max;
     size_t string_size_max;
-    uint32_t *missing; /* reads, each once */
+    xmissing *missing; /* reads, each once */
     uint32_t missing_count, missing_capacity;
     xerror error;
     venv_value *owned; /* answers of added functions, released when the next evaluation begins */
@@ -170,6 +176,8 @@ int venv_cel_fail_value(xctx *context, const xnode *node, const char *what, cons
 int venv_cel_fail_cost(xctx *context, const xnode *node);
 int venv_cel_fail_overload(xctx *context, const xnode *node, const venv_value *args, uint32_t count);
 void venv_cel_missing_add(xctx *context, uint32_t read);
+/* A part of a list or map is unknown and what read it is not known: all that is read could be it.  X_UNK or X_FATAL. */
+int venv_cel_unknown_part(xctx *context, const xnode *node);
 /* Release a value when the next evaluation begins; now, if it cannot be noted. */
 bool venv_cel_keep_owned(xctx *context, venv_value *value);
 bool venv_cel_context_bind(xctx *context, const venv_expr *expr);
@@ -179,6 +187,15 @@ static inline int expr_charge(xctx *context, const xnode *node, uint64_t units)
 {
     context->cost += units;
     return context->cost <= context->cost_max ? X_OK : venv_cel_fail_cost(context, node);
+}
+
+/* Two texts are compared, or one is looked up: what is read of them. */
+static inline int expr_charge_texts(xctx *context, const xnode *node, const venv_value *a, const venv_value *b)
+{
+    if ((a->w.kind != VENV_STRING && a->w.kind != VENV_BYTES) || a->w.kind != b->w.kind)
+        return X_OK;
+    size_t x = venv_text_of(a).size, y = venv_text_of(b).size;
+    return expr_charge(context, node, (x < y ? x : y) / 8);
 }
 
 /* Text of the evaluation: inline or in its memory. */
@@ -284,6 +301,8 @@ int venv_cel_eval_sort_by(xctx *context, const xnode *node, venv_value *out);
 int venv_cel_eval_count(xctx *context, const xnode *node, venv_value *out);
 
 /* Stable; items are `stride` values apart, the first of which is compared. False if some do not compare. */
+/* What sorting them costs: each item is compared as often as the list can be halved. */
+int venv_cel_charge_sort(xctx *context, const xnode *node, const venv_value *items, uint32_t count, size_t stride);
 bool venv_cel_sort(venv_value *items, venv_value *spare, size_t count, size_t stride);
 
 /* Two truths of one evaluation, the second after the first: what both together come to. */

@@ -87,6 +87,18 @@ static void test_running(void **state)
         "many.all(a, [many, many, many] == [many, many, many])",
         "many.exists(a, 1 / 0 == many.filter(b, b == a).size())",
         "true || many.all(a, many.all(b, true)) ? many.all(a, many.all(b, true)) : false",
+        /* what is read is charged, also where it is compared or turned into a number, or stands in an error */
+        "many.map(a, text).sort().size() > 0",
+        "many.sortBy(a, text).size() > 0",
+        "many.all(a, text.startsWith(text))",
+        "many.all(a, text.endsWith(text))",
+        "many.all(a, text <= text)",
+        "cel.bind(m, {text: 1}, many.all(a, many.all(b, text in m)))",
+        "cel.bind(m, {text: 1}, many.all(a, many.all(b, m[text] == 1)))",
+        "cel.bind(m, {text: 1}, many.all(a, many.all(b, m == m)))",
+        "cel.bind(z, text.replace('a', '0'), many.all(a, int(z) == 0))",
+        "cel.bind(z, text.replace('a', '0'), many.all(a, uint(z) == 0u))",
+        "cel.bind(z, text.replace('a', '0') + 's', many.all(a, duration(z) == duration('0s')))",
     };
     (void)state;
     fixture f;
