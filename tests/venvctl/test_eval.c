@@ -76,6 +76,12 @@ static void test_cost_and_tree(void **state)
     assert_non_null(strstr(run.out, "cost: "));
     assert_non_null(strstr(run.out, "\n3\n"));
     run_free(&run);
+    /* Where it fails when it runs they are the more wanted. */
+    run = run_line("eval --cost --ast '1 / 0'");
+    assert_int_equal(run.code, EXIT_FAILED);
+    assert_non_null(strstr(run.out, "operator / : int"));
+    assert_non_null(strstr(run.out, "cost: 3 at least"));
+    run_free(&run);
     run = run_line("eval --json --cost --ast '1 + 2'");
     assert_int_equal(run.code, EXIT_DONE);
     venv_value value = fake_json(run.out);

@@ -73,14 +73,35 @@ static void print_lines(FILE *out, const char *text)
     }
 }
 
+static void print_tree(venvctl *app, const evaluation *job)
+{
+    if (!app_has(app, OPTION_AST))
+        return;
+    char *tree = tree_text(job->expr);
+    print_lines(app->out, tree ? tree : "");
+    free(tree);
+}
+
+static void print_cost(venvctl *app, const evaluation *job, const venv_expr_result *result)
+{
+    if (!app_has(app, OPTION_COST))
+        return;
+    venv_expr_cost cost = venv_expr_estimate(job->expr, ASSUMED_COUNT);
+    if (result)
+        fprintf(app->out, "cost: %" PRIu64 " used, ", result->cost);
+    else
+        fputs("cost: ", app->out);
+    fprintf(app->out, "%" PRIu64 " at least, ", cost.min);
+    if (cost.max == UINT64_MAX)
+        fprintf(app->out, "no bound with %d items in each list (limit %u)\n", ASSUMED_COUNT, VENV_EXPR_COST_MAX);
+    else
+        fprintf(app->out, "%" PRIu64 " at most with %d items in each list (limit %u)\n", cost.max, ASSUMED_COUNT, VENV_EXPR_COST_MAX);
+}
+
 /* Text for people: type or value, tree and cost as they were asked for. */
 static int print_text(venvctl *app, const evaluation *job, const venv_expr_result *result)
 {
-    if (app_has(app, OPTION_AST)) {
-        char *tree = tree_text(job->expr);
-        print_lines(app->out, tree ? tree : "");
-        free(tree);
-    }
+    print_tree(app, job);
     if (!result) {
         fprintf(app->out, "%s\n", venv_expr_type(job->expr));
     } else if (result->outcome == VENV_EXPR_VALUE) {
@@ -94,18 +115,7 @@ static int print_text(venvctl *app, const evaluation *job, const venv_expr_resul
     } else {
         fputs("unknown\n", app->out);
     }
-    if (app_has(app, OPTION_COST)) {
-        venv_expr_cost cost = venv_expr_estimate(job->expr, ASSUMED_COUNT);
-        if (result)
-            fprintf(app->out, "cost: %" PRIu64 " used, ", result->cost);
-        else
-            fputs("cost: ", app->out);
-        fprintf(app->out, "%" PRIu64 " at least, ", cost.min);
-        if (cost.max == UINT64_MAX)
-            fprintf(app->out, "no bound with %d items in each list (limit %u)\n", ASSUMED_COUNT, VENV_EXPR_COST_MAX);
-        else
-            fprintf(app->out, "%" PRIu64 " at most with %d items in each list (limit %u)\n", cost.max, ASSUMED_COUNT, VENV_EXPR_COST_MAX);
-    }
+    print_cost(app, job, result);
     return EXIT_DONE;
 }
 
@@ -162,8 +172,13 @@ static int evaluate(venvctl *app, evaluation *job)
     if (!check) {
         venv_expr_input input = { .map = venv_value_kind(&job->vars) == VENV_MAP ? &job->vars : NULL };
         if (venv_expr_context_new(&job->context, &err) != VENV_OK ||
-            venv_expr_eval(job->expr, job->context, &input, &result, &err) != VENV_OK)
+            venv_expr_eval(job->expr, job->context, &input, &result, &err) != VENV_OK) {
+            if (!app_has(app, OPTION_JSON)) { /* what it was asked for may say why */
+                print_tree(app, job);
+                print_cost(app, job, NULL);
+            }
             return app_fail(app, &err);
+        }
     }
     return app_has(app, OPTION_JSON) ? print_object(app, job, check ? NULL : &result)
                                      : print_text(app, job, check ? NULL : &result);
