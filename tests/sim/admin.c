@@ -71,6 +71,9 @@ void admin_acts(sim *s)
     if (s->settings.idle_admin && !s->healing)
         return;
     int chosen = (int)sim_chance(s, s->server_count);
+    const server *v = &s->servers[chosen];
+    if (s->settings.reloads && v->core && v->process.frozen_until <= s->now && sim_percent(s, 50))
+        server_reload(s, &s->servers[chosen], sim_percent(s, 50));
     for (int i = 0; i < s->server_count; i++)
         if (s->healing || i == chosen)
             asks_one(s, &s->servers[i]);

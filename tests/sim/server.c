@@ -327,6 +327,25 @@ void server_freeze(sim *s, server *v, int64_t span)
     server_woken(s, v);
 }
 
+void server_reload(sim *s, server *v, bool more)
+{
+    static const char extra[] = "  extra:\n    when: 'queue(\"class2\").pending > 1'\n    on: [update]\n    do: [{log: {text: extra}}]\n";
+    venv_manager_event event = { .kind = VENV_MANAGER_EVENT_CONFIG };
+    venv_manager_config *fresh = NULL;
+    venv_error err = { 0 };
+    char *text = malloc(strlen(v->yaml) + sizeof extra);
+    if (!text)
+        abort();
+    (void)sprintf(text, "%s%s", v->yaml, more ? extra : "");
+    event.rc = config_of(text, &fresh, &err);
+    event.config = fresh;
+    event.text = err.text;
+    server_event(s, v, &event);
+    server_woken(s, v);
+    venv_manager_config_free(fresh);
+    free(text);
+}
+
 bool server_configure(sim *s, server *v, const char *yaml, venv_error *err)
 {
     venv_manager_config *fresh = NULL;

@@ -87,6 +87,7 @@ typedef enum fault_kind {
 typedef struct sim_settings {
     int servers, nodes;       /* managers; hypervisor nodes in all */
     int64_t minutes;          /* of misfortunes, before everything is healed */
+    bool reloads;             /* managers read another configuration now and then */
     bool calm;                /* no misfortunes but those that somebody asks for */
     bool idle_admin;          /* nobody asks for anything but who is told to */
     const char *manager_yaml; /* configuration of every manager; `%s` is its name */
@@ -364,6 +365,8 @@ void server_event(sim *s, server *v, const venv_manager_event *event);
 void server_release(sim *s, server *v);            /* what waited for the disk */
 void server_freeze(sim *s, server *v, int64_t span);
 void server_woken(sim *s, server *v);              /* its deadline may have changed */
+/* While it runs: its configuration with one trigger more, or as it was. */
+void server_reload(sim *s, server *v, bool more);
 /* Another configuration, as text. False, with the reason, if it is none. */
 bool server_configure(sim *s, server *v, const char *yaml, venv_error *err);
 
