@@ -68,8 +68,9 @@
  * @par Threads
  *      A program may be evaluated by several threads at once, each with a context of its own; reference
  *      counts of programs and environments are atomic.  An environment may be compiled against by
- *      several threads, but not while one adds to it.  The functions and resolvers that you add are
- *      called in the thread that evaluates.
+ *      several threads, but while one adds to it the others neither compile against it nor evaluate
+ *      programs of it.  The functions and resolvers that you add are called in the thread that
+ *      evaluates.
  */
 
 #include <venv/common.h>
@@ -338,7 +339,12 @@ typedef struct venv_expr_input {
     uint64_t cost_max;            /**< Units; 0 for the limit of the environment. */
 } venv_expr_input;
 
-/** Stands in a slot, or anywhere inside a list or map, for a value that is unknown. */
+/**
+ * Stands in a slot, or anywhere inside a list or map, for a value that is unknown.
+ *
+ * What does not need it does not see it: the size of such a list is known, its sum is not.  A list or map that
+ * is given and is the whole result comes back as it is.
+ */
 VENV_API venv_value venv_expr_unknown(void);
 /** Stands in a slot for "not given here". */
 VENV_API venv_value venv_expr_absent(void);

@@ -194,7 +194,8 @@ static const venv_value *last_of(xctx *context, const xnode *node, venv_value *s
     uint32_t count = node->u.attr.key_count;
     const venv_value *missed, *key = &node->u.attr.keys[count - 1];
     const venv_value *at = follow(context, node, count, spare, &missed, ret_status);
-    if (!at && *ret_status == X_OK && missed != key && !context->input->resolve)
+    bool resolved = node->u.attr.slot >= 0 && context->input->resolve;
+    if (!at && *ret_status == X_OK && missed != key && !resolved)
         *ret_status = fail_key(context, node, missed); /* only the last name may be absent */
     return at;
 }

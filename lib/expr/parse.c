@@ -259,12 +259,13 @@ static ast *finish(expr_parser *parser, ast_kind kind, uint32_t pos, const ast_l
 
 static bool parse_args(expr_parser *parser, ast_list *list)
 {
+    uint32_t receiver = list->count;
     if (take_punct(parser, ')', '\0'))
         return true;
     do {
         if (!list_add(parser, list, parse_expr(parser), false))
             return false;
-        if (list->count > VENV_EXPR_ARGS_MAX) {
+        if (list->count - receiver > VENV_EXPR_ARGS_MAX) {
             (void)venv_cel_parser_fail(parser, parser->token.pos, VENV_ELIMIT, "a call has more than %u arguments",
                                    VENV_EXPR_ARGS_MAX);
             return false;

@@ -9,6 +9,8 @@
 /* cmocka needs the four above */
 #include <cmocka.h>
 
+#include "expr/spec_cases.h"
+#include "expr/zoneinfo.h"
 #include "support/alloc.h"
 
 #include <venv/expr.h>
@@ -142,6 +144,65 @@ static void test_template(void **state)
     assert_true(alloc_check(run_template, NULL) > 5);
 }
 
+typedef struct one_case {
+    venv_expr_env *env;
+    const char *source;
+    venv_rc usual; /* how it ends where nothing fails */
+} one_case;
+
+static venv_rc evaluate(const one_case *one)
+{
+    venv_expr *expr = NULL;
+    venv_expr_context *context = NULL;
+    venv_value slots[] = { venv_value_int(100), venv_value_double(5.5), venv_value_literal("busy"), venv_expr_unknown(),
+                           venv_expr_unknown(), venv_expr_unknown() };
+    venv_expr_input input = { .slots = slots, .slot_count = 6 };
+    venv_expr_result result;
+    venv_error err = { 0 };
+    venv_rc rc = venv_expr_context_new(&context, &err);
+    if (rc == VENV_OK)
+        rc = venv_expr_compile(one->env, one->source, strlen(one->source), &expr, &err);
+    if (rc == VENV_OK)
+        rc = venv_expr_eval(expr, context, &input, &result, &err);
+    (void)venv_expr_unref(expr);
+    venv_expr_context_free(context);
+    return rc;
+}
+
+static venv_rc run_case(void *user)
+{
+    const one_case *one = user;
+    venv_rc rc = evaluate(one);
+    return rc == one->usual ? VENV_OK : rc;
+}
+
+/* Every function, macro and operator, in what it does and in how it fails. */
+static void test_cases(void **state)
+{
+    static const char *const variables[][2] = { { "memfree", "int" }, { "load1", "double" },
+                                                { "state", "string" }, { "agent", "map(string, dyn)" },
+                                                { "agents", "list(map(string, dyn))" }, { "x", "dyn" } };
+    static const struct {
+        const expr_case *cases;
+        size_t count;
+    } tables[] = { { expr_cases, sizeof expr_cases / sizeof *expr_cases }, { spec_cases, sizeof spec_cases / sizeof *spec_cases } };
+    (void)state;
+    venv_expr_options options = { .zone = zoneinfo_load };
+    one_case one = { .env = NULL };
+    assert_int_equal(venv_expr_env_new(&options, &one.env, NULL), VENV_OK);
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        assert_int_equal(venv_expr_env_variable(one.env, variables[i][0], variables[i][1], NULL, NULL), VENV_OK);
+    assert_int_equal(venv_expr_env_function(one.env, "queue(string) -> map(string, int)", 10, call_give, NULL, NULL), VENV_OK);
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        for (size_t i = 0; i < tables[t].count; i++) {
+            one.source = tables[t].cases[i].source;
+            one.usual = evaluate(&one);
+            (void)alloc_check(run_case, &one);
+        }
+    }
+    (void)venv_expr_env_unref(one.env);
+}
+
 /* A program that is evaluated again allocates nothing. */
 static void test_steady(void **state)
 {
@@ -171,7 +232,7 @@ static void test_steady(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_programs), cmocka_unit_test(test_template),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_programs), cmocka_unit_test(test_template), cmocka_unit_test(test_cases),
                                         cmocka_unit_test(test_steady) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -362,6 +362,8 @@ static void test_resolver(void **state)
     assert_string_equal(outcome(&f, "agents.size()", got, sizeof got, NULL), "0");
     assert_string_equal(outcome(&f, "load1 > 1.0", got, sizeof got, NULL), "unknown: load1");
     assert_string_equal(outcome(&f, "has(agent.p.other)", got, sizeof got, NULL), "false");
+    assert_string_equal(outcome(&f, "[{'a': {}}].exists(v, has(v.a.b) || v.a.?b.hasValue())", got, sizeof got, NULL), "false");
+    assert_non_null(strstr(outcome(&f, "[{'a': dyn(1)}].exists(v, has(v.b.c))", got, sizeof got, NULL), "no such key: b"));
     assert_string_equal(outcome(&f, "agent.?x.hasValue()", got, sizeof got, NULL), "false");
     assert_non_null(strstr(outcome(&f, "agent.p.other == 1", got, sizeof got, NULL), "no such key: other"));
     assert_non_null(strstr(outcome(&f, "state == ''", got, sizeof got, NULL), "no value is given for variable state"));

@@ -158,8 +158,31 @@ static void test_types(void **state)
     tear_down(&w);
 }
 
+/* As many as VENV_EXPR_ARGS_MAX; what a function is called on, or its namespace, is none of them. */
+static void test_arguments(void **state)
+{
+    static const char *const calls[] = { "math.greatest(1", "max(1", "s.nothing(1" };
+    (void)state;
+    world w;
+    set_up(&w, false, NULL);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        char source[64 + 2 * VENV_EXPR_ARGS_MAX], got[1024];
+        size_t size = (size_t)snprintf(source, sizeof source, "%s", calls[i]);
+        for (unsigned arg = 1; arg < VENV_EXPR_ARGS_MAX; arg++)
+            size += (size_t)snprintf(source + size, sizeof source - size, ",1");
+        memcpy(source + size, ")", 2);
+        outcome(&w, source, false, got, sizeof got);
+        assert_null(strstr(got, "more than 64 arguments"));
+        memcpy(source + size, ",1)", 4);
+        outcome(&w, source, false, got, sizeof got);
+        assert_non_null(strstr(got, "more than 64 arguments"));
+    }
+    tear_down(&w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_corners), cmocka_unit_test(test_types) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_corners), cmocka_unit_test(test_types),
+                                        cmocka_unit_test(test_arguments) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
