@@ -3,7 +3,8 @@
 #
 #   sh tests/fuzz/programs.sh [COUNT [SEED]]
 #
-# Each must end within its limits of cost and memory, with types as without, and twice the same. Prints the
+# Each must end within its limits of cost, time and memory, cost what was estimated, come to the same with types
+# as without, and twice to the same. Prints the
 # count; a program that does not is printed, and ends the run with an error.
 set -eu
 cd "$(dirname "$0")/../.."
