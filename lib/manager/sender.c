@@ -46,17 +46,25 @@ struct venv_mgr_sender {
 
 /* --- buckets ------------------------------------------------------------------------------------------- */
 
-static bucket full_bucket(uint64_t rate, uint64_t burst, venv_instant now)
-{
-    return (bucket){ .tokens = (double)burst, .rate = (double)rate, .most = (double)burst, .at = now };
-}
-
 static void refill(bucket *b, venv_instant now)
 {
     b->tokens += b->rate * (double)(now.ns - b->at.ns) / (double)VENV_NS_PER_S;
     if (b->tokens > b->most)
         b->tokens = b->most;
     b->at = now;
+}
+
+/* As the configuration has it, which may be another one by now. What was spent stays spent, or each reload would be a burst. */
+static void adjust(bucket *b, uint64_t rate, uint64_t burst, venv_instant now)
+{
+    double before = b->most;
+    if (b->rate == (double)rate && before == (double)burst)
+        return;
+    refill(b, now);
+    b->rate = (double)rate;
+    b->most = (double)burst;
+    if (before == 0 || b->tokens > b->most) /* not limited until now: full */
+        b->tokens = b->most;
 }
 
 static bool is_limited(const venv_manager_config *config)
@@ -77,12 +85,12 @@ static venv_mgr_sender *sender_of(venv_manager *m)
         for (size_t i = 0; i < LANES_MAX; i++)
             s->lanes[i].end = &s->lanes[i].first;
     }
-    if (!s || s->config == m->config)
-        return s;
-    s->config = m->config; /* the first time, or another configuration */
-    s->all = full_bucket(m->config->send_rate, m->config->send_burst, m->now.mono);
-    for (size_t i = 0; i < m->config->rate_count; i++)
-        s->groups[i] = full_bucket(m->config->rates[i].rate, m->config->rates[i].burst, m->now.mono);
+    if (!s)
+        return NULL;
+    const venv_manager_config *config = s->config = m->config;
+    adjust(&s->all, config->send_rate, config->send_burst, m->now.mono);
+    for (size_t i = 0; i < config->rate_count; i++)
+        adjust(&s->groups[i], config->rates[i].rate, config->rates[i].burst, m->now.mono);
     return s;
 }
 
