@@ -36,6 +36,7 @@
  *        (a branch that is not taken is charged as if it were);
  *      - 1 for each 8 bytes or each item that a function, an operator or a comparison reads or writes;
  *      - for `matches`, the steps that the matching machine made, divided by 4;
+ *      - for a pattern that is computed, 200 and 20 for each of its bytes; for a time zone that is, 500;
  *      - what a function of yours states or charges.
  *
  *      Past the limit the evaluation ends with VENV_ELIMIT, which nothing absorbs.

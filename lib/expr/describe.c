@@ -253,10 +253,15 @@ static estimate estimate_call(const estimator *e, const ast *node, estimate tota
     /* Sizes of texts are in bytes, at an eighth of a unit each; of lists in items. One a unit bounds both. */
     total.cost.max = add_up(total.cost.max, times(sizes.max, 2));
     if (name_is(node, "matches"))
-        total.cost.max = add_up(total.cost.max, times(sizes.max, 1 + sizes.max / 4));
+        total.cost.max = add_up(total.cost.max, times(add_up(sizes.max, 1), 1 + sizes.max / 4)); /* it begins in an empty text, too */
     else if (name_is(node, "sort") || name_is(node, "join") || name_is(node, "format") || name_is(node, "distinct") ||
              node->name.size > 5)
         total.cost.max = add_up(total.cost.max, times(sizes.max, 32));
+    bool computed = node->count == 2 && node->args[1]->kind != AST_CONST; /* what is compiled when it runs */
+    if (computed && name_is(node, "matches"))
+        total.cost.max = add_up(total.cost.max, add_up(EXPR_REGEX_COST, times(sizes.max, EXPR_REGEX_BYTE_COST)));
+    else if (computed && node->name.size > 3 && !memcmp(node->name.data, "get", 3))
+        total.cost.max = add_up(total.cost.max, EXPR_ZONE_COST);
     bool sets = node->name.size > 5 && !memcmp(node->name.data, "sets.", 5);
     if (name_is(node, "sort") || name_is(node, "join") || name_is(node, "format"))
         total.cost.max = add_up(total.cost.max, times(read, 32));

@@ -124,7 +124,7 @@ static const expr_regex *computed_regex(xctx *context, const xnode *node, const 
     venv_str text = venv_text_of(pattern);
     *ret_status = X_OK;
     /* Charged whether it is kept or not: what an evaluation costs does not depend on those before it. */
-    if (expr_charge(context, node, 200 + 20 * text.size) != X_OK) {
+    if (expr_charge(context, node, EXPR_REGEX_COST + EXPR_REGEX_BYTE_COST * text.size) != X_OK) {
         *ret_status = X_FATAL;
         return NULL;
     }

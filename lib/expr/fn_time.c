@@ -155,7 +155,7 @@ static const struct expr_zone *computed_zone(xctx *context, const xnode *node, c
 {
     venv_str text = venv_text_of(name);
     const venv_expr_options *options = &context->expr->env->options;
-    if (expr_charge(context, node, 500) != X_OK) { /* also where it is kept: costs do not depend on the past */
+    if (expr_charge(context, node, EXPR_ZONE_COST) != X_OK) { /* also where it is kept: costs do not depend on the past */
         *ret_status = X_FATAL;
         return NULL;
     }

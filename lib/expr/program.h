@@ -118,6 +118,11 @@ typedef struct xerror {
     venv_str detail;   /* shown behind it; empty for none */
 } xerror;
 
+/* Units for a pattern and for a time zone that are known only when the program runs. */
+#define EXPR_REGEX_COST      200u
+#define EXPR_REGEX_BYTE_COST 20u
+#define EXPR_ZONE_COST       500u
+
 #define X_ZONES_KEPT 4u
 #define X_REGEXES_KEPT 4u
 

@@ -381,7 +381,10 @@ static void test_cost(void **state)
     static const char *const sources[] = {
         "memfree < 512 && load1 > 4.0 || state == \"idle\"", "agents.filter(a, a.memfree > 1).size()",
         "agents.map(a, a.name).join(',')", "[1, 2, 3].map(x, [x, x].map(y, y + x))", "'abc' + 'def' == state",
-        "state.matches('b.s+y')", "queue('a').pending + queue('b').pending",
+        "state.matches('b.s+y')", "''.matches('')", "state.matches(state + 'x')", "state.matches('(' + state + ')+')",
+        "timestamp(0).getHours('Europe/' + (memfree > 1 ? 'Rome' : 'Paris')) > 0", "agents == agents", "state in agent || agents[0] in agents",
+        "agents.map(a, a.name).sort().join(state)", "'%s'.format([agents])", "agents.sortBy(a, a.name).size()",
+        "agents.transformMapEntry(i, a, {a.name: a})[agents[0].name].memfree", "state < state + 'a longer text than thirteen'", "queue('a').pending + queue('b').pending",
     };
     (void)state;
     fixture f;
