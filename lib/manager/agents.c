@@ -405,6 +405,7 @@ void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t reque
         if (rc != VENV_OK || err.rc != VENV_OK)
             venv_mgr_effect_log(m, VENV_LOG_WARNING, "agent %s: %s", a->name, err.text);
         venv_mgr_world_stale(m, a);
+        venv_triggers_note_agent(m->triggers, a->name);
         venv_mgr_agent_touch(m, a);
         venv_mgr_record_agent(m, a);
         break;
@@ -445,6 +446,7 @@ static void forget(venv_manager *m, agent *a, venv_id cause, const char *reason)
     venv_mgr_world_stale(m, a);
     venv_mgr_record_agent_gone(m, a);
     venv_groups_forget(m->groups, a->name, "forgotten");
+    venv_triggers_note_agent(m->triggers, ""); /* there is one less of them */
     for (size_t i = 0; i < m->dirty_agent_count; i++)
         if (m->dirty_agents[i] == a)
             m->dirty_agents[i--] = m->dirty_agents[--m->dirty_agent_count];

@@ -404,12 +404,12 @@ venv_rc venv_mgr_change_select(venv_manager *m, change_kind kind, const venv_val
     venv_rc rc = VENV_OK;
     if (count < -1 || count > (int64_t)INSTANCES_MAX) {
         rc = venv_error_set(err, VENV_ERANGE, "count: expected 0 to %u", INSTANCES_MAX);
-    } else if (one.size > 0) {
+    } else if (venv_value_get(arguments, "instance")) { /* also if it is empty */
         instance *i = venv_mgr_fits_name(one, name) ? venv_mgr_instance_named(m, name) : NULL;
         if (i)
             items[found++] = i;
         else
-            rc = venv_error_set(err, VENV_ENOENT, "no instance is called '%.*s'", (int)(one.size < 64 ? one.size : 64), one.data);
+            rc = venv_error_set(err, VENV_ENOENT, "no instance is called '%.*s'", (int)(one.size < 64 ? one.size : 64), one.data ? one.data : "");
     } else if (!venv_mgr_fits_name(all, name) || !venv_mgr_environment_find(m, name)) {
         rc = all.size == 0 ? venv_error_set(err, VENV_EINVAL, "name an instance or an environment")
                            : venv_error_set(err, VENV_ENOENT, "no environment is called '%.*s'", (int)(all.size < 64 ? all.size : 64), all.data);
@@ -437,12 +437,12 @@ venv_rc venv_mgr_verb_change(venv_manager *m, deed *d, change_kind kind, const v
     instance **items = NULL;
     size_t count = 0;
     venv_str asked = venv_value_get_text(arguments, "node");
-    if (asked.size > 0 && (kind != CHANGE_MIGRATE || !venv_mgr_fits_name(asked, node) || !venv_mgr_agent_find(m, node)))
+    if (venv_value_get(arguments, "node") && (kind != CHANGE_MIGRATE || !venv_mgr_fits_name(asked, node) || !venv_mgr_agent_find(m, node)))
         return kind != CHANGE_MIGRATE ? venv_error_set(err, VENV_EUNSUPPORTED, "only a migration goes to a node: a %s is where the instance is",
                                                        rows[kind].name)
-                                      : venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(asked.size < 64 ? asked.size : 64), asked.data);
+                                      : venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(asked.size < 64 ? asked.size : 64), asked.data ? asked.data : "");
     venv_rc rc = venv_mgr_change_select(m, kind, arguments, &items, &count, err);
-    bool named = venv_value_get_text(arguments, "instance").size > 0;
+    bool named = venv_value_get(arguments, "instance") != NULL;
     if (rc == VENV_OK && named)
         rc = check_one(m, items[0], kind, err);
     if (rc != VENV_OK) {

@@ -58,12 +58,12 @@ static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_er
 
 static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_error *err)
 {
-    char text[REASON_MAX], environment[VENV_NAME_MAX + 1], node[VENV_NAME_MAX + 1], level[16];
+    char text[REASON_MAX], safe[REASON_MAX], environment[VENV_NAME_MAX + 1], node[VENV_NAME_MAX + 1], level[16];
     switch (order->verb) {
     case VENV_ORDER_START:
         text_argument(order, "environment", environment, sizeof environment);
         text_argument(order, "node", node, sizeof node);
-        return venv_mgr_verb_start(m, d, environment, node[0] ? node : NULL, venv_value_get_int(&order->arguments, "count", 1), err);
+        return venv_mgr_verb_start(m, d, environment, venv_value_get(&order->arguments, "node") ? node : NULL, venv_value_get_int(&order->arguments, "count", 1), err);
     case VENV_ORDER_STOP:
         return venv_mgr_verb_stop(m, d, &order->arguments, err);
     case VENV_ORDER_GET:
@@ -75,7 +75,8 @@ static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_
     case VENV_ORDER_LOG:
         text_argument(order, "text", text, sizeof text);
         text_argument(order, "level", level, sizeof level);
-        venv_mgr_effect_log(m, log_level(level), "%s: %s", d->by, text);
+        venv_mgr_set_reason(safe, text);
+        venv_mgr_effect_log(m, log_level(level), "%s: %s", d->by, safe);
         venv_mgr_event_add(m, "log", d->subject, d->parent, venv_value_null(), "%s", text);
         venv_mgr_deed_end(m, d, VENV_OK, "");
         return VENV_OK;

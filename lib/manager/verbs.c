@@ -91,7 +91,7 @@ venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, 
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     *ret_count = 0;
     *ret_items = items;
-    if (one.size > 0) {
+    if (venv_value_get(arguments, "instance")) { /* also if it is empty: one was meant, not all of an environment */
         instance *i = venv_mgr_fits_name(one, name) ? venv_mgr_instance_named(m, name) : NULL;
         if (i) {
             if (!venv_instance_is_final(i->state))
@@ -99,7 +99,7 @@ venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, 
             return VENV_OK;
         }
         free(items);
-        return venv_error_set(err, VENV_ENOENT, "no instance is called '%.*s'", (int)(one.size < 64 ? one.size : 64), one.data);
+        return venv_error_set(err, VENV_ENOENT, "no instance is called '%.*s'", (int)(one.size < 64 ? one.size : 64), one.data ? one.data : "");
     }
     bool known = venv_mgr_fits_name(all, name) && venv_mgr_environment_find(m, name);
     size_t cursor = 0;

@@ -443,6 +443,21 @@ static void groups_change(void **state)
     rig_free(r);
 }
 
+/* A trigger that reads groups is looked at when an agent changes its own. */
+static void triggers_see_groups(void **state)
+{
+    (void)state;
+    rig *r = rig_new(RIG_CONFIG "triggers:\n"
+                     "  in: {on: [update], when: 'agents.exists(a, \"lab\" in a.groups)', do: [{log: {text: in}}]}\n");
+    hello(r, 1, "n1", "n1", MACHINE_A, BOOT_1);
+    hello(r, 2, "n2", "n2", MACHINE_B, BOOT_2);
+    rig_wait(r, 1);
+    size_t before = rig_events(r, "log");
+    rig_frame(r, 1, VENV_MSG_GROUPS, 0, "{\"groups\": [\"lab\"]}");
+    assert_int_equal(rig_events(r, "log"), before + 1);
+    rig_free(r);
+}
+
 static void the_queued_sender(void **state)
 {
     (void)state;
@@ -605,7 +620,7 @@ int main(void)
         cmocka_unit_test(names_of_groups),
         cmocka_unit_test(forgotten_in_the_end),
         cmocka_unit_test(groups_change),
-        cmocka_unit_test(the_queued_sender),
+        cmocka_unit_test(triggers_see_groups), cmocka_unit_test(the_queued_sender),
         cmocka_unit_test(the_queued_sender_of_a_group),
         cmocka_unit_test(the_queued_sender_keeps_the_order),
         cmocka_unit_test(the_queued_sender_is_bounded),
