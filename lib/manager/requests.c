@@ -11,8 +11,6 @@
 #include <string.h>
 
 #define FETCH_TIMEOUT ((venv_span){ 30 * VENV_NS_PER_S })
-#define EXEC_TIMEOUT  ((venv_span){ 60 * VENV_NS_PER_S })
-#define SYNC_TIMEOUT  ((venv_span){ 3600 * VENV_NS_PER_S })
 #define TIMEOUT_MAX   (24 * 3600 * VENV_NS_PER_S)
 
 void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body)
@@ -538,15 +536,42 @@ static venv_rc nobody_chosen(const char *target, const venv_value *body, venv_er
                           (int)(where.size < 300 ? where.size : 300), where.data ? where.data : "");
 }
 
-/* What the event says: of an exec the command, of a sync the image. */
-static void tell_asked(venv_manager *m, int16_t type, const char *by, const char *target, venv_id id, const venv_value *body)
+/* What EXEC, SYNC_IMAGE and STEER are as actions, and what the event says of them: who, one argument, to whom. */
+static const struct asked {
+    int16_t type;
+    const char *kind, *key, *does, *where;
+    int64_t seconds;
+} asked_kinds[] = {
+    { VENV_MSG_EXEC, "exec", "command", "runs", "on", 60 },
+    { VENV_MSG_SYNC_IMAGE, "sync", "image", "brings", "to", 3600 },
+    { VENV_MSG_STEER, "control", "verb", "says", "to", 30 },
+};
+
+static const struct asked *asked_kind(int16_t type)
 {
-    venv_str what = venv_value_get_text(body, type == VENV_MSG_EXEC ? "command" : "image");
-    venv_mgr_event_add(m, "request", target, id, venv_value_null(), type == VENV_MSG_EXEC ? "%s runs %.*s on %s" : "%s brings %.*s to %s", by,
-                       (int)(what.size < 64 ? what.size : 64), what.data ? what.data : "?", target);
+    size_t at = 0;
+    while (asked_kinds[at].type != type)
+        at++;
+    return &asked_kinds[at];
 }
 
-/* EXEC and SYNC_IMAGE: agents do something that takes its time, once for each id. */
+static void tell_asked(venv_manager *m, const struct asked *kind, const char *by, const char *target, venv_id id, const venv_value *body)
+{
+    venv_str what = venv_value_get_text(body, kind->key);
+    venv_mgr_event_add(m, "request", target, id, venv_value_null(), "%s %s %.*s %s %s", by, kind->does,
+                       (int)(what.size < 64 ? what.size : 64), what.data ? what.data : "?", kind->where, target);
+}
+
+static venv_rc ask_agents(venv_manager *m, gather *g, int16_t type, const char *target, const venv_value *body, venv_id id, venv_error *err)
+{
+    switch (type) {
+    case VENV_MSG_EXEC: return venv_mgr_verb_exec(m, g, target, body, id, err);
+    case VENV_MSG_STEER: return venv_mgr_verb_steer(m, g, target, body, err);
+    default: return venv_mgr_verb_sync(m, g, target, body, id, err);
+    }
+}
+
+/* EXEC, SYNC_IMAGE, STEER: agents do something, once for each id. */
 static venv_rc do_exec(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_error *err)
 {
     char target[VENV_GROUPS_SELECTOR_MAX + 1], by[BY_MAX];
@@ -561,12 +586,14 @@ static venv_rc do_exec(venv_manager *m, peer *p, int16_t type, uint64_t request,
         rc = check_room(m, err);
     if (rc != VENV_OK)
         return rc;
-    venv_span timeout = timeout_of(body, type == VENV_MSG_EXEC ? EXEC_TIMEOUT : SYNC_TIMEOUT);
-    timeout.ns += 10 * VENV_NS_PER_S;
+    const struct asked *kind = asked_kind(type);
+    venv_span timeout = timeout_of(body, (venv_span){ kind->seconds * VENV_NS_PER_S });
+    if (type != VENV_MSG_STEER)
+        timeout.ns += 10 * VENV_NS_PER_S; /* the agent ends it itself, and tells */
     gather *g = venv_mgr_gather_new(m, p, request, type, id, timeout);
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
-    rc = type == VENV_MSG_EXEC ? venv_mgr_verb_exec(m, g, target, body, id, err) : venv_mgr_verb_sync(m, g, target, body, id, err);
+    rc = ask_agents(m, g, type, target, body, id, err);
     if (rc == VENV_OK && g->count == 0 && venv_value_get(body, "where"))
         rc = nobody_chosen(target, body, err);
     if (rc != VENV_OK) {
@@ -576,10 +603,10 @@ static venv_rc do_exec(venv_manager *m, peer *p, int16_t type, uint64_t request,
     }
     snprintf(by, sizeof by, "user/%s", p->name);
     if (type != VENV_MSG_EXEC || venv_value_get(body, "command")) {
-        deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, type == VENV_MSG_EXEC ? "exec" : "sync", target, by);
+        deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, kind->kind, target, by);
         if (d)
             venv_mgr_deed_run(m, d, (venv_span){ 0 });
-        tell_asked(m, type, by, target, id, body);
+        tell_asked(m, kind, by, target, id, body);
         venv_mgr_request_remember(m, id, type, by, NULL);
     } else {
         g->deed = (venv_id){ { 0 } };
@@ -729,16 +756,16 @@ static venv_rc do_get(venv_manager *m, peer *p, uint64_t request, const venv_val
     return VENV_OK;
 }
 
-static venv_rc do_gather(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_error *err)
+static venv_rc do_fetch(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
 {
     char target[VENV_GROUPS_SELECTOR_MAX + 1], label[VENV_LABEL_MAX + 2];
     target_of(body, target, sizeof target);
     venv_str text = venv_value_get_text(body, "label");
     snprintf(label, sizeof label, "%.*s", (int)(text.size < sizeof label ? text.size : sizeof label - 1), text.data ? text.data : "");
-    gather *g = venv_mgr_gather_new(m, p, request, type, (venv_id){ { 0 } }, timeout_of(body, FETCH_TIMEOUT));
+    gather *g = venv_mgr_gather_new(m, p, request, VENV_MSG_FETCH, (venv_id){ { 0 } }, timeout_of(body, FETCH_TIMEOUT));
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
-    venv_rc rc = type == VENV_MSG_STEER ? venv_mgr_verb_steer(m, g, target, body, err) : venv_mgr_verb_fetch(m, g, target, body, label, false, err);
+    venv_rc rc = venv_mgr_verb_fetch(m, g, target, body, label, false, err);
     if (rc == VENV_OK && g->count == 0 && venv_value_get(body, "where"))
         rc = nobody_chosen(target, body, err);
     if (rc != VENV_OK) {
@@ -829,11 +856,11 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         rc = do_get(m, p, request, body, &err);
         break;
     case VENV_MSG_FETCH:
-    case VENV_MSG_STEER:
-        rc = do_gather(m, p, type, request, body, &err);
+        rc = do_fetch(m, p, request, body, &err);
         break;
     case VENV_MSG_EXEC:
     case VENV_MSG_SYNC_IMAGE:
+    case VENV_MSG_STEER:
         rc = do_exec(m, p, type, request, body, &err);
         break;
     case VENV_MSG_CHANGE:

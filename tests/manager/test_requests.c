@@ -265,6 +265,28 @@ static void no_answer_in_time(void **state)
     rig_free(r);
 }
 
+/* Steering an agent is an action, too: it has an id, happens once, and can be found afterwards. */
+static void steering_is_recorded(void **state)
+{
+    (void)state;
+    rig *r = ready_rig();
+    rig_frame(r, USER, VENV_MSG_STEER, 1, "{\"id\": \"" ID1 "\", \"target\": \"node1\", \"verb\": \"rcon\"}");
+    const rig_sent *told = rig_find(r, NODE, VENV_MSG_CONTROL, 0);
+    assert_non_null(told);
+    rig_frame(r, NODE, VENV_MSG_CTRLRCON, told->request, "{}");
+    expect(r, USER, 1, VENV_MSG_RESULT);
+    rig_frame(r, USER, VENV_MSG_STEER, 2, "{\"id\": \"" ID1 "\", \"target\": \"node1\", \"verb\": \"rcon\"}");
+    expect(r, USER, 2, VENV_MSG_RESULT);
+    assert_int_equal(rig_count(r, VENV_MSG_CONTROL, 0), 1);
+    rig_frame(r, USER, VENV_MSG_LIST, 3, "{\"what\": \"actions\"}");
+    const venv_value *item = venv_value_at(venv_value_get(expect(r, USER, 3, VENV_MSG_RESULT), "items"), 0);
+    assert_true(venv_value_is_text(venv_value_get(item, "kind"), "control"));
+    assert_true(venv_value_is_text(venv_value_get(item, "state"), "done"));
+    assert_true(venv_value_is_text(venv_value_get(item, "subject"), "node1"));
+    assert_int_equal(rig_events(r, "request"), 1);
+    rig_free(r);
+}
+
 static void events_without_a_gap(void **state)
 {
     (void)state;
@@ -327,7 +349,7 @@ int main(void)
         cmocka_unit_test(pending_is_given_up),
         cmocka_unit_test(kept_and_fresh_values),
         cmocka_unit_test(commands),
-        cmocka_unit_test(no_answer_in_time),
+        cmocka_unit_test(no_answer_in_time), cmocka_unit_test(steering_is_recorded),
         cmocka_unit_test(events_without_a_gap),
         cmocka_unit_test(status_and_shows),
     };
