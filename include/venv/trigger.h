@@ -125,6 +125,7 @@ typedef struct venv_trigger_report {
     venv_order *orders;
     size_t order_count;
     venv_span expires;   /**< Of proposed: for how long it may be applied. */
+    bool recovers;       /**< Of proposed: `orders` are those of `recover`. */
     char text[256];      /**< Why, for people. */
     venv_value evidence; /**< Why, in full: one of `units` of venv_triggers_explain(), without what would come of it.
                               Null for kinds that do nothing. */

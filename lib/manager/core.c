@@ -201,6 +201,7 @@ static void first_step(venv_manager *m)
     venv_mgr_event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
               "manager %s started (start %llu of this state); it knows %zu instances and %zu agents", m->config->name,
               (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
+    venv_mgr_proposals_compare(m);
     venv_mgr_deliver_again(m);
 }
 

@@ -110,6 +110,7 @@ deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char 
 void venv_mgr_deed_run(venv_manager *m, deed *d, venv_span timeout)
 {
     d->state = DEED_RUNNING;
+    d->time = timeout;
     d->deadline = timeout.ns > 0 ? venv_mgr_after(m, timeout) : VENV_INSTANT_NEVER;
     venv_mgr_deed_touch(m, d);
 }
@@ -216,6 +217,8 @@ venv_value venv_mgr_deed_row(venv_manager *m, const deed *d)
     venv_map_builder map;
     venv_map_init(&map);
     put_common(&map, d);
+    if (d->time.ns > 0 && venv_mgr_deed_is_open(d))
+        venv_map_put(&map, "timeout", venv_value_from_span(d->time));
     if (d->is_parent) {
         venv_map_put(&map, "open", venv_value_int(d->open));
         venv_map_put(&map, "failed", venv_value_int(d->failed));
@@ -280,8 +283,12 @@ bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row)
     if ((result && venv_value_dup(result, &d->result, NULL) != VENV_OK) ||
         (delivery && venv_value_dup(delivery, &d->delivery, NULL) != VENV_OK))
         venv_mgr_no_memory(m);
-    /* What ran when the manager ended has the whole of its time again. */
-    d->deadline = venv_mgr_deed_is_open(d) && !d->is_parent ? venv_mgr_after(m, m->config->action_timeout) : VENV_INSTANT_NEVER;
+    /* What ran when the manager ended has the whole of its time again: a migration more than a start. */
+    const venv_value *time = venv_value_get(row, "timeout");
+    if (time && (!venv_value_to_span(time, &d->time) || d->time.ns < 0))
+        d->time.ns = 0;
+    venv_span again = d->time.ns > 0 ? d->time : m->config->action_timeout;
+    d->deadline = venv_mgr_deed_is_open(d) && !d->is_parent ? venv_mgr_after(m, again) : VENV_INSTANT_NEVER;
     if (!d->subject || venv_table_add(m->deeds, id.bytes, sizeof id.bytes, d, NULL) != VENV_OK) {
         venv_mgr_deed_free(d);
         venv_mgr_no_memory(m);

@@ -181,6 +181,7 @@ typedef struct deed {
     venv_value result;
     venv_value delivery;     /* mail, webhook, plugin: its arguments, until it ends for ever; else null */
     venv_instant deadline;   /* NEVER: none */
+    venv_span time;          /* that it has from when it runs; 0: none */
     uint32_t open, failed, unknown; /* children */
     uint64_t origin;         /* revision of the event that it comes from; 0: not known */
     bool is_parent;
@@ -206,6 +207,8 @@ typedef struct proposal {
     venv_wall made, expires, ended, recovered; /* recovered: 0 while what it is for goes on */
     venv_instant deadline;
     int64_t repeats;        /* firings while it was open */
+    uint64_t definition;    /* hash of its trigger's; 0: not known */
+    bool recovers;          /* its orders are those of `recover` */
     char why[REASON_MAX], by[BY_MAX], reason[REASON_MAX];
     venv_value orders, values;
 } proposal;
@@ -616,6 +619,7 @@ proposal *venv_mgr_proposal_by_text(venv_manager *m, venv_str name);
 venv_value venv_mgr_proposal_view(venv_manager *m, const proposal *p, bool whole);
 bool venv_mgr_proposal_restore(venv_manager *m, venv_id id, const venv_value *row);
 void venv_mgr_proposals_withdraw(venv_manager *m, const char *trigger, const char *why);
+void venv_mgr_proposals_compare(venv_manager *m); /* after a restart: with the configuration of now */
 void venv_mgr_proposals_sweep(venv_manager *m);
 void venv_mgr_proposals_retention(venv_manager *m);
 void venv_mgr_proposal_free(proposal *p);

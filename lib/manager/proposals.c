@@ -50,6 +50,8 @@ static void put_common(venv_map_builder *map, const proposal *p)
     venv_map_put(map, "made", venv_value_from_wall(p->made));
     venv_map_put(map, "expires", venv_value_from_wall(p->expires));
     venv_map_put_text(map, "why", p->why, strlen(p->why));
+    if (p->recovers)
+        venv_map_put(map, "recovers", venv_value_bool(true));
     if (p->repeats > 0)
         venv_map_put(map, "repeats", venv_value_int(p->repeats));
     if (p->recovered.ns != 0)
@@ -108,6 +110,8 @@ static void touch(venv_manager *m, const proposal *p)
     venv_map_init(&map);
     put_common(&map, p);
     put_whole(&map, p);
+    if (p->definition != 0)
+        venv_map_put(&map, "definition", venv_value_uint(p->definition));
     venv_mgr_effect_put(m, VENV_ROWS_PROPOSALS, id_key(m, p->id), venv_mgr_take_map(m, &map));
 }
 
@@ -170,6 +174,8 @@ bool venv_mgr_proposal_restore(venv_manager *m, venv_id id, const venv_value *ro
     read_wall(row, "recovered", &p->recovered);
     p->origin = (uint64_t)venv_value_get_int(row, "origin", 0);
     p->repeats = venv_value_get_int(row, "repeats", 0);
+    p->recovers = venv_value_get_bool(row, "recovers", false);
+    p->definition = venv_mgr_get_uint(row, "definition");
     read_value(m, row, "orders", &p->orders);
     read_value(m, row, "values", &p->values);
     /* A clock that was set back must not make it live for longer than it was made for. */
@@ -185,16 +191,38 @@ bool venv_mgr_proposal_restore(venv_manager *m, venv_id id, const venv_value *ro
 
 /* --- making -------------------------------------------------------------------------------------------- */
 
-static proposal *find_open(venv_manager *m, const char *trigger, const char *unit)
+static void end(venv_manager *m, proposal *p, proposal_state state, const char *by, const char *why)
+{
+    char id[VENV_ID_TEXT_SIZE], kind[32];
+    p->state = state;
+    p->ended = m->now.wall;
+    snprintf(p->by, sizeof p->by, "%s", by);
+    venv_mgr_set_reason(p->reason, why);
+    touch(m, p);
+    snprintf(kind, sizeof kind, "proposal-%s", state_names[state]);
+    venv_mgr_event_add(m, kind, p->trigger, p->id, venv_value_null(), "proposal %.8s of %s %s%s%s%s%s", venv_id_format(p->id, id), p->trigger,
+                       state_names[state], by[0] ? " by " : "", by, p->reason[0] ? ": " : "", p->reason);
+}
+
+static proposal *find_open(venv_manager *m, const char *trigger, const char *unit, bool recovers)
 {
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->proposals, &cursor, NULL, &item)) {
         proposal *p = item;
-        if (p->state == PROPOSAL_OPEN && strcmp(p->trigger, trigger) == 0 && strcmp(p->unit, unit) == 0)
+        if (p->state == PROPOSAL_OPEN && p->recovers == recovers && strcmp(p->trigger, trigger) == 0 && strcmp(p->unit, unit) == 0)
             return p;
     }
     return NULL;
+}
+
+/* Of the trigger as it is now; 0: there is none. */
+static uint64_t definition_of(const venv_manager *m, const char *trigger)
+{
+    venv_value key = venv_value_borrow(trigger, strlen(trigger));
+    const venv_value *definition = venv_value_find(&m->config->triggers, &key);
+    uint64_t hash = definition ? venv_value_hash(definition, 1) : 0;
+    return definition && hash == 0 ? 1 : hash;
 }
 
 static venv_value orders_value(venv_manager *m, const venv_order *orders, size_t count)
@@ -215,7 +243,10 @@ static venv_value orders_value(venv_manager *m, const venv_order *orders, size_t
 venv_id venv_mgr_proposal_make(venv_manager *m, const venv_trigger_report *report, venv_id firing, uint64_t origin)
 {
     static const venv_id none = { { 0 } };
-    proposal *open = find_open(m, report->trigger, report->unit);
+    proposal *open = find_open(m, report->trigger, report->unit, report->recovers);
+    proposal *other = report->recovers ? NULL : find_open(m, report->trigger, report->unit, true);
+    if (other)
+        end(m, other, PROPOSAL_EXPIRED, "", "its trigger has fired again");
     if (open) {
         open->repeats++;
         open->recovered = (venv_wall){ 0 };
@@ -231,6 +262,8 @@ venv_id venv_mgr_proposal_make(venv_manager *m, const venv_trigger_report *repor
     p->id = venv_random_id(&m->random);
     p->firing = firing;
     p->origin = origin;
+    p->recovers = report->recovers;
+    p->definition = definition_of(m, report->trigger);
     p->trigger = venv_mgr_copy_text(m, report->trigger);
     p->unit = venv_mgr_copy_text(m, report->unit);
     p->made = m->now.wall;
@@ -251,7 +284,7 @@ venv_id venv_mgr_proposal_make(venv_manager *m, const venv_trigger_report *repor
 /* What it was proposed for is over: it stays, and says so. */
 void venv_mgr_proposal_recovered(venv_manager *m, const char *trigger, const char *unit)
 {
-    proposal *p = find_open(m, trigger, unit);
+    proposal *p = find_open(m, trigger, unit, false);
     if (!p || p->recovered.ns != 0)
         return;
     p->recovered = m->now.wall;
@@ -259,19 +292,6 @@ void venv_mgr_proposal_recovered(venv_manager *m, const char *trigger, const cha
 }
 
 /* --- ending -------------------------------------------------------------------------------------------- */
-
-static void end(venv_manager *m, proposal *p, proposal_state state, const char *by, const char *why)
-{
-    char id[VENV_ID_TEXT_SIZE], kind[32];
-    p->state = state;
-    p->ended = m->now.wall;
-    snprintf(p->by, sizeof p->by, "%s", by);
-    venv_mgr_set_reason(p->reason, why);
-    touch(m, p);
-    snprintf(kind, sizeof kind, "proposal-%s", state_names[state]);
-    venv_mgr_event_add(m, kind, p->trigger, p->id, venv_value_null(), "proposal %.8s of %s %s%s%s%s%s", venv_id_format(p->id, id), p->trigger,
-                       state_names[state], by[0] ? " by " : "", by, p->reason[0] ? ": " : "", p->reason);
-}
 
 void venv_mgr_proposals_sweep(venv_manager *m)
 {
@@ -293,6 +313,22 @@ void venv_mgr_proposals_withdraw(venv_manager *m, const char *trigger, const cha
         proposal *p = item;
         if (p->state == PROPOSAL_OPEN && strcmp(p->trigger, trigger) == 0)
             end(m, p, PROPOSAL_EXPIRED, "", why);
+    }
+}
+
+/*
+ * The manager was restarted, maybe with other files: one that was made of a trigger that is not there any more, or says something
+ * else now, is not carried out.
+ */
+void venv_mgr_proposals_compare(venv_manager *m)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->proposals, &cursor, NULL, &item)) {
+        proposal *p = item;
+        uint64_t now = definition_of(m, p->trigger);
+        if (p->state == PROPOSAL_OPEN && (now == 0 || (p->definition != 0 && p->definition != now)))
+            end(m, p, PROPOSAL_EXPIRED, "", now == 0 ? "its trigger was removed" : "its trigger was changed");
     }
 }
 

@@ -189,6 +189,7 @@ static venv_rc propose_recovery(stepping *s, const trigger *t, const unit *u)
     proposed->orders = recovered->orders;
     proposed->order_count = recovered->order_count;
     proposed->expires = t->expires;
+    proposed->recovers = true;
     proposed->evidence = venv_value_ref(&recovered->evidence);
     memcpy(proposed->text, recovered->text, sizeof proposed->text);
     recovered->orders = NULL;
@@ -523,7 +524,8 @@ static venv_rc trigger_step(stepping *s, trigger *t)
         if (((unit *)item)->due)
             rc = t->has_at ? unit_eval_at(s, t, item) : unit_eval(s, t, item);
     if (rc != VENV_OK) {
-        t->next_tick = tick;
+        if (rc != VENV_ELIMIT) /* it would come again at once, and have no room again */
+            t->next_tick = tick;
         if (t->pulse && rc != VENV_ELIMIT) { /* it stays due */
             t->planned_from = planned_from;
             t->next = next;

@@ -24,15 +24,20 @@ static void build(rig *r)
     free(rows);
 }
 
-rig *rig_new(const char *yaml)
+static void read_config(rig *r, const char *yaml)
 {
-    rig *r = calloc(1, sizeof *r);
     venv_error err = { 0 };
     venv_manager_source source = { "manager.yaml", { yaml, strlen(yaml) } };
     char text[1024];
-    assert_non_null(r);
     if (venv_manager_config_new(&source, 1, fake_zone, NULL, &r->config, &err) != VENV_OK)
         fail_msg("%s", venv_error_format(&err, text, sizeof text));
+}
+
+rig *rig_new(const char *yaml)
+{
+    rig *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    read_config(r, yaml);
     r->now = (venv_now){ { 1000 * VENV_NS_PER_S }, { INT64_C(1700000000) * VENV_NS_PER_S } };
     build(r);
     return r;
@@ -81,6 +86,15 @@ void rig_crash(rig *r)
 {
     venv_manager_free(r->m);
     r->m = NULL;
+    build(r);
+}
+
+void rig_crash_with(rig *r, const char *yaml)
+{
+    venv_manager_free(r->m);
+    r->m = NULL;
+    venv_manager_config_free(r->config);
+    read_config(r, yaml);
     build(r);
 }
 

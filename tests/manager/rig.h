@@ -56,6 +56,7 @@ typedef struct rig {
 rig *rig_new(const char *yaml);
 void rig_free(rig *r);
 void rig_crash(rig *r);
+void rig_crash_with(rig *r, const char *yaml); /* and the files have been changed meanwhile */
 void rig_reload(rig *r, uint64_t token, const char *yaml);
 void rig_step(rig *r, const venv_manager_event *event);
 /* Time passes in steps of a tenth of a second, as the manager asks for it. */

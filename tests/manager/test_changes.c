@@ -278,6 +278,26 @@ static void migration_over_a_restart(void **state)
     rig_free(r);
 }
 
+/* A migration has its own time, also after a restart: longer than what starts and stops have. */
+static void its_time_outlives_a_restart(void **state)
+{
+    (void)state;
+    rig *r = running();
+    ask(r, "migrate", "");
+    rig_crash(r);
+    rig_user(r, USER, "admin");
+    rig_node(r, NODE1, "node1", BOOT, listed("migrating", 1));
+    node2(r);
+    for (int i = 0; i < 200; i++) {
+        rig_machines(r, NODE1, listed("migrating", 1));
+        rig_frame(r, NODE2, VENV_MSG_PING, 0, "{}");
+        rig_wait(r, 1);
+    }
+    assert_int_equal(rig_events(r, "action-unknown"), 0);
+    assert_string_equal(rig_state(r, "class2-1"), "migrating");
+    rig_free(r);
+}
+
 /* A stop that comes meanwhile is done where it is then. */
 static void stop_while_it_moves(void **state)
 {
@@ -316,7 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),      cmocka_unit_test(refused_and_unknown), cmocka_unit_test(the_end_of_its_time),
         cmocka_unit_test(moved),               cmocka_unit_test(migration_refused),   cmocka_unit_test(migration_in_doubt),
-        cmocka_unit_test(migration_over_a_restart), cmocka_unit_test(stop_while_it_moves), cmocka_unit_test(unknown_moves_nothing),
+        cmocka_unit_test(migration_over_a_restart), cmocka_unit_test(its_time_outlives_a_restart),
+        cmocka_unit_test(stop_while_it_moves), cmocka_unit_test(unknown_moves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,99 @@ static void a_limit_holds_for_proposals(void **state)
     rig_free(r);
 }
 
+#define RECOVERING(text)                                                                                                 \
+    RIG_CONFIG "triggers:\n  grow:\n    mode: propose\n    when: 'queue(\"class2\").pending > 0'\n    on: [update]\n"     \
+               "    do: [{log: {text: " text "}}]\n    recover: [{log: {text: shrunk}}]\n"
+
+static size_t open_ones(rig *r, const char *summary, bool *ret_recovered)
+{
+    const venv_value *body = NULL;
+    size_t count = 0;
+    assert_string_equal(ask(r, VENV_MSG_LIST, &body, "{\"what\": \"proposals\"}"), "ok");
+    const venv_value *items = venv_value_get(body, "items");
+    for (size_t i = 0; i < venv_value_count(items); i++) {
+        const venv_value *item = venv_value_at(items, i);
+        if (!venv_value_is_text(venv_value_get(item, "state"), "open") || !has_text(item, "summary", summary))
+            continue;
+        count++;
+        *ret_recovered = venv_value_get(item, "recovered") != NULL;
+    }
+    return count;
+}
+
+/* What is for the end of it is a proposal of its own, and is not mixed up with the other. */
+static void recovery_is_proposed_too(void **state)
+{
+    (void)state;
+    rig *r = begin(RECOVERING("grown"));
+    bool recovered = true;
+    rig_queue(r, HEAD, 1, 0);
+    rig_wait(r, 1);
+    assert_int_equal(open_ones(r, "log grown", &recovered), 1);
+    assert_false(recovered);
+    rig_queue(r, HEAD, 0, 0);
+    rig_wait(r, 1);
+    assert_int_equal(open_ones(r, "log grown", &recovered), 1);
+    assert_true(recovered);
+    assert_int_equal(open_ones(r, "log shrunk", &recovered), 1);
+    rig_crash(r);
+    rig_head(r, 11, empty_queue);
+    rig_user(r, USER, "alice");
+    rig_queue(r, 11, 2, 0);
+    rig_wait(r, 1);
+    assert_int_equal(open_ones(r, "log grown", &recovered), 1); /* the same one, and it goes on again */
+    assert_false(recovered);
+    assert_int_equal(open_ones(r, "log shrunk", &recovered), 0);
+    rig_free(r);
+}
+
+/* The files were changed while the manager was not running: what the old trigger proposed is not done. */
+static void a_proposal_of_another_trigger(void **state)
+{
+    (void)state;
+    rig *r = begin(RECOVERING("grown"));
+    char id[VENV_ID_TEXT_SIZE];
+    bool recovered;
+    rig_queue(r, HEAD, 1, 0);
+    rig_wait(r, 1);
+    rig_id(first(r, "proposals"), "id", id);
+    rig_crash_with(r, RECOVERING("grown"));
+    rig_user(r, USER, "alice");
+    assert_int_equal(open_ones(r, "log grown", &recovered), 1); /* nothing was changed */
+    rig_crash_with(r, RECOVERING("bigger"));
+    rig_user(r, USER, "alice");
+    assert_int_equal(open_ones(r, "log grown", &recovered), 0);
+    assert_string_equal(change(r, ID("01"), id, "apply", NULL), "conflict");
+    assert_true(has_text(first(r, "proposals"), "reason", "its trigger was changed"));
+    rig_free(r);
+}
+
+/* A name that comes from an agent and is empty names nothing: not all of the environment, and not any node. */
+static void an_empty_name_is_nobody(void **state)
+{
+    (void)state;
+    rig *r = begin(RIG_CONFIG "triggers:\n  t:\n    on: [update]\n    when: 'queue(\"class2\").pending > 0'\n    do:\n"
+                   "      - start: {environment: class2, node: '${\"\"}'}\n"
+                   "      - stop: {instance: '${\"\"}', environment: class2}\n"
+                   "      - destroy: {instance: '${\"\"}', environment: class2}\n"
+                   "      - pause: {instance: '${\"\"}', environment: class2}\n");
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    assert_string_equal(ask(r, VENV_MSG_START, NULL, "{\"environment\": \"class2\"}"), "ok");
+    const rig_sent *start = rig_find(r, NODE, VENV_MSG_MACHINE_START, 0);
+    rig_id(&start->body, "id", id);
+    rig_id(&start->body, "machine", machine);
+    rig_frame(r, NODE, VENV_MSG_MACHINE_RESULT, 0, "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"ok\", \"state\": \"running\"}", id, machine);
+    assert_string_equal(rig_state(r, "class2-1"), "running");
+    rig_queue(r, HEAD, 1, 0);
+    rig_wait(r, 1);
+    assert_int_equal(rig_events(r, "trigger-fired"), 1);
+    assert_string_equal(rig_state(r, "class2-1"), "running");
+    assert_int_equal(rig_instances(r, true), 1);
+    for (int16_t type = VENV_MSG_MACHINE_STOP; type <= VENV_MSG_MACHINE_MIGRATE; type++)
+        assert_int_equal(rig_count(r, type, 0), 0);
+    rig_free(r);
+}
+
 #define SHARING                                                                                                            \
     RIG_CONFIG "triggers:\n  drain:\n    when: 'queue(\"class2\").pending > 0'\n    on: [update]\n"                         \
                "    limit: {share: 50%, of: hypervisor, per: 10m}\n"                                                       \
@@ -285,6 +378,9 @@ int main(void)
         cmocka_unit_test(a_proposal_is_applied_as_it_is_shown),
         cmocka_unit_test(proposals_do_not_pile_up_and_expire),
         cmocka_unit_test(a_limit_holds_for_proposals),
+        cmocka_unit_test(recovery_is_proposed_too),
+        cmocka_unit_test(a_proposal_of_another_trigger),
+        cmocka_unit_test(an_empty_name_is_nobody),
         cmocka_unit_test(a_share_of_a_group),
         cmocka_unit_test(a_start_is_cut_to_a_share),
         cmocka_unit_test(a_trigger_is_switched_off_and_on),

@@ -202,12 +202,35 @@ static void a_restart_after_it(void **state)
     rig_free(r);
 }
 
+/* Rates that are changed again and again are those of the last reading, and what waits does not wait for ever. */
+static void rates_change_more_than_once(void **state)
+{
+    (void)state;
+    rig *r = begin(MANAGER "  send_rate: 10\n  send_burst: 2\n");
+    for (unsigned k = 0; k < 4; k++)
+        rig_frame(r, USER, VENV_MSG_EXEC, 100 + k, "{\"target\": \"node1\", \"command\": \"x\"}");
+    assert_int_equal(rig_count(r, VENV_MSG_EXECUTE, 0), 2);
+    assert_string_equal(reload(r, false, MANAGER, NULL), "ok");
+    assert_int_equal(rig_count(r, VENV_MSG_EXECUTE, 0), 4); /* nothing is limited any more */
+    assert_string_equal(reload(r, false, MANAGER "  send_rate: 20\n  send_burst: 3\n", NULL), "ok");
+    for (unsigned k = 0; k < 12; k++)
+        rig_frame(r, USER, VENV_MSG_EXEC, 200 + k, "{\"target\": \"node1\", \"command\": \"x\"}");
+    size_t at_once = rig_count(r, VENV_MSG_EXECUTE, 0);
+    assert_in_range(at_once, 4, 4 + 3);
+    assert_string_equal(reload(r, false, MANAGER "  send_rate: 20\n  send_burst: 9\n", NULL), "ok");
+    assert_int_equal(rig_count(r, VENV_MSG_EXECUTE, 0), at_once); /* a reload is no gift */
+    rig_wait(r, 1);
+    assert_int_equal(rig_count(r, VENV_MSG_EXECUTE, 0), 4 + 12);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_as_before_goes_on), cmocka_unit_test(all_or_nothing),
         cmocka_unit_test(settings_now_or_later),     cmocka_unit_test(a_removed_environment),
         cmocka_unit_test(limits_and_switches_stay),  cmocka_unit_test(a_restart_after_it),
+        cmocka_unit_test(rates_change_more_than_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
