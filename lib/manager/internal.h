@@ -334,6 +334,7 @@ typedef struct reload {
 struct venv_manager {
     const venv_manager_config *config; /* the first one, borrowed; or merged */
     venv_manager_config merged;        /* after a reload: owns its values, borrows its texts and lists */
+    uint64_t config_changes;           /* reloads that were taken up */
     reload reloads[RELOADS_MAX];
     size_t reload_count;
     venv_id boot;

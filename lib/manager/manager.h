@@ -113,6 +113,8 @@ typedef struct venv_manager_row {
 
 /* The configuration that is used now: the first one, or what a reload made of it. Valid until the next step. */
 const venv_manager_config *venv_manager_config_used(const venv_manager *manager);
+/* How often another one was taken up: not one that was refused, or only looked at. */
+uint64_t venv_manager_config_changes(const venv_manager *manager);
 
 /* The configuration is borrowed for the manager's life. `seed` is for ids and jitter; `boot` names this run. */
 venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_row *rows,

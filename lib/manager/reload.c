@@ -227,6 +227,7 @@ static void take_settings(venv_manager *m, const venv_manager_config *fresh)
         venv_value_unref(values[i][1]);
     m->merged = merged;
     m->config = &m->merged;
+    m->config_changes++;
 }
 
 void venv_mgr_reload_free(venv_manager *m)
@@ -241,6 +242,11 @@ void venv_mgr_reload_free(venv_manager *m)
 const venv_manager_config *venv_manager_config_used(const venv_manager *m)
 {
     return m->config;
+}
+
+uint64_t venv_manager_config_changes(const venv_manager *m)
+{
+    return m->config_changes;
 }
 
 static void environments_free(venv_table *table)

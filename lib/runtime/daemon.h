@@ -24,6 +24,9 @@ typedef struct venv_shell_host {
 venv_rc venv_agent_config_load(const char *path, venv_agent_config **ret_config, venv_error *err);
 venv_rc venv_manager_config_load(const char *path, venv_manager_config **ret_config, venv_error *err);
 
+/* The files as sources of a configuration, which point into them; their count. */
+size_t venv_manager_sources(const venv_config_files *files, venv_manager_source sources[VENV_CONFIG_FILES_MAX]);
+
 /* Run until the end. */
 venv_rc venv_agent_shell_run(const venv_shell_host *host, venv_agent_config *config, venv_error *err);
 venv_rc venv_manager_shell_run(const venv_shell_host *host, venv_manager_config *config, venv_error *err);

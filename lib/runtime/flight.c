@@ -3,7 +3,7 @@
 #include "runtime/flight.h"
 
 #include "base/cleanup.h"
-#include "runtime/config_files.h"
+#include "runtime/daemon.h"
 
 #include <venv/daemon.h>
 
@@ -17,11 +17,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RING_SIZE (4u << 20)
+#define RING_SIZE  (4u << 20)
+#define STACK_SIZE (64u << 10)
 
 struct venv_flight {
     venv_recorder *recorder;
     char path[PATH_MAX]; /* "": nothing is written */
+    bool has_stack;      /* the handlers have the one below, or else nobody's */
+    char stack[STACK_SIZE];
 };
 
 /* What the handler of signals sees. */
@@ -61,9 +64,25 @@ static void on_fault(int number)
     (void)raise(number);
 }
 
+/* A stack that has run over has no room for a handler. The loop's thread, where the core is, gets another one for it. */
+static void lend_stack(venv_flight *flight)
+{
+    stack_t was, own = { .ss_sp = flight->stack, .ss_size = sizeof flight->stack };
+    /* Whoever else has one (a sanitizer does) keeps it. */
+    if (sigaltstack(NULL, &was) == 0 && (was.ss_flags & SS_DISABLE))
+        flight->has_stack = sigaltstack(&own, NULL) == 0;
+}
+
+static void take_stack_back(venv_flight *flight)
+{
+    const stack_t none = { .ss_flags = SS_DISABLE };
+    if (flight->has_stack)
+        flight->has_stack = sigaltstack(&none, NULL) != 0;
+}
+
 static void handle_faults(bool on)
 {
-    struct sigaction action = { .sa_flags = (int)SA_RESETHAND };
+    struct sigaction action = { .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK) };
     action.sa_handler = on ? on_fault : SIG_DFL;
     (void)sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < VENV_COUNT_OF(faults); i++) {
@@ -80,9 +99,7 @@ static size_t read_sources(const char *config_path, venv_config_files *files, ve
     *files = (venv_config_files){ .items = NULL, .count = 0 };
     if (venv_config_files_read(config_path, files, NULL) != VENV_OK)
         return 0;
-    for (size_t i = 0; i < files->count; i++)
-        sources[i] = (venv_manager_source){ .file = files->items[i].path, .text = { files->items[i].text, files->items[i].size } };
-    return files->count;
+    return venv_manager_sources(files, sources);
 }
 
 venv_rc venv_flight_start(const char *config_path, const char *state, const venv_recorder_birth *birth, venv_manager *core,
@@ -106,6 +123,7 @@ venv_rc venv_flight_start(const char *config_path, const char *state, const venv
     venv_recorder_begin(flight->recorder, &whole, core);
     venv_config_files_fini(&files);
     atomic_store(&current, flight);
+    lend_stack(flight);
     handle_faults(true);
     *ret_flight = flight;
     return VENV_OK;
@@ -116,20 +134,16 @@ void venv_flight_end(venv_flight *flight)
     if (!flight)
         return;
     handle_faults(false);
+    take_stack_back(flight);
     atomic_store(&current, NULL);
     venv_recorder_free(flight->recorder);
     free(flight);
 }
 
-void venv_flight_configured(venv_flight *flight, const char *config_path)
+void venv_flight_configured(venv_flight *flight, const venv_manager_source *sources, size_t count)
 {
-    venv_manager_source sources[VENV_CONFIG_FILES_MAX];
-    venv_config_files files;
-    if (!flight)
-        return;
-    size_t count = read_sources(config_path, &files, sources);
-    venv_recorder_configured(flight->recorder, sources, count);
-    venv_config_files_fini(&files);
+    if (flight)
+        venv_recorder_configured(flight->recorder, sources, count);
 }
 
 void venv_flight_event(venv_flight *flight, venv_now now, const venv_manager_event *event)

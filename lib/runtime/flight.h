@@ -23,8 +23,8 @@ venv_rc venv_flight_start(const char *config_path, const char *state, const venv
 /* Accepts NULL, as all of these do. */
 void venv_flight_end(venv_flight *flight);
 
-/* The configuration was read anew and is used. */
-void venv_flight_configured(venv_flight *flight, const char *config_path);
+/* The configuration was read anew, from these texts, and is used. Not to be told of one that was only looked at. */
+void venv_flight_configured(venv_flight *flight, const venv_manager_source *sources, size_t count);
 
 void venv_flight_event(venv_flight *flight, venv_now now, const venv_manager_event *event);
 void venv_flight_step(venv_flight *flight, const venv_manager_actions *actions);

@@ -17,6 +17,7 @@
 #include "runtime/notify.h"
 #include "runtime/server.h"
 #include "runtime/store_worker.h"
+#include "runtime/zone_files.h"
 #include "store/file.h"
 
 #include <venv/codec.h>
@@ -223,19 +224,26 @@ static void answer_dump(manager_shell *shell)
 static void reload(manager_shell *shell, uint64_t token)
 {
     venv_manager_config *fresh = NULL;
+    venv_config_files files = { .items = NULL, .count = 0 };
+    venv_manager_source sources[VENV_CONFIG_FILES_MAX];
     venv_error err = { 0 };
     char text[VENV_ERROR_TEXT_MAX + VENV_ERROR_FILE_MAX + 32];
+    uint64_t changes = venv_manager_config_changes(shell->core);
     venv_manager_event event = { .kind = VENV_MANAGER_EVENT_CONFIG, .token = token };
-    event.rc = venv_manager_config_load(shell->host->config_path, &fresh, &err);
+    event.rc = venv_config_files_read(shell->host->config_path, &files, &err);
+    size_t count = event.rc == VENV_OK ? venv_manager_sources(&files, sources) : 0;
+    if (event.rc == VENV_OK)
+        event.rc = venv_manager_config_new(sources, count, venv_zone_file_read, NULL, &fresh, &err);
     event.config = fresh;
     if (!fresh)
         event.text = venv_error_format(&err, text, sizeof text);
     venv_notify("RELOADING=1");
     deliver(shell, &event);
-    if (fresh)
-        venv_flight_configured(shell->flight, shell->host->config_path);
+    if (venv_manager_config_changes(shell->core) != changes)
+        venv_flight_configured(shell->flight, sources, count);
     venv_notify("READY=1");
     venv_manager_config_free(fresh);
+    venv_config_files_fini(&files);
 }
 
 static void reload_asked(manager_shell *shell)

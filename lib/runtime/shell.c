@@ -50,6 +50,14 @@ venv_rc venv_agent_config_load(const char *path, venv_agent_config **ret_config,
     return rc;
 }
 
+size_t venv_manager_sources(const venv_config_files *files, venv_manager_source sources[VENV_CONFIG_FILES_MAX])
+{
+    for (size_t i = 0; i < files->count; i++)
+        sources[i] = (venv_manager_source){ .file = files->items[i].path,
+                                            .text = { files->items[i].text, files->items[i].size } };
+    return files->count;
+}
+
 venv_rc venv_manager_config_load(const char *path, venv_manager_config **ret_config, venv_error *err)
 {
     venv_config_files files = { .items = NULL, .count = 0 };
@@ -57,10 +65,7 @@ venv_rc venv_manager_config_load(const char *path, venv_manager_config **ret_con
     venv_rc rc = venv_config_files_read(path, &files, err);
     if (rc != VENV_OK)
         return rc;
-    for (size_t i = 0; i < files.count; i++)
-        sources[i] = (venv_manager_source){ .file = files.items[i].path,
-                                            .text = { files.items[i].text, files.items[i].size } };
-    rc = venv_manager_config_new(sources, files.count, venv_zone_file_read, NULL, ret_config, err);
+    rc = venv_manager_config_new(sources, venv_manager_sources(&files, sources), venv_zone_file_read, NULL, ret_config, err);
     venv_config_files_fini(&files);
     return rc;
 }

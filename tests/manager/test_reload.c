@@ -95,6 +95,7 @@ static void all_or_nothing(void **state)
     assert_false(venv_value_get_bool(body, "applied", true));
     assert_string_equal(text_of(venv_value_get(body, "triggers")), "{\"added\": [], \"changed\": [\"grow\"], \"removed\": []}");
     assert_int_equal(rig_events(r, "configuration-reloaded"), 0);
+    assert_int_equal(venv_manager_config_changes(r->m), 0); /* the flight record goes on with what is used */
     assert_string_equal(reload(r, false, MANAGER "environments:\n" CLASS("1") CLASS("2") "triggers:\n  grow: {when: '1 >', do: []}\n", &body), "invalid");
     venv_str error = venv_value_get_text(body, "error");
     assert_non_null(memmem(error.data, error.size, "manager.yaml:9:", 15));
@@ -108,8 +109,10 @@ static void all_or_nothing(void **state)
     assert_int_equal(rig_instances(r, true), 1);
     rig_reload(r, 0, "manager: {"); /* by a signal */
     assert_int_equal(rig_events(r, "configuration-refused"), 2);
+    assert_int_equal(venv_manager_config_changes(r->m), 0);
     rig_reload(r, 0, MANAGER "environments:\n" CLASS("1"));
     assert_int_equal(rig_events(r, "configuration-reloaded"), 1);
+    assert_int_equal(venv_manager_config_changes(r->m), 1);
     rig_free(r);
 }
 
