@@ -71,6 +71,12 @@ instance *venv_mgr_why_instance_of(venv_manager *m, const deed *d)
     return i && (venv_id_equal(i->start, d->id) || venv_id_equal(i->stop, d->id)) ? i : NULL;
 }
 
+static void not_found(venv_error *err, const char *what, const char *name)
+{
+    bool ends = strcmp(what, "instance") == 0 || strcmp(what, "action") == 0;
+    venv_error_set(err, VENV_ENOENT, "no %s is called '%s'%s", what, name, ends ? ", or it ended so long ago that nothing is kept of it" : "");
+}
+
 static bool find_subject(venv_manager *m, why_job *job, venv_error *err)
 {
     bool known = false;
@@ -98,7 +104,7 @@ static bool find_subject(venv_manager *m, why_job *job, venv_error *err)
     }
     if (known)
         return true;
-    venv_error_set(err, VENV_ENOENT, "no %s is called '%s', or it ended so long ago that nothing is kept of it", job->what, job->name);
+    not_found(err, job->what, job->name);
     return false;
 }
 
@@ -159,8 +165,10 @@ void venv_mgr_why_request(venv_manager *m, peer *p, uint64_t request, const venv
             job.what = kinds[k];
     if (!job.what)
         venv_error_set(&err, VENV_EINVAL, "what: expected instance, node, trigger or action");
-    else if (name.size == 0 || name.size >= sizeof job.name || memchr(name.data, '\0', name.size))
+    else if (name.size == 0 || memchr(name.data, '\0', name.size))
         venv_error_set(&err, VENV_EINVAL, "name: expected the name of the %s", job.what);
+    else if (name.size >= sizeof job.name)
+        venv_error_set(&err, VENV_ENOENT, "no %s has so long a name", job.what);
     else if (m->why_count == WHYS_MAX)
         venv_error_set(&err, VENV_ELIMIT, "too many ask why at once; try again later");
     if (err.rc == VENV_OK) {
@@ -209,19 +217,28 @@ static venv_rc explain_all(venv_manager *m, venv_triggers *set, const char *only
     return rc;
 }
 
+static venv_rc no_such(venv_error *err, const char *what, venv_str name)
+{
+    int size = name.size < VENV_NAME_MAX ? (int)name.size : VENV_NAME_MAX;
+    return venv_error_set(err, VENV_ENOENT, "no %s is called '%.*s'", what, size, name.data);
+}
+
 /* EVALUATE: nothing is done, and a set that came with the request leaves no trace. */
 void venv_mgr_evaluate_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body)
 {
     char only[VENV_NAME_MAX + 1], context[VENV_NAME_MAX + 1];
-    bool has_only = venv_mgr_fits_name(venv_value_get_text(body, "trigger"), only);
-    bool has_agent = venv_mgr_fits_name(venv_value_get_text(body, "agent"), context);
+    venv_str trigger_name = venv_value_get_text(body, "trigger"), agent_name = venv_value_get_text(body, "agent");
+    bool has_only = venv_mgr_fits_name(trigger_name, only), has_agent = venv_mgr_fits_name(agent_name, context);
     const venv_value *definitions = venv_value_get(body, "definitions");
     venv_triggers *own = NULL;
     venv_value list = venv_value_null();
     venv_error err = { 0 };
     venv_rc rc = VENV_OK;
-    if (has_agent && !venv_mgr_agent_find(m, context))
-        rc = venv_error_set(&err, VENV_ENOENT, "no agent is called '%s'", context);
+    /* What cannot be a name is that of nobody: without this it would be as if nothing had been named. */
+    if (trigger_name.size > 0 && !has_only)
+        rc = no_such(&err, "trigger", trigger_name);
+    else if (agent_name.size > 0 && !(has_agent && venv_mgr_agent_find(m, context)))
+        rc = no_such(&err, "agent", agent_name);
     if (rc == VENV_OK && definitions)
         rc = venv_triggers_new(definitions, &(venv_trigger_options){ m->config->tick, m->config->zone, m->config->zone_user }, &own, &err);
     if (rc == VENV_OK)
