@@ -16,7 +16,9 @@ const char *venv_replay_model(void)
 {
     return "The model: each start finds a node and works; an instance runs after the time that recorded ones of its environment took "
            "on average (or the time of --boot), until the triggers stop it; the queues are as they were recorded, whatever more or fewer "
-           "machines would have done to them; instances that people started are as they were; each trigger begins idle.";
+           "machines would have done to them; instances that people started are as they were; each trigger begins idle "
+           "and enabled, and a proposal is not applied. Limits of the number of actions hold; those of a share of a group, circuit breakers, "
+           "and whatever kept the manager from acting at that time (a trigger that was disabled, a full disk) are not part of it.";
 }
 
 /* --- making ------------------------------------------------------------------------------------------------- */

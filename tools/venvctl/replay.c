@@ -165,6 +165,16 @@ static venv_value did_row(const venv_value *event)
     return row;
 }
 
+/* What stands beside what would have been. */
+static bool is_firing(const venv_value *kind)
+{
+    static const char *const kinds[] = { "trigger-fired", "trigger-proposed", "trigger-observed", "trigger-recovered" };
+    for (size_t i = 0; kind && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (venv_value_is_text(kind, kinds[i]))
+            return true;
+    return false;
+}
+
 static int read_events(job *j)
 {
     if (venv_client_events(j->app->client, 0, 0, false, &j->err) != VENV_OK)
@@ -177,9 +187,8 @@ static int read_events(job *j)
             return EXIT_DONE;
         if (rc != VENV_OK)
             return app_fail(j->app, &j->err);
-        const venv_value *kind = venv_value_get(&event, "kind"), *stamp = venv_value_get(&event, "time");
-        bool firing = kind && (venv_value_is_text(kind, "trigger-fired") || venv_value_is_text(kind, "trigger-proposed"));
-        if (firing && stamp && venv_value_to_wall(stamp, &time) && time.ns > j->from.ns && time.ns <= j->to.ns) {
+        const venv_value *stamp = venv_value_get(&event, "time");
+        if (is_firing(venv_value_get(&event, "kind")) && stamp && venv_value_to_wall(stamp, &time) && time.ns > j->from.ns && time.ns <= j->to.ns) {
             venv_value row = did_row(&event);
             keep(&j->did, &row);
             venv_value_unref(&row);
@@ -336,7 +345,8 @@ static int64_t count_did(const job *j, const venv_value *name)
 {
     int64_t count = 0;
     for (size_t i = 0; i < j->did.count; i++)
-        count += venv_value_equal(venv_value_get(&j->did.items[i], "trigger"), name);
+        count += venv_value_equal(venv_value_get(&j->did.items[i], "trigger"), name) &&
+                 !venv_value_is_text(venv_value_get(&j->did.items[i], "kind"), "recovered");
     return count;
 }
 
@@ -410,7 +420,7 @@ static void print_reasons(job *j)
         fputc(' ', j->app->out);
         print_safe(j->app->out, venv_value_get_text(report, "kind"));
         fputc('\n', j->app->out);
-        (void)print_unit_reasons(j->app, why);
+        print_unit_reasons(j->app, why);
     }
 }
 
