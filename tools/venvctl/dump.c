@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int write_whole(venvctl *app, int fd, const char *path, venv_str data)
@@ -26,9 +27,17 @@ static int write_whole(venvctl *app, int fd, const char *path, venv_str data)
 
 static int write_file(venvctl *app, const char *path, venv_str data)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0) {
+        app_say(app, "%s: %s", path, errno == ELOOP ? "it is a symbolic link: what the record holds is not written where that points to"
+                                                    : strerror(errno));
+        return EXIT_FAILED;
+    }
+    /* One that was there may belong to others, or be readable by them. */
+    if (fstat(fd, &st) != 0 || (S_ISREG(st.st_mode) && (fchmod(fd, 0600) != 0 || ftruncate(fd, 0) != 0))) {
         app_say(app, "%s: %s", path, strerror(errno));
+        (void)close(fd);
         return EXIT_FAILED;
     }
     int code = write_whole(app, fd, path, data);
