@@ -167,7 +167,8 @@ class Manager(Both, Check):
     def test_the_examples(self):
         examples = sorted((TOP / "examples/triggers").glob("*.yaml"))
         self.assertGreaterEqual(len(examples), 3)
-        main = MANAGER + "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
+        main = MANAGER + ("environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
+                          "mail: {server: 'smtp://mail.example.org', from: venv@example.org, recipients: {admins: [admin@example.org]}}\n")
         for example in examples:
             shutil.copy(example, self.dir)
             with self.subTest(example.name):

@@ -145,7 +145,11 @@ class People(unittest.TestCase):
         self.assertTrue(any("grow fired" in step["text"] for step in why["steps"]))
         text = self.cluster.venvctl("why", "trigger", "grow", check=True).stdout
         self.assertIn("^^^", text)
-        self.assertEqual(self.cluster.venvctl("why", "trigger", "none").returncode, 3)
+        for kind in "trigger", "node", "instance", "action":
+            for name in "none", "x" * 300:
+                missing = self.cluster.venvctl("why", kind, name)
+                self.assertEqual(missing.returncode, 3, missing.stderr)
+                self.assertEqual("so long ago" in missing.stderr, kind in ("instance", "action") and name == "none", missing.stderr)
 
     # --- trigger ----------------------------------------------------------------------------------------------
 
@@ -187,6 +191,9 @@ class People(unittest.TestCase):
         wrong = c.venvctl("trigger", "test", path)
         self.assertEqual(wrong.returncode, 1)
         self.assertIn("trigger hot", wrong.stderr)
+        for name in "none", "x" * 200:
+            self.assertEqual(c.venvctl("trigger", "test", name).returncode, 3, name)
+            self.assertEqual(c.venvctl("trigger", "test", "grow", "--agent", name).returncode, 3, name)
 
     # --- the flight recorder --------------------------------------------------------------------------------------
 
@@ -198,6 +205,16 @@ class People(unittest.TestCase):
         self.assertTrue(data.startswith(b"venv-record 1\n"), data[:20])
         self.assertGreater(len(data), 1000)
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        path.chmod(0o644)
+        c.venvctl("dump", path, check=True)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        link = c.dir / "link.record"
+        link.symlink_to(c.dir / "elsewhere")
+        refused = c.venvctl("dump", link)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("symbolic link", refused.stderr)
+        self.assertFalse((c.dir / "elsewhere").exists())
+        data = path.read_bytes()
         stepped = c.run(BIN / "venv_sim", "--replay", path, check=False)
         self.assertEqual(stepped.returncode, 0, stepped.stdout[-2000:] + stepped.stderr[-2000:])
         self.assertEqual(c.stop("manager", signal.SIGABRT), -signal.SIGABRT)
@@ -218,11 +235,13 @@ class People(unittest.TestCase):
         path.write_text(TRIGGERS)
         answer = self.replay(path)
         did = [(row["trigger"], row["kind"]) for row in answer["did"] if row["trigger"] != "counted"]
-        self.assertEqual(did, [("grow", "fired"), ("shrink", "fired")])
+        self.assertEqual(did, [("grow", "fired"), ("grow", "recovered"), ("shrink", "fired"), ("shrink", "recovered")])
+        self.assertEqual([row["did"] for row in answer["triggers"] if row["name"] != "counted"], [1, 1])  # firings
         would = [row for row in answer["would"] if row["kind"] == "fired" and row["trigger"] != "counted"]
         self.assertEqual([row["trigger"] for row in would][:2], ["grow", "shrink"])
         table = self.cluster.venvctl("trigger", "replay", path, "--since", "1h", check=True).stdout
         self.assertRegex(table, r"fired +fired +grow +- +start class2")
+        self.assertRegex(table, r"recovered +recovered +grow")
         self.assertIn("The model: each start finds a node and works", table)
         environment = answer["environments"][0]
         self.assertEqual((environment["name"], environment["did_start"]), ("class2", 1))

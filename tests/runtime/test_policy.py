@@ -59,6 +59,63 @@ class Proposals(Case):
         shown = json.loads(c.venvctl("show", "proposal", proposal["id"], "--json", check=True).stdout)
         self.assertEqual((shown["state"], len(shown["actions"])), ("applied", 1))
 
+    def proposing(self, more=""):
+        c = self.cluster
+        c.manager_config(ENVIRONMENT.format("tool") + "triggers:\n" + LEVEL.format("grow", 5) + more +
+                         "    mode: propose\n    do: [{start: {environment: tool, count: 2}}]\n")
+        c.start_manager()
+        self.head()
+        c.wait("the head is there", lambda: c.is_connected("head"))
+        self.level(9)
+        return c.wait("it proposes", lambda: c.rows("list", "proposals"))[0]["id"]
+
+    def refused(self, code, text, *arguments):
+        result = self.cluster.venvctl("trigger", *arguments)
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertIn(text, result.stderr)
+
+    def test_rejected_stays_rejected_over_a_kill(self):
+        c = self.cluster
+        proposal = self.proposing()
+        self.kill_manager()
+        told = json.loads(c.venvctl("trigger", "reject", proposal[:8], "--why", "not now", "--json", check=True).stdout)
+        self.assertEqual((told["id"], told["state"], told["by"], told["reason"]), (proposal, "rejected", "user/admin", "not now"))
+        self.kill_manager()
+        self.refused(1, "was rejected before, by user/admin", "apply", proposal)
+        self.refused(1, "was rejected before", "reject", proposal)
+        self.assertEqual(c.rows("list", "instances"), [])
+        event, = self.events("proposal-rejected")
+        self.assertIn("not now", event["text"])
+        for verb in "apply", "reject":
+            self.refused(3, "", verb, "00000000-0000-4000-8000-000000000001")
+            self.refused(3, "", verb, proposal[:7])
+
+    def test_expired_cannot_be_applied(self):
+        c = self.cluster
+        proposal = self.proposing("    expires: 1s\n")
+        c.wait("it expired", lambda: c.rows("list", "proposals")[0]["state"] == "expired")
+        self.refused(1, "expired", "apply", proposal)
+        self.assertEqual(c.rows("list", "instances"), [])
+
+    def test_disabling_and_enabling_is_done_once_and_told(self):
+        c = self.cluster
+        c.manager_config("triggers:\n" + LEVEL.format("noisy", 5) + "    do: [{log: {text: noise}}]\n")
+        c.start_manager()
+        self.head()
+        c.wait("the head is there", lambda: c.is_connected("head"))
+        identity = "00000000-0000-4000-8000-000000000078"
+        told = [json.loads(c.venvctl("trigger", "disable", "noisy", "--id", identity, "--json", check=True).stdout) for _ in range(2)]
+        self.assertEqual([trigger["enabled"] for trigger in told], [False, False])
+        self.assertEqual(len(self.events("trigger-disabled")), 1)
+        c.venvctl("trigger", "enable", "noisy", check=True)
+        self.kill_manager()
+        # The same request once more: it was done, and is not done again.
+        c.venvctl("trigger", "disable", "noisy", "--id", identity, check=True)
+        self.assertEqual([row["enabled"] for row in c.rows("list", "triggers")], [True])
+        self.assertEqual((len(self.events("trigger-disabled")), len(self.events("trigger-enabled"))), (1, 1))
+        self.refused(3, "none", "enable", "none")
+        self.refused(3, "none", "disable", "none")
+
     def test_a_disabled_trigger_stays_so(self):
         c = self.cluster
         c.manager_config("triggers:\n" + LEVEL.format("noisy", 5) + "    do: [{log: {text: noise}}]\n")

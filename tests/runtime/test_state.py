@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 import unittest
+import unittest.mock
 from cluster import BIN, PATIENCE, Cluster, wait
 
 ENVIRONMENTS = "environments:\n  tool: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
@@ -185,12 +186,10 @@ SYNC(fdatasync)
         source.write_text(self.SHIM)
         c.run("cc", "-shared", "-fPIC", "-o", shim, source, "-ldl")
         c.command("true", "#!/bin/sh\n")
-        os.environ["LD_PRELOAD"], os.environ["FAIL"] = str(shim), str(switch)
-        try:
+        # A manager with a sanitizer in it wants to come first, and is asked not to.
+        sanitizer = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
+        with unittest.mock.patch.dict(os.environ, {"LD_PRELOAD": str(shim), "FAIL": str(switch), "ASAN_OPTIONS": sanitizer}):
             manager = c.start_manager()
-        finally:
-            del os.environ["LD_PRELOAD"]
-        self.addCleanup(lambda: os.environ.pop("FAIL", None))
         c.start_agent("node1")
         c.wait("it is connected", lambda: c.is_connected("node1"))
         self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)

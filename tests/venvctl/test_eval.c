@@ -94,6 +94,38 @@ static void test_cost_and_tree(void **state)
     run_free(&run);
 }
 
+static void test_parts(void **state)
+{
+    (void)state;
+    expect("eval --explain '[1, 2, 3].exists(x, x > 2) && 1 == 2 - 1'", EXIT_DONE,
+           "true\n"
+           "[1, 2, 3].exists(x, x > 2) && 1 == 2 - 1\n"
+           "^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^  true\n"
+           "^^^^^^^^^^^^^^^^^^^^^^^^^^                true\n"
+           "                    ^^^^^                 true  (the last of 3 rounds, true in 1)\n"
+           "                    ^                     3  (the last of 3 rounds)\n", NULL);
+    /* What failed stands under the part that did. */
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("zero: 0\n", file);
+    fclose(file);
+    char line[256];
+    snprintf(line, sizeof line, "eval --explain --vars %s '1 / zero > 1'", path);
+    outcome run = run_line(line);
+    assert_int_equal(run.code, EXIT_FAILED);
+    assert_non_null(strstr(run.out, "1 / zero > 1\n"));
+    assert_non_null(strstr(run.out, "^^^^^^^^      error: "));
+    assert_non_null(strstr(run.out, "    ^^^^      0\n"));
+    run_free(&run);
+    snprintf(line, sizeof line, "eval --json --explain --vars %s 'zero + 1'", path);
+    run = run_line(line);
+    assert_int_equal(run.code, EXIT_DONE);
+    venv_value value = fake_json(run.out);
+    assert_int_equal(venv_value_count(venv_value_get(&value, "parts")), 2);
+    venv_value_unref(&value);
+    run_free(&run);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -115,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_variables),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_cost_and_tree),
+        cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

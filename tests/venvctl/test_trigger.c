@@ -77,7 +77,7 @@ static void test_agents(void **state)
     write_file(world_yaml, "agents: [{name: n2, state: connected, p: {}}]\n");
     outcome run = run_line("help");
     run_free(&run);
-    expect("--agent n2 --json", EXIT_DONE, NULL, NULL);
+    expect("--agent n2 --json", EXIT_FAILED, NULL, NULL); /* as without it, below */
     expect("--agent n2 hot", EXIT_FAILED, /* an argument could not be evaluated */
            "hot for n2: nothing would happen\n"
            "  when is unknown: could not look at agent.p.cputemp\n"
@@ -102,6 +102,7 @@ static void test_mistakes(void **state)
     expect("", EXIT_USAGE, "", "expected triggers");
     write_file(new_yaml, "hot:\n  when: 1 / 0 > 1\n  do: [{log: {text: x}}]\n");
     expect("", EXIT_FAILED, NULL, NULL);
+    expect("--json", EXIT_FAILED, NULL, NULL);
     outcome run = run_line("trigger test grow --vars world.yaml");
     assert_int_equal(run.code, EXIT_USAGE);
     run_free(&run);

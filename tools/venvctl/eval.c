@@ -12,7 +12,8 @@
 
 /* One evaluation. */
 typedef struct evaluation {
-    venv_value vars; /* a map, or null */
+    venv_value vars;      /* a map, or null */
+    venv_value condition; /* with --explain: its parts */
     venv_expr_env *env;
     venv_expr *expr;
     venv_expr_context *context;
@@ -98,6 +99,35 @@ static void print_cost(venvctl *app, const evaluation *job, const venv_expr_resu
         fprintf(app->out, "%" PRIu64 " at most with %d items in each list (limit %u)\n", cost.max, ASSUMED_COUNT, VENV_EXPR_COST_MAX);
 }
 
+/* {source, parts, cut}, as the manager gives it of a condition; null: it was not asked for, or nothing was evaluated. */
+static venv_rc explain(venvctl *app, const evaluation *job, const venv_expr_input *input, venv_value *ret_condition, venv_error *err)
+{
+    venv_expr_explanation *explanation = NULL;
+    venv_value parts = venv_value_null();
+    if (!app_has(app, OPTION_EXPLAIN))
+        return VENV_OK;
+    venv_rc rc = venv_expr_explain(job->expr, input, &explanation, err);
+    if (rc == VENV_OK)
+        rc = venv_expr_explanation_value(explanation, VENV_EXPR_PARTS_MAX, &parts, err);
+    if (rc == VENV_OK) {
+        venv_map_builder map;
+        venv_map_init(&map);
+        venv_map_put_z(&map, "source", venv_expr_source(job->expr));
+        venv_map_put(&map, "parts", parts);
+        if (venv_expr_explanation_is_cut(explanation))
+            venv_map_put(&map, "cut", venv_value_bool(true));
+        rc = venv_map_take(&map, ret_condition, err);
+    }
+    venv_expr_explanation_free(explanation);
+    return rc;
+}
+
+static void print_parts(venvctl *app, const evaluation *job)
+{
+    if (venv_value_kind(&job->condition) == VENV_MAP)
+        print_condition(app, &job->condition, 0);
+}
+
 /* Text for people: type or value, tree and cost as they were asked for. */
 static int print_text(venvctl *app, const evaluation *job, const venv_expr_result *result)
 {
@@ -115,6 +145,7 @@ static int print_text(venvctl *app, const evaluation *job, const venv_expr_resul
     } else {
         fputs("unknown\n", app->out);
     }
+    print_parts(app, job);
     print_cost(app, job, result);
     return EXIT_DONE;
 }
@@ -147,6 +178,9 @@ static int print_object(venvctl *app, const evaluation *job, const venv_expr_res
         if (venv_map_take(&costs, &cost_value, &err) == VENV_OK)
             venv_map_put(&map, "cost", cost_value);
     }
+    const venv_value *parts = venv_value_get(&job->condition, "parts");
+    if (parts)
+        venv_map_put_value(&map, venv_value_literal("parts"), venv_value_ref(parts));
     if (app_has(app, OPTION_AST)) {
         char *tree = tree_text(job->expr);
         venv_map_put_z(&map, "tree", tree ? tree : "");
@@ -171,10 +205,12 @@ static int evaluate(venvctl *app, evaluation *job)
     bool check = app_has(app, OPTION_CHECK);
     if (!check) {
         venv_expr_input input = { .map = venv_value_kind(&job->vars) == VENV_MAP ? &job->vars : NULL };
-        if (venv_expr_context_new(&job->context, &err) != VENV_OK ||
-            venv_expr_eval(job->expr, job->context, &input, &result, &err) != VENV_OK) {
+        if (venv_expr_context_new(&job->context, &err) != VENV_OK || explain(app, job, &input, &job->condition, &err) != VENV_OK)
+            return app_fail(app, &err);
+        if (venv_expr_eval(job->expr, job->context, &input, &result, &err) != VENV_OK) {
             if (!app_has(app, OPTION_JSON)) { /* what it was asked for may say why */
                 print_tree(app, job);
+                print_parts(app, job);
                 print_cost(app, job, NULL);
             }
             return app_fail(app, &err);
@@ -186,13 +222,14 @@ static int evaluate(venvctl *app, evaluation *job)
 
 int run_eval(venvctl *app)
 {
-    evaluation job = { .vars = venv_value_null() };
+    evaluation job = { .vars = venv_value_null(), .condition = venv_value_null() };
     int code = load_vars(app, &job);
     if (code == EXIT_DONE)
         code = evaluate(app, &job);
     venv_expr_context_free(job.context);
     venv_expr_unref(job.expr);
     venv_expr_env_unref(job.env);
+    venv_value_unref(&job.condition);
     venv_value_unref(&job.vars);
     return code;
 }

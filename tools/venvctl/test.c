@@ -209,12 +209,12 @@ static void print_samples(venvctl *app, const venv_value *samples)
     }
 }
 
-static bool print_one_condition(venvctl *app, const venv_value *unit, const char *key)
+static void print_one_condition(venvctl *app, const venv_value *unit, const char *key)
 {
     const venv_value *condition = venv_value_get(unit, key);
     venv_str error = venv_value_get_text(condition, "error");
     if (!condition)
-        return true;
+        return;
     fprintf(app->out, "  %s is ", key);
     print_safe(app->out, venv_value_get_text(condition, "state"));
     if (error.size > 0) {
@@ -223,12 +223,10 @@ static bool print_one_condition(venvctl *app, const venv_value *unit, const char
     }
     fputc('\n', app->out);
     print_condition(app, condition, 4);
-    return !venv_value_is_text(venv_value_get(condition, "state"), "error");
 }
 
-static bool print_orders(venvctl *app, const venv_value *orders)
+static void print_orders(venvctl *app, const venv_value *orders)
 {
-    bool good = true;
     for (size_t i = 0; i < venv_value_count(orders); i++) {
         const venv_value *order = venv_value_at(orders, i), *arguments = venv_value_get(order, "arguments"), *key, *value;
         venv_str error = venv_value_get_text(order, "error");
@@ -243,21 +241,19 @@ static bool print_orders(venvctl *app, const venv_value *orders)
         if (error.size > 0) {
             fputs(": ", app->out);
             print_safe(app->out, error);
-            good = false;
         }
         fputc('\n', app->out);
     }
-    return good;
 }
 
-bool print_unit_reasons(venvctl *app, const venv_value *unit)
+void print_unit_reasons(venvctl *app, const venv_value *unit)
 {
     print_samples(app, venv_value_get(unit, "samples"));
-    bool good = print_one_condition(app, unit, "when");
-    return print_one_condition(app, unit, "until") && good;
+    print_one_condition(app, unit, "when");
+    print_one_condition(app, unit, "until");
 }
 
-static bool print_unit(venvctl *app, venv_str name, const venv_value *unit)
+static void print_unit(venvctl *app, venv_str name, const venv_value *unit)
 {
     venv_str key = venv_value_get_text(unit, "unit");
     print_safe(app->out, name);
@@ -266,30 +262,48 @@ static bool print_unit(venvctl *app, venv_str name, const venv_value *unit)
         print_safe(app->out, key);
     }
     fprintf(app->out, ": %s\n", sentence(unit));
-    bool good = print_unit_reasons(app, unit);
-    return print_orders(app, venv_value_get(unit, "orders")) && good;
+    print_unit_reasons(app, unit);
+    print_orders(app, venv_value_get(unit, "orders"));
 }
 
-static bool print_trigger(venvctl *app, const venv_value *explained)
+static void print_trigger(venvctl *app, const venv_value *explained)
 {
     venv_str name = venv_value_get_text(venv_value_get(explained, "trigger"), "name"), error = venv_value_get_text(explained, "for_error");
     const venv_value *units = venv_value_get(explained, "units");
-    bool good = true;
     if (error.size > 0) {
         print_safe(app->out, name);
         fputs(": ", app->out);
         print_safe(app->out, error);
         fputc('\n', app->out);
-        good = false;
     } else if (venv_value_count(units) == 0) {
         print_safe(app->out, name);
         fputs(": there is nothing to look at: no agent, or no element of `for`\n", app->out);
     }
     for (size_t i = 0; i < venv_value_count(units); i++)
-        good = print_unit(app, name, venv_value_at(units, i)) && good;
+        print_unit(app, name, venv_value_at(units, i));
     if (venv_value_get_bool(explained, "cut", false))
         fputs("… and more units; --agent shows one of them\n", app->out);
-    return good;
+}
+
+/* What the exit code tells, also where nothing is printed for people. */
+static bool is_good(const venv_value *explained)
+{
+    static const char *const conditions[] = { "when", "until" };
+    const venv_value *units = venv_value_get(explained, "units");
+    if (venv_value_get_text(explained, "for_error").size > 0)
+        return false;
+    for (size_t i = 0; i < venv_value_count(units); i++) {
+        const venv_value *unit = venv_value_at(units, i), *orders = venv_value_get(unit, "orders");
+        for (size_t k = 0; k < sizeof conditions / sizeof conditions[0]; k++) {
+            const venv_value *state = venv_value_get(venv_value_get(unit, conditions[k]), "state");
+            if (state && venv_value_is_text(state, "error"))
+                return false;
+        }
+        for (size_t k = 0; k < venv_value_count(orders); k++)
+            if (venv_value_get_text(venv_value_at(orders, k), "error").size > 0)
+                return false;
+    }
+    return true;
 }
 
 int run_trigger_test(venvctl *app)
@@ -308,10 +322,13 @@ int run_trigger_test(venvctl *app)
         return code;
     if (app_has(app, OPTION_JSON))
         code = print_json(app, &list);
-    for (size_t i = 0; !app_has(app, OPTION_JSON) && i < venv_value_count(&list); i++) {
+    for (size_t i = 0; i < venv_value_count(&list); i++) {
+        good = is_good(venv_value_at(&list, i)) && good;
+        if (app_has(app, OPTION_JSON))
+            continue;
         if (i > 0)
             fputc('\n', app->out);
-        good = print_trigger(app, venv_value_at(&list, i)) && good;
+        print_trigger(app, venv_value_at(&list, i));
     }
     venv_value_unref(&list);
     return code == EXIT_DONE && !good ? EXIT_FAILED : code;

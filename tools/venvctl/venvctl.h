@@ -238,8 +238,8 @@ void print_scalar(venvctl *app, FILE *out, const venv_value *value);
 
 /* A condition with the value of each part below it (`when` of EVALUATE and WHY). */
 void print_condition(venvctl *app, const venv_value *condition, int indent);
-/* The samples and the conditions of a unit of EVALUATE, or of what a firing rested on. False: a condition failed. */
-bool print_unit_reasons(venvctl *app, const venv_value *unit);
+/* The samples and the conditions of a unit of EVALUATE, or of what a firing rested on. */
+void print_unit_reasons(venvctl *app, const venv_value *unit);
 /* A paragraph, wrapped. */
 void print_wrapped(FILE *out, const char *text);
 

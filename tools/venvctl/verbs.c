@@ -56,7 +56,7 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_STATE] = { "state", 0, "DIR", false, false, WORDS_DIRECTORY, "Read the history in this folder of a manager's state; no manager is asked." },
     [OPTION_BOOT] = { "boot", 0, "TIME", false, false, WORDS_NONE, "From start to running, where no recorded instance tells it (1m)." },
     [OPTION_TICK] = { "tick", 0, "TIME", false, false, WORDS_NONE, "Length of a tick, the unit of `every` (that of the manager; with --state 1s)." },
-    [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "For each firing also the samples and the value of each part of its conditions." },
+    [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "Also the value of each part of the expression; of a replay, for each firing, with the samples." },
     [OPTION_COST] = { "cost", 0, NULL, false, false, WORDS_NONE, "Print the estimated cost and, if it runs, what it took." },
 };
 
@@ -298,7 +298,9 @@ const verb_row verb_rows[] = {
               "summed up. The same history gives the same answer.\n\n"
               "Nobody knows what machines that were never started would have done, so the model is simple, and is printed below the sums: each "
               "start finds a node and works; an instance runs after the time that recorded ones took on average, until the triggers stop it; the "
-              "queues are as they were recorded; instances that people started are as they were; each trigger begins idle.\n\n"
+              "queues are as they were recorded; instances that people started are as they were; each trigger begins idle and enabled, and a "
+              "proposal is not applied. Limits of the number of actions hold; those of a share of a group, circuit breakers, and whatever kept "
+              "the manager from acting at that time (a trigger that was disabled, a full disk) are not part of it.\n\n"
               "With --state no manager is asked: what did fire is then not listed, because that stands in the log of events.",
       .json = "An object: `from`, `to`, `samples`, `model`, `would` and `did` (arrays: `time`, `kind`, `trigger`, `unit`, `text`; of `would` also "
               "`orders`, `why`, `start`), `triggers` (`name`, `would`, `did`), `environments` (`name`, `would_start`, `would_hours`, `did_start`, "
@@ -342,10 +344,10 @@ const verb_row verb_rows[] = {
               "With --vars the variables have the types of their values; a name that is not there is an error. An "
               "error shows the line and a "
               "caret under the place; the exit code is 2 if the expression does not compile, 1 if it fails when it runs.",
-      .json = "An object: `type`, `outcome` (value, unknown), `value`; `cost` (`used`, `least`, `most`) and "
-              "`tree` if asked for.",
+      .json = "An object: `type`, `outcome` (value, unknown), `value`; `cost` (`used`, `least`, `most`), "
+              "`parts` (`begin`, `end`, `depth`, `state`, `text`, `value`, …) and `tree` if asked for.",
       .example = "venvctl eval '[1, 2, 3].exists(x, x > 2)'",
-      .least = 1, .most = 1, .options = { OPTION_VARS, OPTION_CHECK, OPTION_AST, OPTION_COST },
+      .least = 1, .most = 1, .options = { OPTION_VARS, OPTION_CHECK, OPTION_AST, OPTION_COST, OPTION_EXPLAIN },
       .run = run_eval },
     { .name = "help", .arguments = "[VERB]", .summary = "Print help, for a verb if one is named.",
       .example = "venvctl help start", .least = 0, .most = 2, .words = { WORDS_VERB }, .run = run_help },
