@@ -367,8 +367,10 @@ void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
     venv_groups_disconnect(m->groups, a->name, m->now, safe);
     venv_mgr_record_agent(m, a);
     a->machines_known = false;
-    if (!venv_mgr_agent_is_unseen(a))
+    if (!venv_mgr_agent_is_unseen(a)) {
         a->unseen = member ? member->heard : m->now.mono;
+        m->next_sweep = m->now.mono; /* it may have been silent for longer than `lost` already */
+    }
     venv_mgr_agent_touch(m, a); /* when it was heard last is known after a restart */
     size_t cursor = 0;
     void *item;
