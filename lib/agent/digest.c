@@ -75,7 +75,7 @@ static uint64_t machines_digest(const agent_machines *machines, uint64_t hash)
 {
     size_t cursor = 0;
     void *item = NULL;
-    int64_t parts[] = { machines->asked, machines->ask_again, machines->answered,
+    int64_t parts[] = { machines->asked, machines->ask_again, machines->answered, machines->listed,
                         machines->reachable, (int64_t)machines->look_request, machines->look_lists, machines->next.ns, machines->asked_at.ns,
                         (int64_t)venv_value_hash(&machines->node, 1), (int64_t)venv_value_hash(&machines->foreign, 1),
                         (int64_t)venv_value_hash(&machines->told, 1) };

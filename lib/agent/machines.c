@@ -427,6 +427,10 @@ void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request,
     }
     if (asked_before(step, &ask))
         return;
+    if (!agent->machines.listed) { /* the epochs are on the machines, too: none is known to be the newest */
+        venv_agent_machines_refuse(step, &ask, VENV_EUNREACHABLE, "this agent has not seen yet which machines there are; ask again");
+        return;
+    }
     const agent_machine *machine = venv_agent_machines_find(agent, ask.machine);
     if (machine && ask.epoch < machine->epoch && !VENV_SEEDED(EPOCH_IGNORED)) {
         char text[128];
@@ -604,6 +608,7 @@ void venv_agent_machines_listed(agent_step *step, const venv_agent_event *event)
     machines->ask_again = false;
     if (event->rc == VENV_OK && event->value && venv_value_kind(event->value) == VENV_MAP) {
         take_list(step, event->value);
+        machines->listed = true;
         set_reachable(step, true, "");
     } else if (VENV_SEEDED(UNREACHABLE_IS_EMPTY)) {
         venv_value none = venv_value_null();

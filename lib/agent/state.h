@@ -116,6 +116,7 @@ typedef struct agent_machines {
     venv_instant asked_at;   /* …since */
     bool ask_again;          /* something changed meanwhile */
     bool answered;           /* the driver has answered once, if only that it cannot */
+    bool listed;             /* it has listed its machines once: what there is is known */
     bool reachable;
     char reason[256];        /* why it is not */
     venv_value node, foreign; /* last answer */

@@ -47,6 +47,7 @@ static breaker *breaker_get(venv_manager *m, bool of_node, const char *name)
         full_name(b->name, sizeof b->name, of_node, name);
         b->of_node = of_node;
         b->since = m->now.wall;
+        b->ran = venv_mgr_ran(m);
         b->retry = VENV_INSTANT_NEVER;
     }
     if (!b || venv_table_add(m->breakers, b->name, strlen(b->name), b, NULL) != VENV_OK) {
@@ -107,6 +108,7 @@ static void touch(venv_manager *m, const breaker *b)
     venv_map_init(&map);
     put_common(&map, b);
     venv_map_put_id(&map, "trial", b->trial);
+    venv_mgr_put_ran(&map, b->ran);
     venv_mgr_effect_put(m, VENV_ROWS_BREAKERS, key_of(m, b), venv_mgr_take_map(m, &map));
     venv_triggers_note_instances(m->triggers, own_name(b));
     agent *a = b->of_node ? venv_mgr_agent_find(m, own_name(b)) : NULL;
@@ -137,6 +139,9 @@ bool venv_mgr_breaker_restore(venv_manager *m, venv_str key, const venv_value *r
     snprintf(b->reason, sizeof b->reason, "%.*s", (int)(reason.size < REASON_MAX ? reason.size : REASON_MAX - 1), reason.data ? reason.data : "");
     if (since)
         (void)venv_value_to_wall(since, &b->since);
+    int64_t ran = venv_mgr_get_ran(m, row);
+    if (ran > 0) /* else it ages from now */
+        b->ran = ran;
     if (retry && venv_value_to_wall(retry, &b->retry_wall)) {
         /* A clock that was set back must not keep it open for longer than it was opened for. */
         int64_t left = b->retry_wall.ns - m->now.wall.ns, most = b->retry_wall.ns - b->since.ns;
@@ -164,6 +169,7 @@ static void become_open(venv_manager *m, breaker *b, const char *why)
     b->state = BREAKER_OPEN;
     b->opened++;
     b->since = m->now.wall;
+    b->ran = venv_mgr_ran(m);
     b->trial = none;
     b->retry = venv_mgr_after(m, (venv_span){ wait });
     b->retry_wall = (venv_wall){ m->now.wall.ns + wait };
@@ -190,6 +196,7 @@ static void become_closed(venv_manager *m, breaker *b, const char *why)
     b->state = BREAKER_CLOSED;
     b->failures = b->opened = 0;
     b->since = m->now.wall;
+    b->ran = venv_mgr_ran(m);
     b->retry = VENV_INSTANT_NEVER;
     b->trial = none;
     b->reason[0] = '\0';
@@ -397,10 +404,11 @@ void venv_mgr_breakers_sweep(venv_manager *m)
         if (b->state == BREAKER_OPEN && b->retry.ns <= m->now.mono.ns) {
             b->state = BREAKER_HALF_OPEN;
             b->since = m->now.wall;
+            b->ran = venv_mgr_ran(m);
             b->trial = none;
             touch(m, b);
             tell(m, b, "breaker-half-open", "the next start is its trial");
-        } else if (b->state == BREAKER_CLOSED && m->now.wall.ns - b->since.ns >= m->config->retention.ns) {
+        } else if (b->state == BREAKER_CLOSED && venv_mgr_is_old(m, b->ran)) {
             venv_mgr_effect_delete(m, VENV_ROWS_BREAKERS, key_of(m, b));
             venv_table_remove(m->breakers, b->name, strlen(b->name));
             free(b);

@@ -91,7 +91,7 @@ static const venv_config_row manager_rows[] = {
     { "start_nodes", VENV_CONFIG_INT, .min = 1, .max = 10, .fallback = "3",
       .help = "Nodes that a start which names none is tried on, one after the other, when it fails for good." },
     { "retention", VENV_CONFIG_SPAN, .min = MINUTE, .max = 3650 * DAY, .fallback = "30d",
-      .help = "Ended actions and instances, and answers to requests, are kept for this long." },
+      .help = "Ended actions and instances, and answers to requests, are kept while the manager runs for this long; setting the clock does not count." },
     { "history", VENV_CONFIG_SPAN, .min = 0, .max = 3650 * DAY, .fallback = "30d",
       .help = "What was known when (values of properties, states of agents and instances) is kept for this long; 0: it is not recorded." },
     { "history_max", VENV_CONFIG_SIZE, .min = INT64_C(1) << 20, .max = INT64_C(1) << 50, .fallback = "16GiB",

@@ -182,9 +182,7 @@ static void sweep(venv_manager *m)
     venv_mgr_record_leave(m, true);
     if (m->next_retention.ns <= m->now.mono.ns) {
         m->next_retention = venv_mgr_after(m, RETENTION_EVERY);
-        venv_mgr_deeds_retention(m);
-        venv_mgr_requests_retention(m);
-        venv_mgr_proposals_retention(m);
+        venv_mgr_retention(m);
     }
 }
 

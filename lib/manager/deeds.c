@@ -175,6 +175,7 @@ void venv_mgr_deed_end(venv_manager *m, deed *d, venv_rc rc, const char *error)
     if (rc != VENV_OK && error)
         venv_mgr_set_reason(d->error, error);
     d->ended = m->now.wall;
+    d->ran = venv_mgr_ran(m);
     d->deadline = VENV_INSTANT_NEVER;
     venv_mgr_deed_touch(m, d);
     tell_end(m, d);
@@ -219,6 +220,8 @@ venv_value venv_mgr_deed_row(venv_manager *m, const deed *d)
     put_common(&map, d);
     if (d->time.ns > 0 && venv_mgr_deed_is_open(d))
         venv_map_put(&map, "timeout", venv_value_from_span(d->time));
+    if (!venv_mgr_deed_is_open(d))
+        venv_mgr_put_ran(&map, d->ran);
     if (d->is_parent) {
         venv_map_put(&map, "open", venv_value_int(d->open));
         venv_map_put(&map, "failed", venv_value_int(d->failed));
@@ -272,6 +275,7 @@ bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row)
     copy_field(row, "reason", d->reason, sizeof d->reason);
     copy_wall(row, "made", &d->made);
     copy_wall(row, "ended", &d->ended);
+    d->ran = venv_mgr_get_ran(m, row);
     venv_value_get_id(row, "parent", &d->parent);
     d->origin = venv_mgr_get_uint(row, "origin");
     d->rc = venv_mgr_deed_is_open(d) ? VENV_OK : venv_mgr_rc_parse(venv_value_get_text(row, "rc"));
@@ -340,32 +344,5 @@ void venv_mgr_deeds_sweep(venv_manager *m)
         venv_mgr_deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");
         forget_stop(m, d);
         venv_mgr_change_timed_out(m, d);
-    }
-}
-
-/* Rows of what ended long ago go away. */
-void venv_mgr_deeds_retention(venv_manager *m)
-{
-    size_t cursor = 0;
-    void *item;
-    venv_str key;
-    while (venv_table_next(m->deeds, &cursor, &key, &item)) {
-        deed *d = item;
-        if (venv_mgr_deed_is_open(d) || d->dirty || m->now.wall.ns - d->ended.ns < m->config->retention.ns)
-            continue;
-        venv_mgr_effect_delete(m, VENV_ROWS_ACTIONS, venv_mgr_id_value(m, d->id));
-        venv_table_remove(m->deeds, key.data, key.size);
-        venv_mgr_deed_free(d);
-    }
-    cursor = 0;
-    while (venv_table_next(m->instances, &cursor, &key, &item)) {
-        instance *i = item;
-        if (!venv_instance_is_final(i->state) || i->dirty || m->now.wall.ns - i->since_wall.ns < m->config->retention.ns)
-            continue;
-        venv_mgr_effect_delete(m, VENV_ROWS_INSTANCES, venv_mgr_id_value(m, i->id));
-        venv_mgr_record_instance_gone(m, i);
-        venv_table_remove(m->names, i->name, strlen(i->name));
-        venv_table_remove(m->instances, key.data, key.size);
-        venv_mgr_instance_free(i);
     }
 }

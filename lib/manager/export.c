@@ -14,6 +14,7 @@ static void put_meta(venv_manager *m)
     venv_map_init(&map);
     venv_map_put(&map, "boots", venv_value_int((int64_t)m->boots));
     venv_map_put(&map, "started", venv_value_from_wall(m->started.wall));
+    venv_mgr_put_ran(&map, venv_mgr_ran(m));
     venv_mgr_effect_put(m, VENV_ROWS_META, venv_mgr_text_key(m, "manager"), venv_mgr_take_map(m, &map));
     size_t cursor = 0;
     venv_str name;

@@ -46,6 +46,8 @@ void venv_mgr_guard_save(venv_manager *m)
     venv_map_init(&map);
     venv_map_put(&map, "boots", venv_value_int((int64_t)m->boots));
     venv_map_put(&map, "started", venv_value_from_wall(m->started.wall));
+    m->ran_saved = venv_mgr_ran(m);
+    venv_mgr_put_ran(&map, m->ran_saved);
     put_lineage(m, &map);
     if (venv_value_string_z("manager", &key, NULL) != VENV_OK)
         venv_mgr_no_memory(m);

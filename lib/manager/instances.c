@@ -108,6 +108,7 @@ static void set_state(venv_manager *m, instance *i, venv_instance_state state, c
     i->since_wall = m->now.wall;
     venv_mgr_set_reason(i->reason, reason);
     if (venv_instance_is_final(state)) {
+        i->ran = venv_mgr_ran(m);
         i->retry = VENV_INSTANT_NEVER;
         i->fence = (venv_id){ { 0 } };
         venv_mgr_trial_over(m, i);
@@ -448,6 +449,8 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
     venv_map_put(&map, "changed", venv_value_uint(i->changed));
     venv_map_put_id(&map, "start", i->start);
     venv_map_put_id(&map, "stop", i->stop);
+    if (venv_instance_is_final(i->state))
+        venv_mgr_put_ran(&map, i->ran);
     if (!venv_id_is_none(i->fence))
         venv_map_put_id(&map, "fence", i->fence);
     if (i->tried_count > 0 || !venv_id_is_none(i->fence)) {
@@ -516,6 +519,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     value = venv_value_get(row, "made");
     if (value)
         venv_value_to_wall(value, &i->made);
+    i->ran = venv_mgr_get_ran(m, row);
     i->placed = venv_mgr_get_uint(row, "placed");
     i->changed = venv_mgr_get_uint(row, "changed");
     value = venv_value_get(row, "grace");

@@ -20,7 +20,7 @@
  *      recorder.c   the history                                   guard.c     when nothing may be done
  *      samples.c    what decisions rested on                      evidence.c  what is kept of why
  *      export.c     every row, whatever has changed               record.c    the flight recorder
- *      changes.c    pause, save, migrate …
+ *      changes.c    pause, save, migrate …                        retention.c what is old enough to go
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
  *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
@@ -161,6 +161,7 @@ typedef struct instance {
     uint64_t target_epoch, epoch_last; /* …under which epoch; the last that was given out */
     uint64_t source_look, target_look; /* requests for fresh lists */
     has source_has, target_has;        /* what those said */
+    int64_t ran;            /* over: how long the manager had run when it ended; 0: not known */
     bool dirty;
 } instance;
 
@@ -175,6 +176,7 @@ typedef struct deed {
     deed_state state;
     char by[BY_MAX];
     venv_wall made, ended;
+    int64_t ran;             /* how long the manager had run when it ended; 0: not known */
     venv_rc rc;
     char reason[REASON_MAX];
     char error[REASON_MAX];
@@ -205,6 +207,7 @@ typedef struct proposal {
     char *trigger, *unit;   /* unit: "" for the only one */
     proposal_state state;
     venv_wall made, expires, ended, recovered; /* recovered: 0 while what it is for goes on */
+    int64_t ran;            /* how long the manager had run when it ended; 0: not known */
     venv_instant deadline;
     int64_t repeats;        /* firings while it was open */
     uint64_t definition;    /* hash of its trigger's; 0: not known */
@@ -227,6 +230,7 @@ typedef struct breaker {
     breaker_state state;
     uint32_t failures, opened; /* opened: times since it was closed last */
     venv_wall since, retry_wall;
+    int64_t ran;               /* since, as how long the manager had run; 0: not known */
     venv_instant retry;        /* open: when it is half-open */
     venv_id trial;             /* half-open: the instance; none */
     char reason[REASON_MAX];
@@ -340,6 +344,8 @@ struct venv_manager {
     venv_id boot;
     venv_now now;           /* of this step */
     venv_now started;
+    int64_t ran_before;     /* ns that all runs before this one took */
+    int64_t ran_saved;      /* as it is in the row */
     uint64_t seed;
     venv_random random;
     venv_rc rc;             /* sticks until the end of the step */
@@ -561,7 +567,6 @@ venv_value venv_mgr_deed_row(venv_manager *m, const deed *d);
 venv_value venv_mgr_deed_view(venv_manager *m, const deed *d, bool whole);
 bool venv_mgr_deed_is_open(const deed *d);
 void venv_mgr_deeds_sweep(venv_manager *m);
-void venv_mgr_deeds_retention(venv_manager *m);
 venv_rc venv_mgr_rc_parse(venv_str name);
 
 /* calls.c */
@@ -675,7 +680,6 @@ void venv_mgr_request_remember(venv_manager *m, venv_id id, int16_t type, const 
 void venv_mgr_request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body);
 void venv_mgr_waiters_check(venv_manager *m);
 void venv_mgr_waiters_forget_peer(venv_manager *m, uint64_t peer);
-void venv_mgr_requests_retention(venv_manager *m);
 
 /* lists.c */
 venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err);
@@ -699,6 +703,14 @@ void venv_mgr_history_forget_peer(venv_manager *m, uint64_t peer);
 
 /* guard.c */
 void venv_mgr_guard_save(venv_manager *m);
+
+/* --- retention.c --------------------------------------------------------------------------------------- */
+
+int64_t venv_mgr_ran(const venv_manager *m); /* ns, over all its runs; more than 0 */
+void venv_mgr_put_ran(venv_map_builder *map, int64_t ran);
+int64_t venv_mgr_get_ran(venv_manager *m, const venv_value *row);
+bool venv_mgr_is_old(const venv_manager *m, int64_t ran);
+void venv_mgr_retention(venv_manager *m);
 void venv_mgr_guard_load(venv_manager *m, const venv_value *row);
 void venv_mgr_guard_start(venv_manager *m);
 void venv_mgr_guard_mark(venv_manager *m, peer *p);     /* what the agent is to remember */

@@ -112,6 +112,8 @@ static void touch(venv_manager *m, const proposal *p)
     put_whole(&map, p);
     if (p->definition != 0)
         venv_map_put(&map, "definition", venv_value_uint(p->definition));
+    if (p->state != PROPOSAL_OPEN)
+        venv_mgr_put_ran(&map, p->ran);
     venv_mgr_effect_put(m, VENV_ROWS_PROPOSALS, id_key(m, p->id), venv_mgr_take_map(m, &map));
 }
 
@@ -171,6 +173,7 @@ bool venv_mgr_proposal_restore(venv_manager *m, venv_id id, const venv_value *ro
     read_wall(row, "made", &p->made);
     read_wall(row, "expires", &p->expires);
     read_wall(row, "ended", &p->ended);
+    p->ran = venv_mgr_get_ran(m, row);
     read_wall(row, "recovered", &p->recovered);
     p->origin = (uint64_t)venv_value_get_int(row, "origin", 0);
     p->repeats = venv_value_get_int(row, "repeats", 0);
@@ -196,6 +199,7 @@ static void end(venv_manager *m, proposal *p, proposal_state state, const char *
     char id[VENV_ID_TEXT_SIZE], kind[32];
     p->state = state;
     p->ended = m->now.wall;
+    p->ran = venv_mgr_ran(m);
     snprintf(p->by, sizeof p->by, "%s", by);
     venv_mgr_set_reason(p->reason, why);
     touch(m, p);
@@ -339,7 +343,13 @@ void venv_mgr_proposals_retention(venv_manager *m)
     venv_str key;
     while (venv_table_next(m->proposals, &cursor, &key, &item)) {
         proposal *p = item;
-        if (p->state == PROPOSAL_OPEN || m->now.wall.ns - p->ended.ns < m->config->retention.ns)
+        if (p->state == PROPOSAL_OPEN)
+            continue;
+        if (p->ran == 0) {
+            p->ran = venv_mgr_ran(m);
+            touch(m, p);
+        }
+        if (!venv_mgr_is_old(m, p->ran))
             continue;
         venv_mgr_effect_delete(m, VENV_ROWS_PROPOSALS, id_key(m, p->id));
         venv_table_remove(m->proposals, key.data, key.size);

@@ -60,6 +60,7 @@ void venv_mgr_request_remember(venv_manager *m, venv_id id, int16_t type, const 
     venv_map_put(&map, "type", venv_value_int(type));
     venv_map_put_z(&map, "by", by);
     venv_map_put(&map, "time", venv_value_from_wall(m->now.wall));
+    venv_mgr_put_ran(&map, venv_mgr_ran(m));
     if (body)
         venv_map_put(&map, "body", venv_value_ref(body));
     *row = venv_mgr_take_map(m, &map);
@@ -85,26 +86,6 @@ void venv_mgr_request_answer_remembered(venv_manager *m, venv_id id, const venv_
     venv_value_unref(row);
     free(row);
     venv_mgr_request_remember(m, id, type, by, body);
-}
-
-void venv_mgr_requests_retention(venv_manager *m)
-{
-    size_t cursor = 0;
-    void *item;
-    venv_str key;
-    while (venv_table_next(m->requests, &cursor, &key, &item)) {
-        venv_value *row = item;
-        const venv_value *time = venv_value_get(row, "time");
-        venv_wall wall = { 0 };
-        if (!time || !venv_value_to_wall(time, &wall) || m->now.wall.ns - wall.ns < m->config->retention.ns)
-            continue;
-        venv_id id;
-        memcpy(id.bytes, key.data, sizeof id.bytes);
-        venv_mgr_effect_delete(m, VENV_ROWS_REQUESTS, venv_mgr_id_value(m, id));
-        venv_table_remove(m->requests, key.data, key.size);
-        venv_value_unref(row);
-        free(row);
-    }
 }
 
 /* --- waiting for a state -------------------------------------------------------------------------------- */

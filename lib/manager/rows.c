@@ -29,6 +29,7 @@ static void load_meta(venv_manager *m, venv_str key, const venv_value *row)
 {
     if (key.size == 7 && memcmp(key.data, "manager", 7) == 0) {
         m->boots = (uint64_t)venv_value_get_int(row, "boots", 0);
+        (void)venv_mgr_get_ran(m, row);
         venv_mgr_guard_load(m, row);
     } else if (!venv_mgr_firing_restore(m, key, row))
         load_counter(m, key, row);
@@ -37,6 +38,7 @@ static void load_meta(venv_manager *m, venv_str key, const venv_value *row)
 static void load_request(venv_manager *m, venv_id id, const venv_value *row)
 {
     venv_value *copy = calloc(1, sizeof *copy);
+    (void)venv_mgr_get_ran(m, row);
     if (!copy || venv_value_dup(row, copy, NULL) != VENV_OK ||
         venv_table_add(m->requests, id.bytes, sizeof id.bytes, copy, NULL) != VENV_OK) {
         if (copy)

@@ -141,6 +141,30 @@ static void test_epochs(void **state)
     rig_fini(&rig);
 }
 
+/* Without a memory, and before it has seen which machines there are, it cannot tell an order of the past: it is to be asked again. */
+static void test_before_the_list(void **state)
+{
+    (void)state;
+    static const char machine[] = "{\"machines\": [{\"id\": \"" MACHINE "\", \"instance\": \"i-1\", \"environment\": \"i\", \"epoch\": 7, "
+                                  "\"state\": \"running\", \"vcpus\": 2, \"memory\": 134217728}]}";
+    agent_rig rig;
+    rig_init(&rig, HYPER, "");
+    rig_connect(&rig);
+    for (unsigned i = 0; i < 3; i++) {
+        destroy(&rig, ID_A, 6);
+        assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
+        venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
+        assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(i < 2 ? VENV_EUNREACHABLE : VENV_ECONFLICT)));
+        if (i == 0)
+            rig_machines_failed(&rig, VENV_EUNREACHABLE, "it does not answer");
+        else
+            rig_machines(&rig, machine);
+    }
+    destroy(&rig, ID_A, 7); /* under the id that was refused */
+    assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
+    rig_fini(&rig);
+}
+
 /* Full of what it can hold, it stays within bounds, and the newest is what is remembered. */
 static void test_bounds(void **state)
 {
@@ -194,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_executed_once),
         cmocka_unit_test(test_starts_are_counted),
         cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_before_the_list),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_what_is_no_memory),
     };

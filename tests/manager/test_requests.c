@@ -338,6 +338,60 @@ static void status_and_shows(void **state)
     rig_free(r);
 }
 
+static size_t kept_answers(const rig *r)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->row_count; i++)
+        count += r->rows[i].collection == VENV_ROWS_REQUESTS;
+    return count;
+}
+
+/* People set clocks: what is kept for a time is kept for so long as the manager runs. */
+static void answers_outlive_a_set_clock(void **state)
+{
+    (void)state;
+    rig *r = rig_new("manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  memory_reserve: 0\n  retention: 10m\n"
+                     "environments:\n  class2: {hypervisor: test, vcpus: 1, memory: 128MiB}\n");
+    rig_node(r, NODE, "node1", BOOT, "");
+    rig_user(r, USER, "anna");
+    rig_frame(r, USER, VENV_MSG_START, 1, "{\"id\": \"" ID1 "\", \"environment\": \"class2\"}");
+    expect(r, USER, 1, VENV_MSG_RESULT);
+    for (uint64_t run = 0; run < 2; run++) {
+        r->now.wall.ns += INT64_C(400) * 86400 * VENV_NS_PER_S;
+        rig_wait(r, 330 - (run ? 40 : 0)); /* its row is written each five minutes */
+        assert_int_equal(kept_answers(r), 1);
+        rig_crash(r);
+        rig_user(r, 20 + run, "anna");
+        rig_frame(r, 20 + run, VENV_MSG_START, 2, "{\"id\": \"" ID1 "\", \"environment\": \"class2\"}");
+        expect(r, 20 + run, 2, VENV_MSG_RESULT);
+        assert_int_equal(rig_instances(r, true), 1);
+    }
+    rig_wait(r, 400); /* more than ten minutes in all three runs */
+    assert_int_equal(kept_answers(r), 0);
+    rig_free(r);
+}
+
+/* A row that another version wrote has no age: it begins to age here, and is kept for the whole time. */
+static void answers_of_before_begin_to_age(void **state)
+{
+    (void)state;
+    rig *r = rig_new("manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  retention: 5m\n");
+    rig_row *row = &r->rows[r->row_count++];
+    venv_id id = { { 7 } };
+    row->collection = VENV_ROWS_REQUESTS;
+    assert_int_equal(venv_value_bytes((const char *)id.bytes, sizeof id.bytes, &row->key, NULL), VENV_OK);
+    static const char text[] = "{\"type\": 1, \"by\": \"user/anna\"}";
+    assert_int_equal(venv_json_parse(text, strlen(text), 0, &row->value, NULL), VENV_OK);
+    rig_crash(r);
+    rig_wait(r, 65); /* now it has a stamp */
+    rig_crash(r);
+    rig_wait(r, 230);
+    assert_int_equal(kept_answers(r), 1);
+    rig_wait(r, 200);
+    assert_int_equal(kept_answers(r), 0);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +406,8 @@ int main(void)
         cmocka_unit_test(no_answer_in_time), cmocka_unit_test(steering_is_recorded),
         cmocka_unit_test(events_without_a_gap),
         cmocka_unit_test(status_and_shows),
+        cmocka_unit_test(answers_outlive_a_set_clock),
+        cmocka_unit_test(answers_of_before_begin_to_age),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,11 +119,6 @@ static server_rules *of(sim *s, const server *v)
     return &s->rules->servers[v->index];
 }
 
-uint64_t rules_jumps(const sim *s, const server *v)
-{
-    return s->rules->servers[v->index].jumps;
-}
-
 bool rules_in_peace(const sim *s)
 {
     return s->healing && s->rules->healed_at && s->now > s->rules->healed_at + PEACE_AFTER;
@@ -448,8 +443,7 @@ void rules_ran(sim *s, node *n, venv_machine_verb verb, venv_id machine)
     if (verb != VENV_MACHINE_START || !venv_fake_world_is_running(n->machines, machine))
         return;
     machine_of(s, machine)->ran = true;
-    /* One more can be under way from an agent that is no more, when its successor lists what there is. */
-    uint32_t running = venv_fake_world_running_count(n->machines), most = 2 * venv_fake_world_cpus(n->machines) + 1;
+    uint32_t running = venv_fake_world_running_count(n->machines), most = 2 * venv_fake_world_cpus(n->machines);
     if (running > most)
         sim_fail(s, "capacity: %u machines run on %s, which has room for %u", running, n->name, most);
 }
@@ -637,7 +631,7 @@ void rules_end(sim *s)
         const server *v = &s->servers[i];
         size_t cursor = 0;
         const disk_row *row;
-        while (!s->failed && of(s, v)->jumps == 0 && (row = disk_next(&v->disk, &cursor))) {
+        while (!s->failed && (row = disk_next(&v->disk, &cursor))) {
             venv_id parent, id;
             if (row->collection != VENV_ROWS_ACTIONS || !venv_value_get_id(&row->value, "parent", &parent) ||
                 !disk_row_of(v, VENV_ROWS_ACTIONS, parent) || !venv_value_to_id(&row->key, &id))

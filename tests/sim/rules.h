@@ -32,7 +32,6 @@ void rules_ran(sim *s, node *n, venv_machine_verb verb, venv_id machine);      /
 void rules_dials(sim *s, node *n);
 void rules_closes(sim *s, const connection *c);                                /* one side gives a connection up */
 void rules_end(sim *s);
-uint64_t rules_jumps(const sim *s, const server *v); /* how often its wall clock was set */
 bool rules_in_peace(const sim *s); /* everything has been healed for long: nothing may go wrong any more */
 
 /* witness.c */

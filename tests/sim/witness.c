@@ -22,7 +22,6 @@ enum { ASK_FOLLOW = 1, ASK_START, ASK_STOP, ASK_FETCH, ASK_EXEC };
 typedef struct start_asked {
     venv_id id;
     bool answered;
-    uint64_t jumps;        /* of the clock, then: one that goes to next year makes answers old */
     uint64_t answer;       /* hash over the instances of the first answer */
 } start_asked;
 
@@ -199,20 +198,18 @@ static void answered_start(sim *s, server *v, server_witness *w, const venv_mana
             asked = &w->starts[i];
     if (!asked)
         return;
-    bool old = asked->jumps != rules_jumps(s, v);
     if (a->type != VENV_MSG_RESULT) {
-        if (asked->answered && !old)
+        if (asked->answered)
             sim_fail(s, "L2: %s refuses a request under an id that it has answered before", v->name);
         return;
     }
     if (!disk_row_of(v, VENV_ROWS_REQUESTS, asked->id))
         sim_fail(s, "L1: %s has answered a request that is not durable", v->name);
     uint64_t answer = instances_of(&a->value);
-    if (asked->answered && !old && asked->answer != answer)
+    if (asked->answered && asked->answer != answer)
         sim_fail(s, "L2: %s gives another answer to the same request", v->name);
     asked->answered = true;
     asked->answer = answer;
-    asked->jumps = rules_jumps(s, v);
 }
 
 static void saw_event(sim *s, server *v, server_witness *w, const venv_value *event)
@@ -305,14 +302,13 @@ static venv_value as_old_destroy(sim *s, const venv_value *order)
 static void old_order_again(sim *s, node *n)
 {
     node_witness *w = &rules_witness(s)->nodes[n->index];
-    /* An agent that was just started has yet to see which machines there are, and of which epochs. */
-    if (w->count == 0 || !n->core || n->process.frozen_until > s->now || !n->core->machines.answered || !n->core->machines.reachable)
+    if (w->count == 0 || !n->core || n->process.frozen_until > s->now)
         return;
     const old_order *o = &w->orders[sim_chance(s, (int64_t)w->count)];
     venv_id machine = { { 0 } };
     venv_value_get_id(&o->body, "machine", &machine);
     bool destroy = sim_percent(s, 50);
-    if (destroy && !venv_table_find(n->core->machines.table, machine.bytes, sizeof machine.bytes))
+    if (destroy && n->core->machines.listed && !venv_table_find(n->core->machines.table, machine.bytes, sizeof machine.bytes))
         return; /* nothing that it knows an epoch of */
     venv_value body = destroy ? as_old_destroy(s, &o->body) : venv_value_ref(&o->body);
     report_say(s, n->name, "a manager of the past says again: %s", destroy ? "destroy" : venv_message_name(o->type));
