@@ -271,5 +271,32 @@ class People(unittest.TestCase):
         self.assertLess(fired, recovered)
 
 
+class Trimmed(unittest.TestCase):
+    def test_what_is_no_longer_kept_is_told(self):
+        """Of more than two thousand events the first are gone: replay, why and events say so instead of telling less."""
+        c = Cluster("trimmed")
+        self.addCleanup(c.close)
+        triggers = "triggers:\n" + "".join(
+            f"  t{i}:\n    when: 'agents.exists(a, a.name == \"head\" && a.p.level % 2 == {i % 2})'\n    on: [update]\n"
+            "    do: [{log: {text: n}}]\n" for i in range(200)) + (
+            "  once:\n    when: 'agents.exists(a, a.name == \"head\" && a.p.level > 1)'\n    on: [update]\n    do: [{log: {text: n}}]\n")
+        c.manager_config("  events_max: 1000\n" + triggers)
+        c.command("level", "#!/bin/sh\ndate +%s\n")
+        c.start_manager()
+        c.start_agent("head", more="properties:\n  level: {command: [level], type: int, every: 1}\n")
+        c.wait("the first events are gone", lambda: (c.rows("events", "--since", "1") or [{}])[0].get("kind") == "resync")
+        first = next(row for row in c.rows("events", "--since", "1") if row["kind"] != "resync")
+        path = c.dir / "triggers.yaml"
+        path.write_text(triggers)
+        answer = json.loads(c.venvctl("trigger", "replay", path, "--since", "1h", "--json", check=True).stdout)
+        self.assertGreaterEqual(answer["did_from"], first["time"])
+        self.assertLess(answer["history_from"], answer["did_from"])
+        text = c.venvctl("trigger", "replay", path, "--since", "1h", check=True).stdout
+        self.assertIn("The log of events begins at ", text)
+        self.assertIn("The history begins at ", text)
+        action = min(c.rows("list", "actions"), key=lambda row: row["made"])
+        self.assertIn("which is no longer kept", c.venvctl("why", "action", action["id"], check=True).stdout)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -27,6 +27,10 @@ typedef struct job {
     venv_replay *replay;
     venv_wall from, to;
     rows would, did;
+    bool any;            /* sample came */
+    venv_wall begins;    /* the history does, if that is after `from`; else 0 */
+    bool trimmed;        /* the log of events does not go back to `from` … */
+    venv_wall kept_from; /* … but to here; 0: nothing is left of it */
     venv_error err;
     bool failed;
 } job;
@@ -51,6 +55,9 @@ static void take_report(void *user, const venv_value *report)
 static bool take_sample(void *user, const venv_history_sample *sample)
 {
     job *j = user;
+    if (!j->any && !sample->before)
+        j->begins = sample->time;
+    j->any = true;
     j->failed = venv_replay_sample(j->replay, sample, &j->err) != VENV_OK;
     return !j->failed;
 }
@@ -165,6 +172,12 @@ static venv_value did_row(const venv_value *event)
     return row;
 }
 
+/* Of some of the time nobody knows any more what did happen: to be told, or it looks as if nothing had. */
+static bool is_cut(const job *j)
+{
+    return j->trimmed && (j->kept_from.ns == 0 || j->kept_from.ns > j->from.ns);
+}
+
 /* What stands beside what would have been. */
 static bool is_firing(const venv_value *kind)
 {
@@ -187,8 +200,12 @@ static int read_events(job *j)
             return EXIT_DONE;
         if (rc != VENV_OK)
             return app_fail(j->app, &j->err);
-        const venv_value *stamp = venv_value_get(&event, "time");
-        if (is_firing(venv_value_get(&event, "kind")) && stamp && venv_value_to_wall(stamp, &time) && time.ns > j->from.ns && time.ns <= j->to.ns) {
+        const venv_value *stamp = venv_value_get(&event, "time"), *kind = venv_value_get(&event, "kind");
+        if (kind && venv_value_is_text(kind, "resync"))
+            j->trimmed = true;
+        else if (j->trimmed && j->kept_from.ns == 0 && stamp)
+            (void)venv_value_to_wall(stamp, &j->kept_from);
+        if (is_firing(kind) && stamp && venv_value_to_wall(stamp, &time) && time.ns > j->from.ns && time.ns <= j->to.ns) {
             venv_value row = did_row(&event);
             keep(&j->did, &row);
             venv_value_unref(&row);
@@ -398,6 +415,10 @@ static int print_as_json(job *j, const venv_value *sums, const venv_value *trigg
     else
         venv_value_unref(&did);
     venv_map_put(&map, "triggers", venv_value_ref(triggers));
+    if (j->begins.ns > 0)
+        venv_map_put(&map, "history_from", venv_value_from_wall(j->begins));
+    if (is_cut(j))
+        venv_map_put(&map, "did_from", venv_value_from_wall(j->kept_from.ns > 0 ? j->kept_from : j->to));
     if (j->would.left_out + j->did.left_out > 0)
         venv_map_put(&map, "left_out", venv_value_uint(j->would.left_out + j->did.left_out));
     if (rc == VENV_OK)
@@ -437,8 +458,15 @@ static int print_as_text(job *j, const venv_value *sums, const venv_value *trigg
     char from[VENV_WALL_TEXT_SIZE], to[VENV_WALL_TEXT_SIZE];
     if (merge(j, &table) != VENV_OK)
         return app_fail(j->app, &j->err);
-    fprintf(j->app->out, "%s to %s, %" PRId64 " samples\n\n", venv_wall_format(j->from, from), venv_wall_format(j->to, to),
+    fprintf(j->app->out, "%s to %s, %" PRId64 " samples\n", venv_wall_format(j->from, from), venv_wall_format(j->to, to),
             venv_value_get_int(sums, "samples", 0));
+    if (j->begins.ns > 0)
+        fprintf(j->app->out, "The history begins at %s.\n", venv_wall_format(j->begins, from));
+    if (is_cut(j) && j->kept_from.ns > 0)
+        fprintf(j->app->out, "The log of events begins at %s: what did happen before is not known any more.\n", venv_wall_format(j->kept_from, from));
+    else if (is_cut(j))
+        fputs("Nothing is left of the log of events: what did happen is not known any more.\n", j->app->out);
+    fputc('\n', j->app->out);
     int code = print_items(j->app, &table, events, sizeof events / sizeof events[0] );
     venv_value_unref(&table);
     if (j->would.left_out + j->did.left_out > 0)

@@ -304,7 +304,8 @@ const verb_row verb_rows[] = {
               "With --state no manager is asked: what did fire is then not listed, because that stands in the log of events.",
       .json = "An object: `from`, `to`, `samples`, `model`, `would` and `did` (arrays: `time`, `kind`, `trigger`, `unit`, `text`; of `would` also "
               "`orders`, `why`, `start`), `triggers` (`name`, `would`, `did`), `environments` (`name`, `would_start`, `would_hours`, `did_start`, "
-              "`did_hours`, `did_hours_triggers`), `left_out` if there were more than 10,000 of them.",
+              "`did_hours`, `did_hours_triggers`), `left_out` if there were more than 10,000 of them, `history_from` and "
+              "`did_from` if the history, or the log of events, goes back only to that time.",
       .example = "venvctl trigger replay --since 7d new.yaml",
       .least = 1, .most = 1, .options = { OPTION_SINCE, OPTION_UNTIL, OPTION_STATE, OPTION_BOOT, OPTION_TICK, OPTION_EXPLAIN }, .words = { WORDS_FILE },
       .run = run_trigger_replay },
