@@ -19,6 +19,7 @@ typedef struct stepping {
     const venv_trigger_world *world;
     venv_trigger_reports *reports;
     venv_error *err;
+    bool troubled; /* something was found wrong with the unit that is looked at */
 } stepping;
 
 static venv_trigger_report *report_add(stepping *s, const trigger *t, const unit *u, venv_trigger_report_kind kind)
@@ -54,6 +55,7 @@ static venv_rc set_problem(stepping *s, trigger *t, unit *u, problem kind, const
         [PROBLEM_LIMITED] = VENV_TRIGGER_LIMITED,
     };
     problem *was = u ? &u->problem : &t->problem;
+    s->troubled = s->troubled || kind != PROBLEM_NONE;
     if (kind != PROBLEM_NONE && *was != kind) {
         venv_trigger_report *report = report_add(s, t, u, kinds[kind]);
         if (!report)
@@ -122,6 +124,15 @@ static void describe_fired(const trigger *t, venv_now now, bool cut, char *text,
              has_when ? " is true" : "", cut ? "; less than asked for, because of `limit`" : "");
 }
 
+/* It would do something, and may not now: told, and tried again. */
+static venv_rc unit_limited(stepping *s, trigger *t, unit *u, const allowance *refused, const char *would)
+{
+    char text[PROBLEM_TEXT_MAX];
+    u->limited_until = venv_trigger_limit_look(refused, s->now);
+    snprintf(text, sizeof text, "it would %s, but %.*s", would, (int)sizeof text - 32, refused->text);
+    return set_problem(s, t, u, PROBLEM_LIMITED, text);
+}
+
 static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input *input, venv_trigger_state next)
 {
     static const venv_trigger_report_kind kinds[] = {
@@ -142,10 +153,7 @@ static venv_rc unit_fire(stepping *s, trigger *t, unit *u, const venv_expr_input
     venv_trigger_report *report = NULL;
     if (rc == VENV_OK && allowed.refused) {
         venv_trigger_orders_free(orders, planned);
-        u->limited_until = venv_trigger_limit_look(&allowed, s->now);
-        char text[PROBLEM_TEXT_MAX];
-        snprintf(text, sizeof text, "it would fire, but %.*s", (int)sizeof text - 32, allowed.text);
-        return set_problem(s, t, u, PROBLEM_LIMITED, text);
+        return unit_limited(s, t, u, &allowed, "fire");
     }
     if (rc == VENV_OK && t->mode != MODE_PROPOSE)
         rc = venv_trigger_limit_spend(t, &allowed, orders, count, s->now, s->world, s->err);
@@ -202,24 +210,37 @@ static venv_rc unit_recover(stepping *s, trigger *t, unit *u, const venv_expr_in
     venv_order *orders = NULL;
     size_t count = 0;
     venv_error why = { 0 };
+    allowance allowed = { .free_at = VENV_INSTANT_NEVER };
+    venv_rc rc = VENV_OK;
     if (t->mode != MODE_OBSERVE && t->recover.count > 0) {
-        venv_rc rc = venv_trigger_plan_orders(&t->recover, s->set->memory, input, &orders, &count, &why);
+        rc = venv_trigger_plan_orders(&t->recover, s->set->memory, input, &orders, &count, &why);
         if (rc == VENV_ENOMEM)
             return venv_error_set(s->err, rc, "out of memory");
         if (rc != VENV_OK)
             return set_problem(s, t, u, rc == VENV_EUNKNOWN ? PROBLEM_MISSING : PROBLEM_FAILED, why.text);
     }
-    venv_trigger_report *report = report_add(s, t, u, VENV_TRIGGER_RECOVERED);
+    if (t->mode == MODE_ACT && count > 0) {
+        size_t planned = count;
+        rc = venv_trigger_limit_apply(t, s->now, s->world, false, orders, &count, &allowed, s->err);
+        if (rc == VENV_OK && allowed.refused) {
+            venv_trigger_orders_free(orders, planned);
+            return unit_limited(s, t, u, &allowed, "recover");
+        }
+        if (rc == VENV_OK)
+            rc = venv_trigger_limit_spend(t, &allowed, orders, count, s->now, s->world, s->err);
+        t->changed = true;
+    }
+    venv_trigger_report *report = rc == VENV_OK ? report_add(s, t, u, VENV_TRIGGER_RECOVERED) : NULL;
     if (!report) {
         venv_trigger_orders_free(orders, count);
-        return venv_error_set(s->err, VENV_ENOMEM, "out of memory");
+        return rc != VENV_OK ? rc : venv_error_set(s->err, VENV_ENOMEM, "out of memory");
     }
     report->orders = orders;
     report->order_count = count;
     char source[SOURCE_MAX + sizeof "…"];
     snprintf(report->text, sizeof report->text, "%s is %s", shown(t->until ? t->until : t->when, source),
              t->until ? "true" : "no longer true");
-    venv_rc rc = venv_trigger_explain_unit(s->set, t, u, s->now, s->world, false, &report->evidence, s->err);
+    rc = venv_trigger_explain_unit(s->set, t, u, s->now, s->world, false, &report->evidence, s->err);
     if (rc != VENV_OK)
         return rc;
     if (t->mode == MODE_PROPOSE && count > 0)
@@ -312,17 +333,13 @@ static venv_rc unit_eval(stepping *s, trigger *t, unit *u)
     in.held = venv_trigger_unit_is_held(t, u, s->now);
     in.cool = venv_trigger_unit_coolness(t, u, s->now);
     u->when_true = in.when == TRUTH_TRUE;
-    problem limited = u->problem;
-    rc = set_problem(s, t, u, trouble, why.text);
-    if (rc != VENV_OK)
-        return rc;
-    if (limited == PROBLEM_LIMITED && trouble == PROBLEM_NONE && u->when_true)
-        u->problem = PROBLEM_LIMITED; /* told once for as long as it wants to fire and may not */
-    size_t reports = s->reports->count;
-    rc = unit_move(s, t, u, &input, &in);
-    if (rc == VENV_OK && u->problem == PROBLEM_LIMITED && s->reports->count > reports &&
-        s->reports->items[reports].kind != VENV_TRIGGER_LIMITED)
-        u->problem = PROBLEM_NONE;
+    s->troubled = false;
+    if (trouble != PROBLEM_NONE) /* else what is wrong with its orders or limits stays, and is told once for as long as it does */
+        rc = set_problem(s, t, u, trouble, why.text);
+    if (rc == VENV_OK)
+        rc = unit_move(s, t, u, &input, &in);
+    if (rc == VENV_OK && !s->troubled)
+        rc = set_problem(s, t, u, PROBLEM_NONE, "");
     if (rc == VENV_OK)
         u->due = false;
     return rc;
@@ -566,7 +583,7 @@ static void set_deadline(venv_triggers *set, venv_now now)
 venv_rc venv_triggers_step(venv_triggers *set, venv_now now, const venv_trigger_world *world,
                            venv_trigger_reports *reports, venv_error *err)
 {
-    stepping s = { set, now, world, reports, err };
+    stepping s = { set, now, world, reports, err, false };
     if (!set->started) {
         for (size_t i = 0; i < set->count; i++) {
             set->items[i]->next_tick = now.mono;

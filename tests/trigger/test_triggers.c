@@ -308,6 +308,36 @@ static void one_unit_an_element(void **state)
     world_free(w);
 }
 
+/* What recovers counts, too: it waits for its time, and is told once. */
+static void limits_of_recovery(void **state)
+{
+    (void)state;
+    world *w = world_new("grow:\n  when: queue(\"class2\").pending > 0\n  on: [update]\n  limit: {actions: 1, per: 10m}\n"
+                         "  do: [{log: {text: up}}]\n  recover: [{log: {text: down}}]\n");
+    step(w);
+    assert_string_equal(queue(w, 1, 0), "fired grow log{\"text\": \"up\"}");
+    assert_string_equal(queue(w, 0, 0), "limited grow");
+    assert_string_equal(queue(w, 0, 1), "");
+    assert_string_equal(queue(w, 1, 0), "");
+    assert_string_equal(queue(w, 0, 0), "limited grow");
+    assert_string_equal(later(w, 600), "recovered grow log{\"text\": \"down\"}");
+    assert_string_equal(queue(w, 1, 0), "limited grow");
+    world_free(w);
+}
+
+/* An argument that cannot be had is told once, not at each evaluation. */
+static void a_bad_argument_is_told_once(void **state)
+{
+    (void)state;
+    world *w = world_new("hot:\n  on: [update]\n  when: agent.p.cputemp > 80.0\n  do: [{log: {text: '${agent.p.nothing}'}}]\n");
+    step(w);
+    assert_string_equal(heat(w, 1, 85), "failed hot/n1");
+    assert_string_equal(heat(w, 1, 86), "");
+    assert_string_equal(heat(w, 1, 60), "");
+    assert_string_equal(heat(w, 1, 87), "failed hot/n1");
+    world_free(w);
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -451,6 +481,8 @@ int main(void)
         cmocka_unit_test(the_examples_of_the_prototype),
         cmocka_unit_test(one_unit_an_element),
         cmocka_unit_test(limits),
+        cmocka_unit_test(limits_of_recovery),
+        cmocka_unit_test(a_bad_argument_is_told_once),
         cmocka_unit_test(a_failure_harms_nobody_else),
         cmocka_unit_test(mode_observe),
         cmocka_unit_test(only_what_reads_it),
