@@ -178,6 +178,7 @@ static const venv_value *agent_value(venv_replay *r, past_agent *a)
     venv_map_builder map, p;
     venv_value properties = venv_value_null();
     size_t cursor = 0;
+    bool any = false;
     void *item;
     venv_map_init(&map);
     venv_map_init(&p);
@@ -185,16 +186,22 @@ static const venv_value *agent_value(venv_replay *r, past_agent *a)
         const past_property *one = item;
         if (one->quality == VENV_QUALITY_ABSENT && venv_value_kind(&one->value) == VENV_NULL)
             continue; /* not defined any more */
+        any = true;
         venv_map_put(&p, one->label, is_known(a, one) ? venv_value_ref(&one->value) : venv_expr_unknown());
     }
     venv_map_put_z(&map, "name", a->name);
     venv_map_put_z(&map, "state", a->state);
+    venv_map_put(&map, "breaker", venv_expr_unknown()); /* not recorded */
     if (venv_value_kind(&a->groups) == VENV_LIST)
         venv_map_put(&map, "groups", venv_value_ref(&a->groups));
     venv_map_put(&map, "heard", venv_value_from_wall(a->heard));
     venv_map_put(&map, "updated", a->updated.ns != 0 ? venv_value_from_wall(a->updated) : venv_expr_unknown());
     if (venv_map_take(&p, &properties, NULL) != VENV_OK)
         r->rc = VENV_ENOMEM;
+    if (!any) { /* as in the manager: what it has is not known yet */
+        venv_value_unref(&properties);
+        properties = venv_expr_unknown();
+    }
     venv_map_put(&map, "p", properties);
     if (venv_map_take(&map, &a->cached, NULL) != VENV_OK)
         r->rc = VENV_ENOMEM;

@@ -170,6 +170,19 @@ static void unknown_is_unknown(void **state)
     assert_string_equal(log_text, "+10.0 stop missing\n+50.0 stop fired log{\"text\": \"x\"}\n");
 }
 
+/* Of an agent that was never sampled nothing is known, which is not the same as a property that it has not. */
+static void nothing_was_sampled_yet(void **state)
+{
+    (void)state;
+    char sums[512];
+    venv_replay *r = replay_of("hot:\n  when: agents.exists(a, a.p.cputemp > 80.0)\n  on: [update]\n  do: [{log: {text: x}}]\n"
+                               "open:\n  when: agents.exists(a, a.breaker == \"open\")\n  on: [update]\n  do: [{log: {text: x}}]\n");
+    agent(r, 5, "n1", "connected");
+    take(r, 10, VENV_HISTORY_PROPERTY, "n1", "cputemp", VENV_QUALITY_OK, "85.5");
+    end(r, 100, sums, sizeof sums);
+    assert_string_equal(log_text, "+5.0 hot missing\n+5.0 open missing\n+10.0 hot fired log{\"text\": \"x\"}\n");
+}
+
 static void context_ticks_and_schedules(void **state)
 {
     (void)state;
@@ -197,6 +210,7 @@ int main(void)
         cmocka_unit_test(the_loop),
         cmocka_unit_test(instances_of_people_stay),
         cmocka_unit_test(unknown_is_unknown),
+        cmocka_unit_test(nothing_was_sampled_yet),
         cmocka_unit_test(context_ticks_and_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
