@@ -346,7 +346,7 @@ const verb_row verb_rows[] = {
               "error shows the line and a "
               "caret under the place; the exit code is 2 if the expression does not compile, 1 if it fails when it runs.",
       .json = "An object: `type`, `outcome` (value, unknown), `value`; `cost` (`used`, `least`, `most`), "
-              "`parts` (`begin`, `end`, `depth`, `state`, `text`, `value`, …) and `tree` if asked for.",
+              "`parts` (`begin`, `end`, `depth`, `state`, `text`, `value`, and so on) and `tree` if asked for.",
       .example = "venvctl eval '[1, 2, 3].exists(x, x > 2)'",
       .least = 1, .most = 1, .options = { OPTION_VARS, OPTION_CHECK, OPTION_AST, OPTION_COST, OPTION_EXPLAIN },
       .run = run_eval },
