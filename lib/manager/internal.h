@@ -13,7 +13,8 @@
  *      place.c      choosing a node                               deeds.c     durable actions
  *      calls.c      requests to agents, and gathering answers     fire.c      triggers → deeds
  *      select.c     which agents are meant
- *      requests.c   what users ask for                            lists.c     what users see
+ *      requests.c   what users ask for                            answers.c   kept and awaited answers
+ *      lists.c      what users see
  *      breakers.c   circuit breakers of environments and nodes    reload.c    another configuration
  *      proposals.c  what triggers propose                         touches.c   which agents an order touches
  *      events.c     the log of events                             rows.c      rows of the store
@@ -672,14 +673,24 @@ void venv_mgr_change_timed_out(venv_manager *m, const deed *d);
 void venv_mgr_changes_looked(venv_manager *m, const agent *a, uint64_t request, const venv_value *machines);
 void venv_mgr_changes_retry(venv_manager *m, instance *i);
 
-/* requests.c */
-void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
+/* answers.c */
 void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body);
 void venv_mgr_request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err);
 void venv_mgr_request_remember(venv_manager *m, venv_id id, int16_t type, const char *by, const venv_value *body);
 void venv_mgr_request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body);
 void venv_mgr_waiters_check(venv_manager *m);
 void venv_mgr_waiters_forget_peer(venv_manager *m, uint64_t peer);
+venv_value venv_mgr_request_failure(venv_manager *m, const venv_error *err);
+venv_value *venv_mgr_request_find(venv_manager *m, venv_id id);
+venv_span venv_mgr_request_timeout(const venv_value *body, venv_span fallback);
+void venv_mgr_answer_or_wait(venv_manager *m, peer *p, uint64_t request, const venv_value *asked, const venv_value *body, venv_span fallback);
+venv_rc venv_mgr_request_id(venv_manager *m, const venv_value *body, venv_id *ret_id, venv_error *err);
+venv_rc venv_mgr_request_check_wait(const venv_value *body, venv_error *err);
+bool venv_mgr_answer_again(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_id id, const venv_value *body);
+venv_rc venv_mgr_request_check_room(venv_manager *m, venv_error *err);
+
+/* requests.c */
+void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);
 
 /* lists.c */
 venv_rc venv_mgr_list_things(venv_manager *m, venv_str what, venv_value *ret_items, venv_error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What users ask for. Requests that change something carry an id: the first time it is done, and the
- * answer is kept; every other time the kept answer is given. An answer leaves only after what it tells is
+ * answer is kept; every other time the kept answer is given (answers.c). An answer leaves only after what it tells is
  * durable.
  */
 #include "manager/internal.h"
@@ -11,295 +11,8 @@
 #include <string.h>
 
 #define FETCH_TIMEOUT ((venv_span){ 30 * VENV_NS_PER_S })
-#define TIMEOUT_MAX   (24 * 3600 * VENV_NS_PER_S)
-
-void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body)
-{
-    if (m->answer_now)
-        venv_mgr_effect_send_now(m, p, VENV_MSG_RESULT, request, body);
-    else
-        venv_mgr_effect_send(m, p, VENV_MSG_RESULT, request, body);
-}
-
-static venv_value failure(venv_manager *m, const venv_error *err)
-{
-    venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_z(&map, "rc", venv_rc_name(err->rc));
-    venv_map_put_text(&map, "error", err->text, strlen(err->text));
-    return venv_mgr_take_map(m, &map);
-}
-
-void venv_mgr_request_failed(venv_manager *m, peer *p, uint64_t request, const venv_error *err)
-{
-    venv_mgr_effect_send(m, p, VENV_MSG_FAILED, request, failure(m, err));
-}
-
-/* --- once for each id ---------------------------------------------------------------------------------- */
-
-static venv_value *remembered(venv_manager *m, venv_id id)
-{
-    return venv_table_find(m->requests, id.bytes, sizeof id.bytes);
-}
-
-static void write_request(venv_manager *m, venv_id id, const venv_value *row)
-{
-    venv_mgr_effect_put(m, VENV_ROWS_REQUESTS, venv_mgr_id_value(m, id), venv_value_ref(row));
-}
-
-/* `body` NULL: it was taken on, its answer is not there yet. */
-void venv_mgr_request_remember(venv_manager *m, venv_id id, int16_t type, const char *by, const venv_value *body)
-{
-    venv_value *row = calloc(1, sizeof *row);
-    if (!row) {
-        venv_mgr_no_memory(m);
-        return;
-    }
-    venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put(&map, "type", venv_value_int(type));
-    venv_map_put_z(&map, "by", by);
-    venv_map_put(&map, "time", venv_value_from_wall(m->now.wall));
-    venv_mgr_put_ran(&map, venv_mgr_ran(m));
-    if (body)
-        venv_map_put(&map, "body", venv_value_ref(body));
-    *row = venv_mgr_take_map(m, &map);
-    if (venv_table_add(m->requests, id.bytes, sizeof id.bytes, row, NULL) != VENV_OK) {
-        venv_value_unref(row);
-        free(row);
-        venv_mgr_no_memory(m);
-        return;
-    }
-    write_request(m, id, row);
-}
-
-void venv_mgr_request_answer_remembered(venv_manager *m, venv_id id, const venv_value *body)
-{
-    venv_value *row = remembered(m, id);
-    if (!row)
-        return;
-    char by[BY_MAX];
-    venv_str text = venv_value_get_text(row, "by");
-    snprintf(by, sizeof by, "%.*s", (int)text.size, text.data ? text.data : "");
-    int16_t type = (int16_t)venv_value_get_int(row, "type", 0);
-    venv_table_remove(m->requests, id.bytes, sizeof id.bytes);
-    venv_value_unref(row);
-    free(row);
-    venv_mgr_request_remember(m, id, type, by, body);
-}
-
-/* --- waiting for a state -------------------------------------------------------------------------------- */
-
-static venv_value with_instances(venv_manager *m, venv_id action, const venv_id *ids, size_t count)
-{
-    venv_list_builder list;
-    venv_list_init(&list);
-    for (size_t n = 0; n < count; n++) {
-        const instance *i = venv_mgr_instance_find(m, ids[n]);
-        if (i)
-            venv_list_add(&list, venv_mgr_instance_view(m, i));
-    }
-    venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_id(&map, "action", action);
-    venv_map_put(&map, "instances", venv_mgr_take_list(m, &list));
-    return venv_mgr_take_map(m, &map);
-}
-
-static void waiter_drop(venv_manager *m, size_t index)
-{
-    free(m->waiters[index].instances);
-    memmove(&m->waiters[index], &m->waiters[index + 1], (m->waiter_count - index - 1) * sizeof *m->waiters);
-    m->waiter_count--;
-}
-
-/* 1: reached, -1: cannot be reached any more (`*ret_why`), 0: wait on. */
-static int waiter_state(venv_manager *m, const waiter *w, const instance **ret_why)
-{
-    int all = 1;
-    for (size_t n = 0; n < w->count; n++) {
-        const instance *i = venv_mgr_instance_find(m, w->instances[n]);
-        if (!i || i->state == w->state)
-            continue;
-        bool wants_end = venv_instance_is_final(w->state);
-        if (venv_instance_is_final(i->state)) {
-            if (wants_end)
-                continue; /* over is over */
-            *ret_why = i;
-            return -1;
-        }
-        all = 0;
-    }
-    return all;
-}
-
-static void waiter_failed(venv_manager *m, peer *p, const waiter *w, venv_rc rc, const instance *why)
-{
-    char text[REASON_MAX + 128];
-    if (why)
-        snprintf(text, sizeof text, "%s is %s: %s", why->name, venv_instance_state_name(why->state), why->reason);
-    else
-        snprintf(text, sizeof text, "not all instances are %s in the time given; the action goes on",
-                 venv_instance_state_name(w->state));
-    venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_z(&map, "rc", venv_rc_name(rc));
-    venv_map_put_text(&map, "error", text, strlen(text));
-    venv_map_put(&map, "detail", with_instances(m, w->action, w->instances, w->count < 32 ? w->count : 32));
-    venv_mgr_effect_send(m, p, VENV_MSG_FAILED, w->request, venv_mgr_take_map(m, &map));
-}
-
-/* The change that is waited for has not worked: then no state that the instance comes into is what was asked for. */
-static bool change_broken(venv_manager *m, peer *p, const waiter *w)
-{
-    const deed *d = venv_mgr_deed_find(m, w->action);
-    if (!d || (d->state != DEED_FAILED && d->state != DEED_UNKNOWN) ||
-        venv_mgr_change_parse((venv_str){ d->kind, strlen(d->kind) }) == CHANGE_NONE)
-        return false;
-    venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_z(&map, "rc", venv_rc_name(d->rc));
-    venv_map_put_text(&map, "error", d->error, strlen(d->error));
-    venv_map_put(&map, "detail", with_instances(m, w->action, w->instances, w->count < 32 ? w->count : 32));
-    if (p)
-        venv_mgr_effect_send(m, p, VENV_MSG_FAILED, w->request, venv_mgr_take_map(m, &map));
-    else
-        venv_map_fini(&map);
-    return true;
-}
-
-void venv_mgr_waiters_check(venv_manager *m)
-{
-    for (size_t n = m->waiter_count; n-- > 0;) {
-        waiter *w = &m->waiters[n];
-        if (change_broken(m, venv_mgr_peer_find(m, w->peer), w)) {
-            waiter_drop(m, n);
-            continue;
-        }
-        const instance *why = NULL;
-        int state = waiter_state(m, w, &why);
-        bool late = w->deadline.ns <= m->now.mono.ns;
-        if (state == 0 && !late)
-            continue;
-        peer *p = venv_mgr_peer_find(m, w->peer);
-        if (p && state > 0)
-            venv_mgr_request_result(m, p, w->request, with_instances(m, w->action, w->instances, w->count));
-        else if (p)
-            waiter_failed(m, p, w, state < 0 ? VENV_ECONFLICT : VENV_ETIMEDOUT, why);
-        waiter_drop(m, n);
-    }
-}
-
-void venv_mgr_waiters_forget_peer(venv_manager *m, uint64_t number)
-{
-    for (size_t n = m->waiter_count; n-- > 0 && !VENV_SEEDED(WAITER_LEAK);)
-        if (m->waiters[n].peer == number)
-            waiter_drop(m, n);
-}
-
-static venv_span timeout_of(const venv_value *body, venv_span fallback)
-{
-    venv_span span;
-    const venv_value *value = venv_value_get(body, "timeout");
-    if (!value || !venv_value_to_span(value, &span) || span.ns <= 0)
-        return fallback;
-    return span.ns > TIMEOUT_MAX ? (venv_span){ TIMEOUT_MAX } : span;
-}
-
-/* Answer at once, or when the instances of `body` are in the state that is waited for. */
-static void answer_or_wait(venv_manager *m, peer *p, uint64_t request, const venv_value *asked, const venv_value *body,
-                           venv_span fallback)
-{
-    venv_instance_state state;
-    venv_error err = { 0 };
-    venv_str wanted = venv_value_get_text(asked, "wait");
-    if (wanted.size == 0) {
-        venv_mgr_request_result(m, p, request, venv_value_ref(body));
-        return;
-    }
-    if (!venv_instance_state_parse(wanted, &state)) { /* checked before anything was done */
-        venv_mgr_request_result(m, p, request, venv_value_ref(body));
-        return;
-    }
-    const venv_value *list = venv_value_get(body, "instances");
-    size_t count = list ? venv_value_count(list) : 0;
-    if (!m->waiters)
-        m->waiters = calloc(WAITERS_MAX, sizeof *m->waiters);
-    venv_id *ids = calloc(count + 1, sizeof *ids);
-    if (!m->waiters || !ids || m->waiter_count == WAITERS_MAX) {
-        free(ids);
-        venv_error_set(&err, VENV_ELIMIT, "it is being done, but too many wait already; look with `show`");
-        venv_mgr_request_failed(m, p, request, &err);
-        return;
-    }
-    waiter *w = &m->waiters[m->waiter_count++];
-    *w = (waiter){ p->number, request, { { 0 } }, ids, 0, state, venv_mgr_after(m, timeout_of(asked, fallback)) };
-    venv_value_get_id(body, "action", &w->action);
-    for (size_t n = 0; n < count; n++)
-        if (venv_value_get_id(venv_value_at(list, n), "id", &ids[w->count]))
-            w->count++;
-}
 
 /* --- start, stop, exec --------------------------------------------------------------------------------- */
-
-static venv_rc request_id(venv_manager *m, const venv_value *body, venv_id *ret_id, venv_error *err)
-{
-    if (!venv_value_get(body, "id") || VENV_SEEDED(REQUEST_ID_IGNORED)) {
-        *ret_id = venv_random_id(&m->random);
-        return VENV_OK;
-    }
-    if (!venv_value_get_id(body, "id", ret_id) || venv_id_is_none(*ret_id))
-        return venv_error_set(err, VENV_EINVAL, "id: expected 16 bytes that are not all zero");
-    if (!remembered(m, *ret_id) && venv_mgr_deed_find(m, *ret_id))
-        return venv_error_set(err, VENV_ECONFLICT, "this id is that of another action");
-    return VENV_OK;
-}
-
-static venv_rc check_wait(const venv_value *body, venv_error *err)
-{
-    venv_instance_state state;
-    venv_str wanted = venv_value_get_text(body, "wait");
-    if (wanted.size > 0 && !venv_instance_state_parse(wanted, &state))
-        return venv_error_set(err, VENV_EINVAL, "wait: '%.*s' is no state of an instance", (int)(wanted.size < 32 ? wanted.size : 32),
-                              wanted.data);
-    return VENV_OK;
-}
-
-/* Asked before under this id. True: it was answered. */
-static bool answer_again(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_id id, const venv_value *body)
-{
-    venv_value *row = remembered(m, id);
-    if (!row)
-        return false;
-    char by[BY_MAX];
-    venv_error err = { 0 };
-    snprintf(by, sizeof by, "user/%s", p->name);
-    venv_str who = venv_value_get_text(row, "by");
-    const venv_value *answer = venv_value_get(row, "body");
-    gather *g = venv_mgr_gather_of_deed(m, id);
-    if (venv_value_get_int(row, "type", 0) != type || strlen(by) != who.size || memcmp(by, who.data, who.size) != 0) {
-        venv_error_set(&err, VENV_ECONFLICT, "this id was used for another request");
-        venv_mgr_request_failed(m, p, request, &err);
-    } else if (answer && (type == VENV_MSG_EXEC || type == VENV_MSG_FORGET || type == VENV_MSG_SYNC_IMAGE)) {
-        venv_mgr_request_result(m, p, request, venv_value_ref(answer));
-    } else if (answer) {
-        answer_or_wait(m, p, request, body, answer, m->config->action_timeout);
-    } else if (g) {
-        g->peer = p->number;
-        g->request = request;
-    } else {
-        venv_error_set(&err, VENV_EUNKNOWN, "the manager was restarted while this ran: it may or may not have been done");
-        venv_mgr_request_failed(m, p, request, &err);
-    }
-    return true;
-}
-
-static venv_rc check_room(venv_manager *m, venv_error *err)
-{
-    if (venv_table_count(m->deeds) >= DEEDS_MAX || venv_table_count(m->requests) >= REQUESTS_MAX)
-        return venv_error_set(err, VENV_ELIMIT, "too many actions and answers are kept; old ones go away by themselves");
-    return VENV_OK;
-}
 
 static venv_value started_instances(venv_manager *m, venv_id action)
 {
@@ -333,17 +46,17 @@ static venv_rc do_start(venv_manager *m, peer *p, uint64_t request, const venv_v
         return venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(asked.size < 64 ? asked.size : 64), asked.data);
     if (count < 1 || count > (int64_t)START_COUNT_MAX)
         return venv_error_set(err, VENV_ERANGE, "count: expected 1 to %u", START_COUNT_MAX);
-    venv_rc rc = check_wait(body, err);
+    venv_rc rc = venv_mgr_request_check_wait(body, err);
     if (rc == VENV_OK && venv_value_get_bool(body, "dry_run", false)) {
         venv_mgr_request_result(m, p, request, venv_mgr_place_dry_run(m, venv_mgr_environment_find(m, environment), asked.size > 0 ? node : NULL, count));
         return VENV_OK;
     }
     if (rc == VENV_OK)
-        rc = request_id(m, body, &id, err);
-    if (rc == VENV_OK && answer_again(m, p, VENV_MSG_START, request, id, body))
+        rc = venv_mgr_request_id(m, body, &id, err);
+    if (rc == VENV_OK && venv_mgr_answer_again(m, p, VENV_MSG_START, request, id, body))
         return VENV_OK;
     if (rc == VENV_OK)
-        rc = check_room(m, err);
+        rc = venv_mgr_request_check_room(m, err);
     if (rc != VENV_OK)
         return rc;
     snprintf(by, sizeof by, "user/%s", p->name);
@@ -359,7 +72,7 @@ static venv_rc do_start(venv_manager *m, peer *p, uint64_t request, const venv_v
     }
     venv_value answer = started_instances(m, id);
     venv_mgr_request_remember(m, id, VENV_MSG_START, by, &answer);
-    answer_or_wait(m, p, request, body, &answer, m->config->action_timeout);
+    venv_mgr_answer_or_wait(m, p, request, body, &answer, m->config->action_timeout);
     venv_value_unref(&answer);
     return VENV_OK;
 }
@@ -402,15 +115,15 @@ static venv_rc do_stop(venv_manager *m, peer *p, uint64_t request, const venv_va
 {
     char by[BY_MAX], subject[VENV_NAME_MAX + 1];
     venv_id id;
-    venv_rc rc = check_wait(body, err);
+    venv_rc rc = venv_mgr_request_check_wait(body, err);
     if (rc == VENV_OK && venv_value_get_bool(body, "dry_run", false))
         return stop_dry_run(m, p, request, body, err);
     if (rc == VENV_OK)
-        rc = request_id(m, body, &id, err);
-    if (rc == VENV_OK && answer_again(m, p, VENV_MSG_STOP, request, id, body))
+        rc = venv_mgr_request_id(m, body, &id, err);
+    if (rc == VENV_OK && venv_mgr_answer_again(m, p, VENV_MSG_STOP, request, id, body))
         return VENV_OK;
     if (rc == VENV_OK)
-        rc = check_room(m, err);
+        rc = venv_mgr_request_check_room(m, err);
     instance **items = NULL;
     size_t count = 0;
     if (rc == VENV_OK)
@@ -426,7 +139,7 @@ static venv_rc do_stop(venv_manager *m, peer *p, uint64_t request, const venv_va
         venv_mgr_event_add(m, "request", subject, id, venv_value_null(), "%s asks to stop %s", by, subject);
         venv_value answer = stop_answer(m, id, items, count);
         venv_mgr_request_remember(m, id, VENV_MSG_STOP, by, &answer);
-        answer_or_wait(m, p, request, body, &answer, (venv_span){ m->config->action_timeout.ns + m->config->grace.ns });
+        venv_mgr_answer_or_wait(m, p, request, body, &answer, (venv_span){ m->config->action_timeout.ns + m->config->grace.ns });
         venv_value_unref(&answer);
     } else if (d) {
         venv_mgr_deed_end(m, d, rc, err->text);
@@ -468,15 +181,15 @@ static venv_rc change_instances(venv_manager *m, peer *p, uint64_t request, cons
     venv_str name = venv_value_get_text(body, "verb");
     change_kind kind = venv_mgr_change_parse(name);
     bool destroy = name.size == 7 && memcmp(name.data, "destroy", 7) == 0, dry = venv_value_get_bool(body, "dry_run", false);
-    venv_rc rc = check_wait(body, err);
+    venv_rc rc = venv_mgr_request_check_wait(body, err);
     if (rc == VENV_OK && kind == CHANGE_NONE && !destroy)
         rc = venv_error_set(err, VENV_EINVAL, "verb: expected pause, resume, save, restore, destroy or migrate");
     if (rc == VENV_OK && !dry)
-        rc = request_id(m, body, &id, err);
-    if (rc == VENV_OK && !dry && answer_again(m, p, VENV_MSG_CHANGE, request, id, body))
+        rc = venv_mgr_request_id(m, body, &id, err);
+    if (rc == VENV_OK && !dry && venv_mgr_answer_again(m, p, VENV_MSG_CHANGE, request, id, body))
         return VENV_OK;
     if (rc == VENV_OK)
-        rc = check_room(m, err);
+        rc = venv_mgr_request_check_room(m, err);
     if (rc == VENV_OK)
         rc = select_for(m, body, destroy, kind, &items, &count, err);
     if (rc != VENV_OK || dry) {
@@ -495,7 +208,7 @@ static venv_rc change_instances(venv_manager *m, peer *p, uint64_t request, cons
         venv_mgr_event_add(m, "request", subject, id, venv_value_null(), "%s asks to %s %s", by, verb, subject);
         venv_value answer = change_answer(m, &id, items, count);
         venv_mgr_request_remember(m, id, VENV_MSG_CHANGE, by, &answer);
-        answer_or_wait(m, p, request, body, &answer, m->config->move_timeout);
+        venv_mgr_answer_or_wait(m, p, request, body, &answer, m->config->move_timeout);
         venv_value_unref(&answer);
     } else if (d) {
         venv_mgr_deed_end(m, d, rc, err->text);
@@ -560,15 +273,15 @@ static venv_rc do_exec(venv_manager *m, peer *p, int16_t type, uint64_t request,
     target_of(body, target, sizeof target);
     venv_rc rc = venv_selector_check((venv_str){ target, strlen(target) }, err);
     if (rc == VENV_OK)
-        rc = request_id(m, body, &id, err);
-    if (rc == VENV_OK && answer_again(m, p, type, request, id, body))
+        rc = venv_mgr_request_id(m, body, &id, err);
+    if (rc == VENV_OK && venv_mgr_answer_again(m, p, type, request, id, body))
         return VENV_OK;
     if (rc == VENV_OK)
-        rc = check_room(m, err);
+        rc = venv_mgr_request_check_room(m, err);
     if (rc != VENV_OK)
         return rc;
     const struct asked *kind = asked_kind(type);
-    venv_span timeout = timeout_of(body, (venv_span){ kind->seconds * VENV_NS_PER_S });
+    venv_span timeout = venv_mgr_request_timeout(body, (venv_span){ kind->seconds * VENV_NS_PER_S });
     if (type != VENV_MSG_STEER)
         timeout.ns += 10 * VENV_NS_PER_S; /* the agent ends it itself, and tells */
     gather *g = venv_mgr_gather_new(m, p, request, type, id, timeout);
@@ -659,11 +372,11 @@ static venv_rc do_change(venv_manager *m, peer *p, int16_t type, uint64_t reques
     venv_value part = venv_value_null();
     while (changes[at].type != type)
         at++;
-    venv_rc rc = request_id(m, body, &id, err);
-    if (rc == VENV_OK && answer_again(m, p, type, request, id, body))
+    venv_rc rc = venv_mgr_request_id(m, body, &id, err);
+    if (rc == VENV_OK && venv_mgr_answer_again(m, p, type, request, id, body))
         return VENV_OK;
     if (rc == VENV_OK)
-        rc = check_room(m, err);
+        rc = venv_mgr_request_check_room(m, err);
     if (rc != VENV_OK)
         return rc;
     snprintf(by, sizeof by, "user/%s", p->name);
@@ -743,7 +456,7 @@ static venv_rc do_fetch(venv_manager *m, peer *p, uint64_t request, const venv_v
     target_of(body, target, sizeof target);
     venv_str text = venv_value_get_text(body, "label");
     snprintf(label, sizeof label, "%.*s", (int)(text.size < sizeof label ? text.size : sizeof label - 1), text.data ? text.data : "");
-    gather *g = venv_mgr_gather_new(m, p, request, VENV_MSG_FETCH, (venv_id){ { 0 } }, timeout_of(body, FETCH_TIMEOUT));
+    gather *g = venv_mgr_gather_new(m, p, request, VENV_MSG_FETCH, (venv_id){ { 0 } }, venv_mgr_request_timeout(body, FETCH_TIMEOUT));
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
     venv_rc rc = venv_mgr_verb_fetch(m, g, target, body, label, false, err);
@@ -764,12 +477,12 @@ static venv_rc do_forget(venv_manager *m, peer *p, uint64_t request, const venv_
     venv_str text = venv_value_get_text(body, "agent"), why = venv_value_get_text(body, "why");
     venv_value shown = venv_value_null();
     venv_id id;
-    venv_rc rc = request_id(m, body, &id, err);
-    if (rc == VENV_OK && answer_again(m, p, VENV_MSG_FORGET, request, id, body))
+    venv_rc rc = venv_mgr_request_id(m, body, &id, err);
+    if (rc == VENV_OK && venv_mgr_answer_again(m, p, VENV_MSG_FORGET, request, id, body))
         return VENV_OK;
     agent *a = venv_mgr_fits_name(text, name) ? venv_mgr_agent_find(m, name) : NULL;
     if (rc == VENV_OK)
-        rc = check_room(m, err);
+        rc = venv_mgr_request_check_room(m, err);
     if (rc == VENV_OK && !a)
         rc = venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(text.size < 64 ? text.size : 64), text.data ? text.data : "");
     if (rc == VENV_OK)
@@ -807,49 +520,32 @@ static venv_rc do_list(venv_manager *m, peer *p, int16_t type, uint64_t request,
     return VENV_OK;
 }
 
-void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
+/* What was done wrong is told by the caller. */
+static venv_rc take_request(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_error *err)
 {
-    venv_error err = { 0 };
-    venv_id id;
-    bool again = venv_value_get_id(body, "id", &id) && remembered(m, id);
-    venv_rc rc = again ? VENV_OK : venv_mgr_guard_request(m, type, body, &err);
-    if (rc != VENV_OK) { /* at once: nothing was done, and there may be no room to write that it was not */
-        venv_mgr_effect_send_now(m, p, VENV_MSG_FAILED, request, failure(m, &err));
-        return;
-    }
-    /* Looking promises nothing: on a full disk it does not wait for what cannot be written now. */
-    m->answer_now = m->full && (type == VENV_MSG_STATUS || type == VENV_MSG_LIST || type == VENV_MSG_SHOW || type == VENV_MSG_GET);
     switch (type) {
     case VENV_MSG_STATUS:
         venv_mgr_request_result(m, p, request, venv_mgr_status_view(m));
         break;
     case VENV_MSG_LIST:
     case VENV_MSG_SHOW:
-        rc = do_list(m, p, type, request, body, &err);
-        break;
+        return do_list(m, p, type, request, body, err);
     case VENV_MSG_START:
-        rc = do_start(m, p, request, body, &err);
-        break;
+        return do_start(m, p, request, body, err);
     case VENV_MSG_STOP:
-        rc = do_stop(m, p, request, body, &err);
-        break;
+        return do_stop(m, p, request, body, err);
     case VENV_MSG_GET:
-        rc = do_get(m, p, request, body, &err);
-        break;
+        return do_get(m, p, request, body, err);
     case VENV_MSG_FETCH:
-        rc = do_fetch(m, p, request, body, &err);
-        break;
+        return do_fetch(m, p, request, body, err);
     case VENV_MSG_EXEC:
     case VENV_MSG_SYNC_IMAGE:
     case VENV_MSG_STEER:
-        rc = do_exec(m, p, type, request, body, &err);
-        break;
+        return do_exec(m, p, type, request, body, err);
     case VENV_MSG_CHANGE:
-        rc = change_instances(m, p, request, body, &err);
-        break;
+        return change_instances(m, p, request, body, err);
     case VENV_MSG_FORGET:
-        rc = do_forget(m, p, request, body, &err);
-        break;
+        return do_forget(m, p, request, body, err);
     case VENV_MSG_WHY:
         venv_mgr_why_request(m, p, request, body);
         break;
@@ -857,13 +553,11 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         venv_mgr_evaluate_request(m, p, request, body);
         break;
     case VENV_MSG_RELOAD:
-        rc = venv_mgr_reload_request(m, p, request, body, &err);
-        break;
+        return venv_mgr_reload_request(m, p, request, body, err);
     case VENV_MSG_PROPOSAL:
     case VENV_MSG_TRIGGER:
     case VENV_MSG_RESET:
-        rc = do_change(m, p, type, request, body, &err);
-        break;
+        return do_change(m, p, type, request, body, err);
     case VENV_MSG_EVENTS:
         venv_mgr_events_request(m, p, request, body);
         break;
@@ -874,12 +568,26 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         venv_mgr_history_request(m, p, request, body);
         break;
     case VENV_MSG_ACCEPT_ROLLBACK:
-        rc = venv_mgr_guard_accept(m, p, request, &err);
-        break;
+        return venv_mgr_guard_accept(m, p, request, err);
     default:
-        rc = venv_error_set(&err, VENV_EUNSUPPORTED, "this manager does not know the request %s", venv_message_name(type));
-        break;
+        return venv_error_set(err, VENV_EUNSUPPORTED, "this manager does not know the request %s", venv_message_name(type));
     }
+    return VENV_OK;
+}
+
+void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body)
+{
+    venv_error err = { 0 };
+    venv_id id;
+    bool again = venv_value_get_id(body, "id", &id) && venv_mgr_request_find(m, id);
+    venv_rc rc = again ? VENV_OK : venv_mgr_guard_request(m, type, body, &err);
+    if (rc != VENV_OK) { /* at once: nothing was done, and there may be no room to write that it was not */
+        venv_mgr_effect_send_now(m, p, VENV_MSG_FAILED, request, venv_mgr_request_failure(m, &err));
+        return;
+    }
+    /* Looking promises nothing: on a full disk it does not wait for what cannot be written now. */
+    m->answer_now = m->full && (type == VENV_MSG_STATUS || type == VENV_MSG_LIST || type == VENV_MSG_SHOW || type == VENV_MSG_GET);
+    rc = take_request(m, p, type, request, body, &err);
     m->answer_now = false;
     if (rc == VENV_ENOMEM)
         venv_mgr_no_memory(m);
