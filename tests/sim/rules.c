@@ -50,7 +50,10 @@ typedef struct made {
 typedef struct server_rules {
     queue_told queue, before; /* before: the last HELLO, which may be refused */
     trigger_memory triggers[TRIGGERS];
-    int64_t *said;         /* when the event of revision i + 1 was said */
+    struct said {          /* the event of revision i + 1: when it was said, and by what wall clock; a slow disk has it later */
+        int64_t at;
+        uint64_t jumps;
+    } *said;
     size_t said_capacity;
     uint64_t jumps;        /* of its wall clock */
     int64_t wall_offset;
@@ -262,7 +265,7 @@ static void remember_said(server_rules *r, uint64_t revision, int64_t at)
         if (!r->said)
             abort();
     }
-    r->said[revision - 1] = at;
+    r->said[revision - 1] = (struct said){ at, r->jumps };
 }
 
 static void judge_said(sim *s, server *v, const venv_value *event)
@@ -359,15 +362,16 @@ void rules_event(sim *s, server *v, const venv_value *event)
         return;
     }
     uint64_t at = venv_value_peek_uint(revision);
-    int64_t now = at > 0 && at <= r->said_capacity ? r->said[at - 1] : s->now;
+    struct said said = at > 0 && at <= r->said_capacity ? r->said[at - 1] : (struct said){ s->now, r->jumps };
+    int64_t now = said.at;
     if (triggers[which].until && triggers[which].cooldown == 0 && t->active)
         sim_fail(s, "until: %s of %s fired again without having recovered", triggers[which].name, v->name);
     if (t->fired && now - t->fired_at < SLACK(triggers[which].cooldown) && !may_differ(r, v, t->life, t->jumps))
         sim_fail(s, "cooldown: %s of %s fired again after %.3f s", triggers[which].name, v->name, (double)(now - t->fired_at) / 1e9);
     /* One that was missed, and the next one soon after it; never a third. */
-    if (!triggers[which].queue && t->before != NEVER && now - t->before < S(20) && t->jumps_before == r->jumps)
+    if (!triggers[which].queue && t->before != NEVER && now - t->before < S(20) && t->jumps_before == said.jumps)
         sim_fail(s, "at: %s of %s fired three times in %.3f s", triggers[which].name, v->name, (double)(now - t->before) / 1e9);
-    *t = (trigger_memory){ true, true, now, t->fired ? t->fired_at : NEVER, v->process.life, r->jumps, t->jumps };
+    *t = (trigger_memory){ true, true, now, t->fired ? t->fired_at : NEVER, v->process.life, said.jumps, t->jumps };
 }
 
 static void judge_limit(sim *s, server *v)
