@@ -191,8 +191,17 @@ void venv_agent_machines_set_epoch(agent_step *step, agent_machine *machine, uin
 {
     if (machine->epoch == epoch && machine->ended == ended)
         return;
+    machine->ran = machine->ran && machine->epoch == epoch;
     machine->epoch = epoch;
     machine->ended = ended;
+    venv_agent_memory_change(step);
+}
+
+static void note_ran(agent_step *step, agent_machine *machine)
+{
+    if (machine->ran)
+        return;
+    machine->ran = true;
     venv_agent_memory_change(step);
 }
 
@@ -450,9 +459,10 @@ void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request,
 /* --- outcomes ------------------------------------------------------------------------------------- */
 
 /* What a success tells about the machine, until the driver lists it again. */
-static void note_success(agent_machine *machine, agent_machine_state was)
+static void note_success(agent_step *step, agent_machine *machine, agent_machine_state was)
 {
     if (was == MACHINE_STARTING) {
+        note_ran(step, machine);
         machine->seen.listed = true;
         snprintf(machine->seen.state, sizeof(machine->seen.state), "running");
     } else if (was == MACHINE_DESTROYING) {
@@ -494,7 +504,7 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
     if (rc == VENV_OK && was == MACHINE_CHANGING)
         venv_agent_change_done(step, machine);
     else if (rc == VENV_OK)
-        note_success(machine, was);
+        note_success(step, machine, was);
     if (rc != VENV_OK && !ask_failed)
         venv_agent_log(step, VENV_LOG_WARNING, "machine %s: %s: %s", machine->instance, venv_agent_machine_state_name(was),
                   event->text && event->text[0] ? event->text : venv_rc_name(rc));
@@ -548,6 +558,8 @@ static void note_seen(agent_step *step, const venv_value *item)
     seen->listed = true;
     copy_text(seen->state, sizeof(seen->state), venv_value_get_text(item, "state"));
     copy_text(seen->reason, sizeof(seen->reason), venv_value_get_text(item, "reason"));
+    if (strcmp(seen->state, "running") == 0)
+        note_ran(step, machine);
     seen->vcpus = venv_value_get_int(item, "vcpus", 0);
     seen->memory = venv_value_get_int(item, "memory", 0);
     venv_str console = venv_value_get_text(item, "console");
@@ -580,6 +592,10 @@ static void take_list(agent_step *step, const venv_value *list)
     cursor = 0;
     while (venv_table_next(machines->table, &cursor, NULL, &item) && step->rc == VENV_OK) {
         agent_machine *machine = item;
+        /* It ran, and is over: a start that comes again, from the past or late, is not to bring it back. */
+        bool saved = machine->seen.listed && strcmp(machine->seen.state, "saved") == 0;
+        if (machine->ran && machine->state == MACHINE_IDLE && venv_agent_machine_is_down(machine) && !saved)
+            venv_agent_machines_set_epoch(step, machine, machine->epoch, true);
         if (venv_agent_machine_is_down(machine))
             venv_agent_machines_advance(step, machine, MACHINE_EVENT_GONE, NULL);
     }

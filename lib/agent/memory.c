@@ -56,7 +56,7 @@ static venv_value ids_value(agent_step *step)
     return packed(step, &buf);
 }
 
-/* Machines, MACHINE_SIZE bytes each: id, epoch (big-endian), 1 if it has ended in it. */
+/* Machines, MACHINE_SIZE bytes each: id, epoch (big-endian), and 1 if it has ended in it, 2 if it was seen to run. */
 static venv_value machines_value(agent_step *step)
 {
     const agent_machines *machines = &step->agent->machines;
@@ -70,7 +70,7 @@ static venv_value machines_value(agent_step *step)
         memcpy(row, machine->id.bytes, sizeof(machine->id.bytes));
         for (unsigned i = 0; i < 8; i++)
             row[16 + i] = (uint8_t)(machine->epoch >> (56 - 8 * i));
-        row[24] = machine->ended;
+        row[24] = (uint8_t)(machine->ended | machine->ran << 1);
         venv_buf_append(&buf, row, sizeof(row));
     }
     return packed(step, &buf);
@@ -141,7 +141,8 @@ static venv_rc recall_machine(venv_agent *agent, const uint8_t row[MACHINE_SIZE]
     memcpy(machine->id.bytes, row, sizeof(machine->id.bytes));
     for (unsigned i = 0; i < 8; i++)
         machine->epoch = machine->epoch << 8 | row[16 + i];
-    machine->ended = row[24] != 0;
+    machine->ended = row[24] & 1;
+    machine->ran = row[24] & 2;
     machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;
     return VENV_OK;
 }

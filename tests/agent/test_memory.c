@@ -121,7 +121,7 @@ static void test_epochs(void **state)
     rig_machine_done(&rig, call->token, VENV_OK, NULL);
     destroy(&rig, ID_B, 5);
     call = rig_take(&rig, VENV_AGENT_ACT_MACHINE);
-    assert_int_equal(call->after_keep, 3);
+    assert_int_equal(call->after_keep, 4); /* 3: that it ran */
     rig_machine_done(&rig, call->token, VENV_OK, NULL);
     rig_machines(&rig, "{\"machines\": []}"); /* it is gone: only the epoch is left of it */
     venv_value memory = kept(&rig, &number);
@@ -135,6 +135,31 @@ static void test_epochs(void **state)
         venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
         assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
     }
+    start(&rig, "@400102030405060708090a0b0c0d0e0f", 6);
+    assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
+    venv_value_unref(&memory);
+    rig_fini(&rig);
+}
+
+/* What ran and is gone without a stop, while the agent was away, is over in its epoch: an order that comes again does not bring it back. */
+static void test_what_ran_is_over(void **state)
+{
+    (void)state;
+    agent_rig rig;
+    uint64_t number = 0;
+    rig_init(&rig, HYPER, "");
+    rig_connect(&rig);
+    rig_machines(&rig, "{\"machines\": []}");
+    start(&rig, ID_A, 5);
+    rig_machine_done(&rig, rig_take(&rig, VENV_AGENT_ACT_MACHINE)->token, VENV_OK, NULL);
+    venv_value memory = kept(&rig, &number);
+    restart(&rig, &memory);
+    rig_connect(&rig);
+    rig_machines(&rig, "{\"machines\": []}");
+    start(&rig, ID_B, 5);
+    assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
+    venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
+    assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
     start(&rig, "@400102030405060708090a0b0c0d0e0f", 6);
     assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
     venv_value_unref(&memory);
@@ -218,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_executed_once),
         cmocka_unit_test(test_starts_are_counted),
         cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_what_ran_is_over),
         cmocka_unit_test(test_before_the_list),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_what_is_no_memory),
