@@ -348,21 +348,52 @@ static bool is_definite(venv_rc rc)
     return rc != VENV_EUNKNOWN && rc != VENV_EUNREACHABLE && rc != VENV_ETIMEDOUT;
 }
 
-static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *error)
+/* The machine is not running, says its node; else a refusal leaves open what it does. */
+static bool is_down(const venv_value *state)
+{
+    return venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
+}
+
+/* It may run or not. The next list says so, or it is told again. */
+static void start_unknown(venv_manager *m, instance *i, const char *error)
+{
+    i->start_sent = false;
+    i->retry = venv_mgr_after(m, (venv_span){ 10 * VENV_NS_PER_S });
+    venv_mgr_set_reason(i->reason, error);
+    venv_mgr_instance_touch(m, i);
+}
+
+/*
+ * It was not started now, and an earlier order may have started it: the node may be at work on that one, or on its stop.
+ * What was told to stop has ended when its stop is answered.
+ */
+static void start_refused(venv_manager *m, instance *i, const char *error)
+{
+    if (!i->stop_wanted) {
+        start_unknown(m, i, error);
+        return;
+    }
+    if (i->state == VENV_INSTANCE_STARTING)
+        venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPING, "its start was refused, and it is to stop");
+    if (i->state == VENV_INSTANCE_STOPPING && !i->stop_sent)
+        venv_mgr_instance_send_stop(m, i);
+}
+
+/* `state`: of the machine, as its node knows it. */
+static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *error, const venv_value *state)
 {
     if (venv_instance_is_final(i->state) || i->confirmed)
         return;
+    bool stopping = i->stop_wanted && i->stop_told, open = rc == VENV_ECONFLICT && !is_down(state);
     if (rc == VENV_OK || (VENV_SEEDED(HANG_IS_SUCCESS) && !is_definite(rc))) {
         venv_mgr_reconcile_up(m, i, VENV_INSTANCE_RUNNING);
+    } else if (is_definite(rc) && (stopping || open)) {
+        start_refused(m, i, error);
     } else if (is_definite(rc) || VENV_SEEDED(UNKNOWN_IS_FAILURE)) {
         venv_mgr_start_failed(m, i, rc, error);
         venv_mgr_instance_fence(m, i, error);
     } else {
-        /* It may run or not. The next list says so, or it is told again. */
-        i->start_sent = false;
-        i->retry = venv_mgr_after(m, (venv_span){ 10 * VENV_NS_PER_S });
-        venv_mgr_set_reason(i->reason, error);
-        venv_mgr_instance_touch(m, i);
+        start_unknown(m, i, error);
     }
 }
 
@@ -409,7 +440,7 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
     else if (!venv_id_is_none(i->fence) && venv_id_equal(id, i->fence))
         venv_mgr_instance_fenced(m, i, rc, error);
     else if (venv_id_equal(id, i->start) && venv_id_is_none(i->fence))
-        start_result(m, i, rc, error);
+        start_result(m, i, rc, error, venv_value_get(body, "state"));
 }
 
 /* The machines of this node could not be seen for so long that we cannot say what they do. */

@@ -16,6 +16,7 @@
 #define BOOT "00000000-0000-4000-8000-0000000000b1"
 #define HEAD 1u
 #define NODE 2u
+#define USER 3u
 
 static const char empty_queue[] = "[0, {\"class2\": {\"pending\": 0, \"running\": 0}}, 0, null]";
 
@@ -303,6 +304,71 @@ static void a_failed_start_is_over(void **state)
     rig_free(r);
 }
 
+static void start_is_answered(rig *r, const char *rc, const char *machine_state)
+{
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    const rig_sent *start = rig_find(r, NODE, VENV_MSG_MACHINE_START, 0);
+    assert_non_null(start);
+    rig_id(&start->body, "id", id);
+    rig_id(&start->body, "machine", machine);
+    rig_frame(r, NODE, VENV_MSG_MACHINE_RESULT, 0,
+              "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"%s\", \"error\": \"it was stopped in this epoch\", \"state\": \"%s\"}", id,
+              machine, rc, machine_state);
+}
+
+static rig *starting_rig(void)
+{
+    rig *r = rig_new(RIG_CONFIG);
+    rig_node(r, NODE, "node1", BOOT, "");
+    rig_user(r, USER, "anna");
+    rig_frame(r, USER, VENV_MSG_START, 1, "{\"environment\": \"class2\"}");
+    assert_string_equal(rig_state(r, "class2-1"), "starting");
+    return r;
+}
+
+/* The order of a start came again, and late: that it is refused does not end the machine, nor the stop of it. */
+static void a_refused_start_is_not_the_end_of_its_stop(void **state)
+{
+    (void)state;
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    for (int told = 0; told < 2; told++) {
+        rig *r = starting_rig();
+        rig_frame(r, USER, VENV_MSG_STOP, 2, "{\"instance\": \"class2-1\"}");
+        for (int k = 0; told && k < 600 && !rig_find(r, NODE, VENV_MSG_MACHINE_STOP, 0); k++)
+            rig_wait(r, 1); /* its start gives no result */
+        assert_string_equal(rig_state(r, "class2-1"), told ? "stopping" : "starting");
+        start_is_answered(r, "conflict", "stopping");
+        assert_string_equal(rig_state(r, "class2-1"), "stopping");
+        start_is_answered(r, told ? "io" : "conflict", told ? "failed" : "unknown");
+        assert_string_equal(rig_state(r, "class2-1"), "stopping");
+        assert_int_equal(rig_count(r, VENV_MSG_MACHINE_STOP, 0), 1);
+        const rig_sent *stop = rig_find(r, NODE, VENV_MSG_MACHINE_STOP, 0);
+        rig_id(&stop->body, "id", id);
+        rig_id(&stop->body, "machine", machine);
+        rig_frame(r, NODE, VENV_MSG_MACHINE_RESULT, 0, "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"ok\", \"state\": \"stopped\"}", id,
+                  machine);
+        assert_string_equal(rig_state(r, "class2-1"), "stopped");
+        rig_free(r);
+    }
+}
+
+static void a_refused_start_says_what_its_node_knows(void **state)
+{
+    (void)state;
+    static const char *const open[] = { "running", "paused", "stopping", "starting", "unknown" };
+    for (size_t c = 0; c < sizeof open / sizeof open[0]; c++) {
+        rig *r = starting_rig();
+        start_is_answered(r, "conflict", open[c]);
+        assert_string_equal(rig_state(r, "class2-1"), "starting");
+        size_t from = r->sent_count;
+        rig_machines(r, NODE, ""); /* it is not there: told again, the same */
+        assert_non_null(rig_find(r, NODE, VENV_MSG_MACHINE_START, from));
+        start_is_answered(r, "conflict", "stopped"); /* it is known not to run, and will not */
+        assert_string_equal(rig_state(r, "class2-1"), "failed");
+        rig_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +379,8 @@ int main(void)
         cmocka_unit_test(a_guest_that_ends_by_itself),
         cmocka_unit_test(unknown_machines_are_taken_in),
         cmocka_unit_test(a_failed_start_is_over),
+        cmocka_unit_test(a_refused_start_is_not_the_end_of_its_stop),
+        cmocka_unit_test(a_refused_start_says_what_its_node_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
