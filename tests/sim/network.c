@@ -374,6 +374,8 @@ void network_block(sim *s, node *n, int direction, int64_t span)
     int64_t until = span == NEVER ? NEVER : s->now + span;
     if (until <= n->path.blocked_until[direction])
         return;
+    if (n->path.blocked_until[direction] <= s->now)
+        n->path.blocked_since[direction] = s->now;
     n->path.blocked_until[direction] = until;
     if (until == NEVER)
         return;

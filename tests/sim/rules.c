@@ -65,7 +65,6 @@ typedef struct server_rules {
 } server_rules;
 
 typedef struct node_rules {
-    int64_t blocked_since[2];
     int64_t ended_at;      /* when it lost its last connection */
     uint64_t life;
 } node_rules;
@@ -95,7 +94,7 @@ rules *rules_new(void)
         for (int k = 0; k < TRIGGERS; k++)
             r->servers[i].triggers[k].before = NEVER;
     for (int i = 0; i < NODES_MAX; i++)
-        r->nodes[i].blocked_since[0] = r->nodes[i].blocked_since[1] = r->nodes[i].ended_at = NEVER;
+        r->nodes[i].ended_at = NEVER;
     return r;
 }
 
@@ -473,15 +472,17 @@ void rules_closes(sim *s, const connection *c)
         sim_fail(s, "sessions: the connection of %s ends, and nothing was wrong", s->nodes[c->node].name);
 }
 
-static void look_at_path(sim *s, node *n)
+/*
+ * The path itself says since when it has been blocked: these looks are many seconds apart where little happens, and a
+ * node can connect between the end of one partition and the beginning of the next without any look at the open path.
+ */
+static void look_at_path(sim *s, const node *n)
 {
-    node_rules *r = &s->rules->nodes[n->index];
-    server *v = &s->servers[n->server];
-    for (int d = 0; d < 2; d++) {
-        bool blocked = n->path.blocked_until[d] > s->now;
-        r->blocked_since[d] = !blocked ? NEVER : r->blocked_since[d] == NEVER ? s->now : r->blocked_since[d];
-    }
-    int64_t since = r->blocked_since[0] < r->blocked_since[1] ? r->blocked_since[0] : r->blocked_since[1];
+    const server *v = &s->servers[n->server];
+    int64_t since = NEVER;
+    for (int d = 0; d < 2; d++)
+        if (n->path.blocked_until[d] > s->now && n->path.blocked_since[d] < since)
+            since = n->path.blocked_since[d];
     if (!v->core || s->now - v->process.frozen_until < DEAF_AFTER || since == NEVER || s->now - since < DEAF_AFTER)
         return;
     const venv_member *member = venv_groups_member(v->core->groups, n->name);

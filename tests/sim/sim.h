@@ -190,6 +190,7 @@ typedef struct connection {
 /* Between a node and its manager. */
 typedef struct path {
     int64_t blocked_until[2]; /* by direction; NEVER: until somebody heals it */
+    int64_t blocked_since[2]; /* while it is: without a moment in which something could pass */
     int64_t bad_until;        /* much is lost and sent again */
 } path;
 
