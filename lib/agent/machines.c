@@ -4,7 +4,7 @@
  * driver lists is told to the manager.
  *
  * Never two: an epoch older than one that was seen is refused, and so is a start in an epoch in which the machine was
- * stopped, also by an agent that was killed meanwhile (memory.c). Asking twice (the same action id) does once. A hypervisor that cannot be asked has not lost its machines:
+ * stopped or was seen to have ended, also by an agent that was killed meanwhile (memory.c). Asking twice (the same action id) does once. A hypervisor that cannot be asked has not lost its machines:
  * what was seen last stays, with `reachable` false.
  */
 
@@ -344,7 +344,7 @@ static void start(agent_step *step, const agent_ask *ask)
     char *xml = NULL;
     agent_machine *machine = venv_agent_machines_find(step->agent, ask->machine);
     if (machine && machine->ended && machine->epoch == ask->epoch && !VENV_SEEDED(START_AFTER_STOP)) {
-        venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, "it was stopped in this epoch; a new start needs a newer one");
+        venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, "it was stopped in this epoch, or has ended in it; a new start needs a newer one");
         return;
     }
     venv_rc rc = make_xml(step, ask, &mark, &xml, &why);
@@ -550,7 +550,8 @@ static void note_seen(agent_step *step, const venv_value *item)
     agent_machine *machine = venv_agent_machines_find_or_add(step, id);
     if (!machine)
         return;
-    if (get_epoch(item, &epoch) && epoch > machine->epoch)
+    bool marked = get_epoch(item, &epoch);
+    if (marked && epoch > machine->epoch)
         venv_agent_machines_set_epoch(step, machine, epoch, false);
     copy_text(machine->instance, sizeof(machine->instance), venv_value_get_text(item, "instance"));
     copy_text(machine->environment, sizeof(machine->environment), venv_value_get_text(item, "environment"));
@@ -567,6 +568,10 @@ static void note_seen(agent_step *step, const venv_value *item)
     seen->console = NULL;
     if (console.size > 0)
         venv_agent_text_dup(step, console.data, console.size, &seen->console);
+    /* The manager is told this, and counts it as over, also where nobody saw it run: an order of its start comes too late. */
+    if (marked && epoch == machine->epoch && machine->state == MACHINE_IDLE &&
+        (strcmp(seen->state, "stopped") == 0 || strcmp(seen->state, "failed") == 0))
+        venv_agent_machines_set_epoch(step, machine, epoch, true);
 }
 
 static void keep(venv_value *kept, const venv_value *value)

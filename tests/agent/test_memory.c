@@ -190,6 +190,36 @@ static void test_before_the_list(void **state)
     rig_fini(&rig);
 }
 
+/* What it has told as down counts as over: an order of the past starts it no more, after its own restart neither. One of a newer epoch does. */
+static void test_seen_to_end(void **state)
+{
+    (void)state;
+    static const char *const down[] = { "stopped", "failed" };
+    for (unsigned i = 0; i < 2; i++) {
+        char list[512];
+        uint64_t number;
+        agent_rig rig;
+        snprintf(list, sizeof list, "{\"machines\": [{\"id\": \"" MACHINE "\", \"instance\": \"i-1\", \"environment\": \"i\", \"epoch\": 7, "
+                 "\"state\": \"%s\", \"vcpus\": 2, \"memory\": 134217728}]}", down[i]);
+        rig_init(&rig, HYPER, "");
+        rig_connect(&rig);
+        rig_machines(&rig, list);
+        venv_value memory = kept(&rig, &number);
+        restart(&rig, &memory);
+        rig_connect(&rig);
+        rig_machines(&rig, "{\"machines\": []}"); /* nothing of it is left: it is only remembered */
+        start(&rig, ID_A, 7);
+        assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
+        venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
+        assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
+        assert_true(venv_value_is_text(venv_value_get(&answer->value, "state"), "stopped"));
+        start(&rig, ID_A, 8);
+        assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
+        venv_value_unref(&memory);
+        rig_fini(&rig);
+    }
+}
+
 /* Full of what it can hold, it stays within bounds, and the newest is what is remembered. */
 static void test_bounds(void **state)
 {
@@ -245,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_epochs),
         cmocka_unit_test(test_what_ran_is_over),
         cmocka_unit_test(test_before_the_list),
+        cmocka_unit_test(test_seen_to_end),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_what_is_no_memory),
     };
