@@ -66,7 +66,7 @@ void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state sta
         venv_mgr_instance_send_stop(m, i);
 }
 
-/* Its definition is left on the node: remove it. The machine is not running, and never will again. */
+/* What is left of it on the node is removed, and nothing in its epoch is started there any more. The machine is not running, and never will again. */
 static void clean_up(venv_manager *m, const instance *i, const agent *a)
 {
     peer *p = a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
@@ -208,7 +208,7 @@ static void adopt(venv_manager *m, agent *a, const venv_value *machine, venv_id 
 
 /* --- one that its node does not have ------------------------------------------------------------------- */
 
-static void missing(venv_manager *m, instance *i)
+static void missing(venv_manager *m, instance *i, const agent *a)
 {
     if (venv_instance_is_final(i->state) || i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_PLACING)
         return;
@@ -217,6 +217,8 @@ static void missing(venv_manager *m, instance *i)
     if (i->stop_wanted && (i->confirmed || i->state == VENV_INSTANCE_STOPPING || !i->start_sent)) {
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "as asked");
         venv_mgr_instance_end_deeds(m, i);
+        if (!i->confirmed)
+            clean_up(m, i, a); /* its node may know nothing of it: an order of its start is not to come into effect later */
         return;
     }
     if (i->confirmed) {
@@ -288,7 +290,7 @@ static void take_machines(venv_manager *m, agent *a, const venv_value *machines)
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
         if (i->node && strcmp(i->node, a->name) == 0 && !venv_instance_is_final(i->state) && !find_machine(machines, i->id))
-            missing(m, i);
+            missing(m, i, a);
     }
 }
 

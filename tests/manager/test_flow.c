@@ -369,6 +369,25 @@ static void a_refused_start_says_what_its_node_knows(void **state)
     }
 }
 
+/* Its node does not have it, and may never have heard of it: it is told that nothing starts in that epoch, should the start come late. */
+static void a_start_that_got_lost_is_called_off(void **state)
+{
+    (void)state;
+    char machine[VENV_ID_TEXT_SIZE], told[VENV_ID_TEXT_SIZE];
+    rig *r = starting_rig();
+    rig_id(&rig_find(r, NODE, VENV_MSG_MACHINE_START, 0)->body, "machine", machine);
+    rig_frame(r, USER, VENV_MSG_STOP, 2, "{\"instance\": \"class2-1\"}");
+    rig_down(r, NODE, "reset");
+    size_t from = r->sent_count;
+    rig_node(r, 12, "node1", BOOT, "");
+    assert_string_equal(rig_state(r, "class2-1"), "stopped");
+    const rig_sent *destroy = rig_find(r, 12, VENV_MSG_MACHINE_DESTROY, from);
+    assert_non_null(destroy);
+    assert_string_equal(rig_id(&destroy->body, "machine", told), machine);
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, from), 0);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +400,7 @@ int main(void)
         cmocka_unit_test(a_failed_start_is_over),
         cmocka_unit_test(a_refused_start_is_not_the_end_of_its_stop),
         cmocka_unit_test(a_refused_start_says_what_its_node_knows),
+        cmocka_unit_test(a_start_that_got_lost_is_called_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
