@@ -298,3 +298,12 @@ venv_rc venv_mgr_request_check_room(venv_manager *m, venv_error *err)
         return venv_error_set(err, VENV_ELIMIT, "too many actions and answers are kept; old ones go away by themselves");
     return VENV_OK;
 }
+
+/* How every request that changes something begins. `*ret_again`: it was asked before, and has been answered. */
+venv_rc venv_mgr_request_begin(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_id *ret_id,
+                               bool *ret_again, venv_error *err)
+{
+    venv_rc rc = venv_mgr_request_id(m, body, ret_id, err);
+    *ret_again = rc == VENV_OK && venv_mgr_answer_again(m, p, type, request, *ret_id, body);
+    return rc == VENV_OK && !*ret_again ? venv_mgr_request_check_room(m, err) : rc;
+}

@@ -688,6 +688,8 @@ venv_rc venv_mgr_request_id(venv_manager *m, const venv_value *body, venv_id *re
 venv_rc venv_mgr_request_check_wait(const venv_value *body, venv_error *err);
 bool venv_mgr_answer_again(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_id id, const venv_value *body);
 venv_rc venv_mgr_request_check_room(venv_manager *m, venv_error *err);
+venv_rc venv_mgr_request_begin(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body, venv_id *ret_id,
+                               bool *ret_again, venv_error *err);
 
 /* requests.c */
 void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t request, const venv_value *body);

@@ -51,12 +51,11 @@ static venv_rc do_start(venv_manager *m, peer *p, uint64_t request, const venv_v
         venv_mgr_request_result(m, p, request, venv_mgr_place_dry_run(m, venv_mgr_environment_find(m, environment), asked.size > 0 ? node : NULL, count));
         return VENV_OK;
     }
+    bool again = false;
     if (rc == VENV_OK)
-        rc = venv_mgr_request_id(m, body, &id, err);
-    if (rc == VENV_OK && venv_mgr_answer_again(m, p, VENV_MSG_START, request, id, body))
+        rc = venv_mgr_request_begin(m, p, VENV_MSG_START, request, body, &id, &again, err);
+    if (again)
         return VENV_OK;
-    if (rc == VENV_OK)
-        rc = venv_mgr_request_check_room(m, err);
     if (rc != VENV_OK)
         return rc;
     snprintf(by, sizeof by, "user/%s", p->name);
@@ -118,12 +117,11 @@ static venv_rc do_stop(venv_manager *m, peer *p, uint64_t request, const venv_va
     venv_rc rc = venv_mgr_request_check_wait(body, err);
     if (rc == VENV_OK && venv_value_get_bool(body, "dry_run", false))
         return stop_dry_run(m, p, request, body, err);
+    bool again = false;
     if (rc == VENV_OK)
-        rc = venv_mgr_request_id(m, body, &id, err);
-    if (rc == VENV_OK && venv_mgr_answer_again(m, p, VENV_MSG_STOP, request, id, body))
+        rc = venv_mgr_request_begin(m, p, VENV_MSG_STOP, request, body, &id, &again, err);
+    if (again)
         return VENV_OK;
-    if (rc == VENV_OK)
-        rc = venv_mgr_request_check_room(m, err);
     instance **items = NULL;
     size_t count = 0;
     if (rc == VENV_OK)
@@ -272,12 +270,11 @@ static venv_rc do_exec(venv_manager *m, peer *p, int16_t type, uint64_t request,
     venv_id id;
     target_of(body, target, sizeof target);
     venv_rc rc = venv_selector_check((venv_str){ target, strlen(target) }, err);
+    bool again = false;
     if (rc == VENV_OK)
-        rc = venv_mgr_request_id(m, body, &id, err);
-    if (rc == VENV_OK && venv_mgr_answer_again(m, p, type, request, id, body))
+        rc = venv_mgr_request_begin(m, p, type, request, body, &id, &again, err);
+    if (again)
         return VENV_OK;
-    if (rc == VENV_OK)
-        rc = venv_mgr_request_check_room(m, err);
     if (rc != VENV_OK)
         return rc;
     const struct asked *kind = asked_kind(type);
@@ -372,11 +369,10 @@ static venv_rc do_change(venv_manager *m, peer *p, int16_t type, uint64_t reques
     venv_value part = venv_value_null();
     while (changes[at].type != type)
         at++;
-    venv_rc rc = venv_mgr_request_id(m, body, &id, err);
-    if (rc == VENV_OK && venv_mgr_answer_again(m, p, type, request, id, body))
+    bool again;
+    venv_rc rc = venv_mgr_request_begin(m, p, type, request, body, &id, &again, err);
+    if (again)
         return VENV_OK;
-    if (rc == VENV_OK)
-        rc = venv_mgr_request_check_room(m, err);
     if (rc != VENV_OK)
         return rc;
     snprintf(by, sizeof by, "user/%s", p->name);

@@ -150,7 +150,7 @@ int run_trigger_disable(venvctl *app)
     return set_enabled(app, false);
 }
 
-int run_trigger_apply(venvctl *app)
+static int settle_proposal(venvctl *app, bool apply)
 {
     venv_client_change_options options;
     venv_value proposal = venv_value_null();
@@ -158,18 +158,16 @@ int run_trigger_apply(venvctl *app)
     int code = change_options(app, &options);
     if (code != EXIT_DONE)
         return code;
-    venv_rc rc = venv_client_apply(app->client, app->arguments[0], &options, &proposal, &err);
-    return change_finish(app, rc, &proposal, &err, "applied");
+    venv_rc rc = (apply ? venv_client_apply : venv_client_reject)(app->client, app->arguments[0], &options, &proposal, &err);
+    return change_finish(app, rc, &proposal, &err, apply ? "applied" : "rejected");
+}
+
+int run_trigger_apply(venvctl *app)
+{
+    return settle_proposal(app, true);
 }
 
 int run_trigger_reject(venvctl *app)
 {
-    venv_client_change_options options;
-    venv_value proposal = venv_value_null();
-    venv_error err = { 0 };
-    int code = change_options(app, &options);
-    if (code != EXIT_DONE)
-        return code;
-    venv_rc rc = venv_client_reject(app->client, app->arguments[0], &options, &proposal, &err);
-    return change_finish(app, rc, &proposal, &err, "rejected");
+    return settle_proposal(app, false);
 }
