@@ -151,12 +151,11 @@ venv_rc venv_qcow2_plan(uint64_t size, uint64_t l2_count, uint64_t data_count, v
 {
     uint32_t bits = VENV_QCOW2_CLUSTER_BITS_DEFAULT;
     uint64_t cluster = UINT64_C(1) << bits, in_table = cluster / 8;
+    if (size > VENV_QCOW2_CLUSTERS_MAX << bits)
+        return venv_error_set(err, VENV_ELIMIT, "the disk is too large for a qcow2 image made here");
     /* Disks are whole sectors. */
     venv_qcow2_layout l = { .cluster_bits = bits, .size = up(size, 512) * 512, .l2_count = l2_count };
     uint64_t count = up(size, cluster);
-
-    if (count > VENV_QCOW2_CLUSTERS_MAX)
-        return venv_error_set(err, VENV_ELIMIT, "the disk is too large for a qcow2 image made here");
     l.l1_count = up(count, in_table);
     if (l.l1_count == 0)
         l.l1_count = 1;

@@ -55,6 +55,34 @@ venv_rc venv_qcow2_plan(uint64_t size, uint64_t l2_count, uint64_t data_count, v
 /* The header of such a file. */
 void venv_qcow2_header(const venv_qcow2_layout *layout, uint8_t ret_header[VENV_QCOW2_HEADER_SIZE]);
 
+/*
+ * May a guest be given this file as its disk, as it is? Looser than venv_qcow2_parse(), since it is QEMU that reads it: compressed clusters and
+ * snapshots are its business. `data`: the first bytes, up to one cluster. VENV_EINVAL: not qcow2, or malformed. VENV_EDENIED: it reaches beyond itself (backing file,
+ * external data file). VENV_EUNSUPPORTED: encrypted, marked as corrupt, or a feature that nobody here knows.
+ */
+venv_rc venv_qcow2_check_disk(const uint8_t *data, size_t size, uint64_t file_size, uint64_t *ret_size, venv_error *err);
+
+#define VENV_QCOW2_NAME_MAX 1023u /* bytes of the name of a base: the format's own limit */
+
+/* An empty disk on top of a base: three short pieces of a file that is else a hole. */
+typedef struct venv_qcow2_overlay {
+    venv_qcow2_layout layout;
+    uint8_t head[VENV_QCOW2_HEADER_SIZE + 24 + VENV_QCOW2_NAME_MAX]; /* at offset 0 */
+    size_t head_size;
+    uint8_t table[8];   /* at layout.refcount_table */
+    uint8_t counts[16]; /* at layout.refcount_blocks */
+    size_t counts_size;
+    uint64_t file_size;
+} venv_qcow2_overlay;
+
+/*
+ * `base`: absolute path, with its format, "raw" or "qcow2", which is written down so that it is never guessed; NULL: none, the disk is blank.
+ * VENV_EINVAL: the base is not an absolute path, too long, or of another format. VENV_ELIMIT: too large a disk.
+ */
+venv_rc venv_qcow2_overlay_make(uint64_t size, const char *base, const char *base_format, venv_qcow2_overlay *ret_overlay, venv_error *err);
+/* The name of the base in the first bytes of a file; false: it has none, or is not qcow2. `ret_base` ends with NUL. */
+bool venv_qcow2_base(const uint8_t *data, size_t size, char ret_base[VENV_QCOW2_NAME_MAX + 1]);
+
 void venv_put_be64(uint8_t *at, uint64_t number);
 uint64_t venv_get_be64(const uint8_t *at);
 
