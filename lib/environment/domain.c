@@ -136,13 +136,13 @@ static void add_networks(venv_xml *xml, xmlNodePtr devices, const venv_environme
 
 static void add_console(venv_xml *xml, xmlNodePtr devices, const venv_machine_mark *mark)
 {
-    /* A terminal for `virsh console`, and a copy of all output in a file: of this run, not of the last. */
+    /* A terminal for `virsh console`, and a copy of all output in a file, which a restore or a migration must not begin anew. */
     xmlNodePtr serial = venv_xml_element(xml, devices, "serial");
     venv_xml_attribute(xml, serial, "type", "pty");
     if (mark->console[0]) {
         xmlNodePtr log = venv_xml_element(xml, serial, "log");
         venv_xml_attribute(xml, log, "file", mark->console);
-        venv_xml_attribute(xml, log, "append", "off");
+        venv_xml_attribute(xml, log, "append", "on");
     }
     venv_xml_attribute_number(xml, venv_xml_element(xml, serial, "target"), "port", 0);
 }

@@ -56,15 +56,18 @@ def reap_orphans(known):
 
 
 class Rig:
+    PREFIX = "venv-loop."
+    FOLDERS = ("log", "guest", "console", "state", "commands", "queue/class2/new", "queue/class2/running", "queue/class2/done")
+    PEERS = (("manager", "mgr"), ("agent", "head"), ("agent", "node1"), ("user", "admin"))
+
     def __init__(self, binaries, hypervisor=True):
         self.binaries = pathlib.Path(binaries)
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="venv-loop.", dir="/var/tmp"))
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=self.PREFIX, dir="/var/tmp"))
         self.cluster = "loop" + re.sub(r"[^a-z0-9]", "", self.dir.name.split(".")[-1].lower())
         self.processes, self.known = {}, set()
         self.port, self.queue_port = free_port(), free_port()
         self.uri, self.guests_seen = None, set()
-        for name in ("log", "guest", "console", "state", "commands", "queue/class2/new",
-                     "queue/class2/running", "queue/class2/done"):
+        for name in self.FOLDERS:
             (self.dir / name).mkdir(parents=True)
         shutil.copy(TOP / "tools/commands/spool-queue", self.dir / "commands")
         reap_orphans(self.known)
@@ -94,7 +97,7 @@ class Rig:
     def certificates(self):
         venvctl = self.binaries / "venvctl"
         self.run(venvctl, "cert", "init", "--cluster", self.cluster, "--dir", self.dir / "pki")
-        for role, name in (("manager", "mgr"), ("agent", "head"), ("agent", "node1"), ("user", "admin")):
+        for role, name in self.PEERS:
             self.run(venvctl, "cert", "issue", role, name, "--dir", self.dir / "pki")
 
     def write_config(self, name, text, **more):
@@ -117,16 +120,18 @@ class Rig:
 
     # --- daemons -------------------------------------------------------------------------------
 
-    def start(self, name):
-        commands = {
+    def command(self, name):
+        return {
             "manager": [self.binaries / "venv-mgr", "--config", self.dir / "manager.yaml"],
             "head": [self.binaries / "venv-agent", "--config", self.dir / "head.yaml"],
             "node1": [self.binaries / "venv-agent", "--config", self.dir / "node.yaml"],
             "queue": ["python3", TOP / "examples/queue/spool-queue-server", self.dir / "queue",
                       "--port", self.queue_port],
-        }
+        }[name]
+
+    def start(self, name):
         log = open(self.dir / f"log/{name}.log", "ab")
-        process = subprocess.Popen([str(word) for word in commands[name]], stdin=subprocess.DEVNULL, stdout=log,
+        process = subprocess.Popen([str(word) for word in self.command(name)], stdin=subprocess.DEVNULL, stdout=log,
                                    stderr=log, start_new_session=True)
         log.close()
         self.known.add(process.pid)

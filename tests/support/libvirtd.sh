@@ -26,7 +26,7 @@ dir=${2:-}
 case $verb in
 start | uri | pid | kill | guests | stop) ;;
 *)
-    sed -n 's/^# \{0,1\}//; 2,15p' "$0" >&2
+    sed -n 's/^# \{0,1\}//; 2,18p' "$0" >&2
     exit 2
     ;;
 esac
@@ -43,6 +43,7 @@ if [ ${#dir} -gt 70 ]; then
 fi
 
 socket=$dir/socket/libvirt-sock
+listen=${VENV_LIBVIRT_LISTEN:-}
 uri="qemu:///system?socket=$socket"
 
 # The daemon's process id if it runs and is the one we started (ids are used again).
@@ -100,6 +101,12 @@ auth_unix_rw = "none"
 host_uuid = "$(cat "$dir/host_uuid")"
 log_outputs = "2:file:$dir/libvirtd.log"
 END
+    [ -z "$listen" ] || cat >>"$dir/etc/libvirtd.conf" <<END
+listen_tls = 0
+listen_tcp = 1
+auth_tcp = "none"
+listen_addr = "$listen"
+END
     # root: QEMU is asked once what it can do, not at each definition. No confinement: these are test guests,
     # and a test machine often has neither AppArmor nor the controllers.
     cat >"$dir/etc/qemu.conf" <<'END'
@@ -113,6 +120,7 @@ namespaces = []
 stdio_handler = "file"
 seccomp_sandbox = 0
 END
+    [ -z "$listen" ] || echo "migration_address = \"$listen\"" >>"$dir/etc/qemu.conf"
     # Debian's libvirt looks its default user up even where the configuration names another; the package
     # that makes that user is not needed for anything else here, so the namespace shows one.
     for table in passwd group; do
@@ -134,7 +142,7 @@ start_daemon() {
     rm -f "$socket" "$dir/socket/libvirt-sock-ro" "$dir/socket/libvirt-admin-sock" "$dir/daemon.pid"
     # `unshare` and `sh` become libvirtd, so $! is its process id. It must not hold our standard output open:
     # the caller reads the URI from it.
-    DIR=$dir CACHE=$cache setsid unshare --mount --propagation private sh -c '
+    DIR=$dir CACHE=$cache LISTEN=${listen:+--listen} setsid unshare --mount --propagation private sh -c '
         set -e
         mount --bind "$DIR/etc" /etc/libvirt
         mount --bind "$DIR/run" /run/libvirt
@@ -144,7 +152,7 @@ start_daemon() {
         mount --bind "$DIR/etc/passwd" /etc/passwd
         mount --bind "$DIR/etc/group" /etc/group
         readlink "/proc/$$/ns/mnt" >>"$DIR/namespaces"
-        exec libvirtd --config "$DIR/etc/libvirtd.conf" --pid-file "$DIR/daemon.pid"
+        exec libvirtd $LISTEN --config "$DIR/etc/libvirtd.conf" --pid-file "$DIR/daemon.pid"
     ' </dev/null >>"$dir/libvirtd.out" 2>&1 &
     pid=$!
     echo "$pid" >"$dir/libvirtd.pid"
