@@ -506,6 +506,28 @@ VENV_API VENV_MUST_USE venv_rc venv_expr_template_eval(const venv_expr_template 
                                                        venv_expr_context *context,
                                                        const venv_expr_input *input,
                                                        venv_expr_result *ret_result, venv_error *err);
+
+/**
+ * Looks at what one expression of a template gave, before its text is put in.
+ *
+ * @param value  Lent for the call.
+ * @return VENV_OK, or what venv_expr_template_eval_checked() is to return; then `err` says why.
+ */
+typedef venv_rc (*venv_expr_check_fn)(void *user, const venv_value *value, venv_error *err);
+
+/**
+ * Fill it in, as venv_expr_template_eval() does, where not every value will do: in the text of a selector a value must not
+ * bring a comma of its own.
+ *
+ * @param check  Called for each expression, in order, when its value is known.
+ *
+ * Fails as venv_expr_eval() does, and as `check` does.
+ */
+VENV_API VENV_MUST_USE venv_rc venv_expr_template_eval_checked(const venv_expr_template *template_,
+                                                               venv_expr_context *context,
+                                                               const venv_expr_input *input,
+                                                               venv_expr_check_fn check, void *user,
+                                                               venv_expr_result *ret_result, venv_error *err);
 /** @} */
 
 VENV_END_DECLS

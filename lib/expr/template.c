@@ -206,8 +206,13 @@ static void append_value(venv_buf *buf, const venv_value *value)
     }
 }
 
+typedef struct checker {
+    venv_expr_check_fn check; /* or NULL */
+    void *user;
+} checker;
+
 /* The text so far is not in the context: each expression that is evaluated clears that. */
-static venv_rc fill_in(const venv_expr_template *t, xctx *context, const venv_expr_input *input, venv_buf *buf,
+static venv_rc fill_in(const venv_expr_template *t, xctx *context, const venv_expr_input *input, const checker *check, venv_buf *buf,
                        uint64_t *ret_cost, venv_expr_result *ret_unknown, venv_error *err)
 {
     for (size_t i = 0; i < t->part_count; i++) {
@@ -224,6 +229,9 @@ static venv_rc fill_in(const venv_expr_template *t, xctx *context, const venv_ex
             *ret_unknown = result;
             return VENV_EUNKNOWN;
         }
+        rc = check->check ? check->check(check->user, &result.value, err) : VENV_OK;
+        if (rc != VENV_OK)
+            return rc;
         append_value(buf, &result.value);
     }
     if (buf->rc == VENV_ENOMEM)
@@ -233,18 +241,39 @@ static venv_rc fill_in(const venv_expr_template *t, xctx *context, const venv_ex
     return VENV_OK;
 }
 
+/* The whole text is one expression: its value, with its type. */
+static venv_rc eval_whole(const venv_expr_template *t, xctx *context, const venv_expr_input *input, const checker *check,
+                          venv_expr_result *ret_result, venv_error *err)
+{
+    venv_expr_result result;
+    venv_rc rc = venv_expr_eval(t->parts[0].expr, context, input, &result, err);
+    if (rc == VENV_OK && result.outcome != VENV_EXPR_UNKNOWN && check->check)
+        rc = check->check(check->user, &result.value, err);
+    if (rc == VENV_OK)
+        *ret_result = result;
+    return rc;
+}
+
 venv_rc venv_expr_template_eval(const venv_expr_template *template_, venv_expr_context *context,
                                 const venv_expr_input *input, venv_expr_result *ret_result, venv_error *err)
 {
+    return venv_expr_template_eval_checked(template_, context, input, NULL, NULL, ret_result, err);
+}
+
+venv_rc venv_expr_template_eval_checked(const venv_expr_template *template_, venv_expr_context *context,
+                                        const venv_expr_input *input, venv_expr_check_fn check, void *user,
+                                        venv_expr_result *ret_result, venv_error *err)
+{
     const venv_expr_template *t = template_;
+    const checker checked = { check, user };
     bool whole = t->expr_count == 1 && !t->parts[0].size && (t->part_count == 1 || !t->parts[1].size);
     if (whole)
-        return venv_expr_eval(t->parts[0].expr, context, input, ret_result, err);
+        return eval_whole(t, context, input, &checked, ret_result, err);
     venv_buf buf;
     venv_expr_result result = { .outcome = VENV_EXPR_VALUE };
     uint64_t cost = 0;
     venv_buf_init(&buf, t->string_size_max);
-    venv_rc rc = fill_in(t, context, input, &buf, &cost, &result, err);
+    venv_rc rc = fill_in(t, context, input, &checked, &buf, &cost, &result, err);
     if (rc == VENV_OK) {
         /* The text goes to the context, which keeps it for as long as any result. */
         venv_value text = venv_value_null();

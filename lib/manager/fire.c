@@ -20,6 +20,18 @@ static void text_argument(const venv_order *order, const char *key, char *to, si
     snprintf(to, size, "%.*s", (int)(text.size < size ? text.size : size - 1), text.data ? text.data : "");
 }
 
+/* What is looked up by its name is never cut to fit. Left out: "". */
+static venv_rc name_argument(const venv_order *order, const char *key, char ret_name[VENV_NAME_MAX + 1], venv_error *err)
+{
+    const venv_value *value = venv_value_get(&order->arguments, key);
+    char shown[80];
+    ret_name[0] = '\0';
+    if (!value || venv_mgr_fits_name(venv_value_get_text(&order->arguments, key), ret_name))
+        return VENV_OK;
+    venv_value_print(value, shown, sizeof shown);
+    return venv_error_set(err, VENV_EINVAL, "%s: %s is no name", key, shown);
+}
+
 static int log_level(const char *name)
 {
     for (int level = VENV_LOG_ERROR; level <= VENV_LOG_DEBUG; level++)
@@ -30,9 +42,12 @@ static int log_level(const char *name)
 
 static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_error *err)
 {
-    char target[VENV_GROUPS_SELECTOR_MAX + 1], label[VENV_LABEL_MAX + 2];
-    text_argument(order, "target", target, sizeof target);
-    text_argument(order, "label", label, sizeof label);
+    char target[VENV_GROUPS_SELECTOR_MAX + 1], label[VENV_LABEL_MAX + 1];
+    venv_rc rc = venv_mgr_target(&order->arguments, target, err);
+    if (rc == VENV_OK)
+        rc = venv_mgr_label(&order->arguments, label, err);
+    if (rc != VENV_OK)
+        return rc;
     venv_span timeout = order->verb == VENV_ORDER_EXEC ? EXEC_TIMEOUT : order->verb == VENV_ORDER_SYNC ? SYNC_TIMEOUT : ASK_TIMEOUT;
     const venv_value *asked = venv_value_get(&order->arguments, "timeout");
     if (asked && venv_value_to_span(asked, &timeout))
@@ -45,7 +60,7 @@ static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_er
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open");
     venv_mgr_deed_run(m, d, (venv_span){ 0 });
-    venv_rc rc = order->verb == VENV_ORDER_EXEC ? venv_mgr_verb_exec(m, g, target, &order->arguments, d->id, err)
+    rc = order->verb == VENV_ORDER_EXEC ? venv_mgr_verb_exec(m, g, target, &order->arguments, d->id, err)
                  : order->verb == VENV_ORDER_SYNC ? venv_mgr_verb_sync(m, g, target, &order->arguments, d->id, err)
                  : order->verb == VENV_ORDER_CONTROL
                      ? venv_mgr_verb_steer(m, g, target, &order->arguments, err)
@@ -59,11 +74,13 @@ static venv_rc do_ask(venv_manager *m, const venv_order *order, deed *d, venv_er
 static venv_rc do_order(venv_manager *m, const venv_order *order, deed *d, venv_error *err)
 {
     char text[REASON_MAX], safe[REASON_MAX], environment[VENV_NAME_MAX + 1], node[VENV_NAME_MAX + 1], level[16];
+    venv_rc rc;
     switch (order->verb) {
     case VENV_ORDER_START:
-        text_argument(order, "environment", environment, sizeof environment);
-        text_argument(order, "node", node, sizeof node);
-        return venv_mgr_verb_start(m, d, environment, venv_value_get(&order->arguments, "node") ? node : NULL, venv_value_get_int(&order->arguments, "count", 1), err);
+        rc = name_argument(order, "environment", environment, err);
+        if (rc == VENV_OK)
+            rc = name_argument(order, "node", node, err);
+        return rc != VENV_OK ? rc : venv_mgr_verb_start(m, d, environment, node[0] ? node : NULL, venv_value_get_int(&order->arguments, "count", 1), err);
     case VENV_ORDER_STOP:
         return venv_mgr_verb_stop(m, d, &order->arguments, err);
     case VENV_ORDER_GET:

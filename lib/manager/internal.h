@@ -589,7 +589,11 @@ venv_rc venv_mgr_deliver(venv_manager *m, deed *d, const venv_value *arguments, 
 void venv_mgr_delivered(venv_manager *m, const venv_manager_event *event);
 void venv_mgr_deliver_again(venv_manager *m);
 
-/* select.c: `untold` hears of each agent of which `where` in the arguments could not tell, and why. */
+/* select.c: `untold` hears of each agent of which `where` in the arguments could not tell, and why.
+ * `target` of what is asked for, whole. VENV_ELIMIT, VENV_EINVAL: it is none, and is not cut to be one. */
+venv_rc venv_mgr_target(const venv_value *arguments, char ret_target[VENV_GROUPS_SELECTOR_MAX + 1], venv_error *err);
+/* `label`, in the same way; "" if it is left out, and only then. */
+venv_rc venv_mgr_label(const venv_value *arguments, char ret_label[VENV_LABEL_MAX + 1], venv_error *err);
 typedef void (*venv_mgr_untold_fn)(void *user, const venv_member *member, const char *why);
 venv_rc venv_mgr_select(venv_manager *m, const char *target, const venv_value *arguments, venv_groups_each_fn each, venv_mgr_untold_fn untold,
                void *user, venv_error *err);

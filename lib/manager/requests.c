@@ -215,12 +215,6 @@ static venv_rc change_instances(venv_manager *m, peer *p, uint64_t request, cons
     return rc;
 }
 
-static void target_of(const venv_value *body, char *target, size_t size)
-{
-    venv_str text = venv_value_get_text(body, "target");
-    snprintf(target, size, "%.*s", (int)(text.size < size ? text.size : size - 1), text.data ? text.data : "");
-}
-
 static venv_rc nobody_chosen(const char *target, const venv_value *body, venv_error *err)
 {
     venv_str where = venv_value_get_text(body, "where");
@@ -268,8 +262,7 @@ static venv_rc do_exec(venv_manager *m, peer *p, int16_t type, uint64_t request,
 {
     char target[VENV_GROUPS_SELECTOR_MAX + 1], by[BY_MAX];
     venv_id id;
-    target_of(body, target, sizeof target);
-    venv_rc rc = venv_selector_check((venv_str){ target, strlen(target) }, err);
+    venv_rc rc = venv_mgr_target(body, target, err);
     bool again = false;
     if (rc == VENV_OK)
         rc = venv_mgr_request_begin(m, p, type, request, body, &id, &again, err);
@@ -422,15 +415,15 @@ static bool each_kept(void *user, const venv_member *member)
 static venv_rc do_get(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
 {
     char target[VENV_GROUPS_SELECTOR_MAX + 1], label[VENV_LABEL_MAX + 1];
-    target_of(body, target, sizeof target);
-    venv_str text = venv_value_get_text(body, "label");
-    if (text.size > 0 && !venv_label_is_valid(text))
-        return venv_error_set(err, VENV_EINVAL, "'%.*s' is no name of a property", (int)(text.size < 64 ? text.size : 64), text.data);
-    snprintf(label, sizeof label, "%.*s", (int)text.size, text.data ? text.data : "");
+    venv_rc rc = venv_mgr_target(body, target, err);
+    if (rc == VENV_OK)
+        rc = venv_mgr_label(body, label, err);
+    if (rc != VENV_OK)
+        return rc;
     venv_list_builder list;
     venv_list_init(&list);
     getting x = { m, label, &list, false, false };
-    venv_rc rc = venv_mgr_select(m, target, body, each_kept, kept_untold, &x, err);
+    rc = venv_mgr_select(m, target, body, each_kept, kept_untold, &x, err);
     if (rc == VENV_OK && !x.chosen)
         rc = nobody_chosen(target, body, err);
     else if (rc == VENV_OK && label[0] && !x.found)
@@ -448,14 +441,16 @@ static venv_rc do_get(venv_manager *m, peer *p, uint64_t request, const venv_val
 
 static venv_rc do_fetch(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err)
 {
-    char target[VENV_GROUPS_SELECTOR_MAX + 1], label[VENV_LABEL_MAX + 2];
-    target_of(body, target, sizeof target);
-    venv_str text = venv_value_get_text(body, "label");
-    snprintf(label, sizeof label, "%.*s", (int)(text.size < sizeof label ? text.size : sizeof label - 1), text.data ? text.data : "");
+    char target[VENV_GROUPS_SELECTOR_MAX + 1], label[VENV_LABEL_MAX + 1];
+    venv_rc rc = venv_mgr_target(body, target, err);
+    if (rc == VENV_OK)
+        rc = venv_mgr_label(body, label, err);
+    if (rc != VENV_OK)
+        return rc;
     gather *g = venv_mgr_gather_new(m, p, request, VENV_MSG_FETCH, (venv_id){ { 0 } }, venv_mgr_request_timeout(body, FETCH_TIMEOUT));
     if (!g)
         return venv_error_set(err, VENV_ELIMIT, "too many requests to agents are open; try again later");
-    venv_rc rc = venv_mgr_verb_fetch(m, g, target, body, label, false, err);
+    rc = venv_mgr_verb_fetch(m, g, target, body, label, false, err);
     if (rc == VENV_OK && g->count == 0 && venv_value_get(body, "where"))
         rc = nobody_chosen(target, body, err);
     if (rc != VENV_OK) {

@@ -38,6 +38,34 @@ static bool each_candidate(void *user, const venv_member *member)
     return true;
 }
 
+venv_rc venv_mgr_target(const venv_value *arguments, char ret_target[VENV_GROUPS_SELECTOR_MAX + 1], venv_error *err)
+{
+    venv_str text = venv_value_get_text(arguments, "target");
+    venv_rc rc = venv_selector_check(text, err);
+    if (rc != VENV_OK)
+        return rc;
+    memcpy(ret_target, text.data ? text.data : "", text.size);
+    ret_target[text.size] = '\0';
+    return VENV_OK;
+}
+
+venv_rc venv_mgr_label(const venv_value *arguments, char ret_label[VENV_LABEL_MAX + 1], venv_error *err)
+{
+    const venv_value *value = venv_value_get(arguments, "label");
+    venv_str text = venv_value_get_text(arguments, "label");
+    char shown[80];
+    ret_label[0] = '\0';
+    if (!value)
+        return VENV_OK;
+    if (!venv_label_is_valid(text)) {
+        venv_value_print(value, shown, sizeof shown);
+        return venv_error_set(err, VENV_EINVAL, "label: %s is no name of a property; without a label all of an agent are meant", shown);
+    }
+    memcpy(ret_label, text.data, text.size);
+    ret_label[text.size] = '\0';
+    return VENV_OK;
+}
+
 venv_rc venv_mgr_select(venv_manager *m, const char *target, const venv_value *arguments, venv_groups_each_fn each,
                         venv_mgr_untold_fn untold, void *user, venv_error *err)
 {

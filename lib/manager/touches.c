@@ -56,9 +56,8 @@ static void pass_over(void *user, const venv_member *member, const char *why)
 static void touch_target(venv_manager *m, const venv_value *arguments, telling *x)
 {
     char target[VENV_GROUPS_SELECTOR_MAX + 1];
-    venv_str text = venv_value_get_text(arguments, "target");
-    snprintf(target, sizeof target, "%.*s", (int)(text.size < sizeof target ? text.size : sizeof target - 1), text.data ? text.data : "");
-    if (venv_mgr_select(m, target, arguments, touch_member, pass_over, x, NULL) == VENV_ENOMEM)
+    if (venv_mgr_target(arguments, target, NULL) == VENV_OK &&
+        venv_mgr_select(m, target, arguments, touch_member, pass_over, x, NULL) == VENV_ENOMEM)
         venv_mgr_no_memory(m);
 }
 

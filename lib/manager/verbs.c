@@ -223,8 +223,6 @@ venv_rc venv_mgr_verb_fetch(venv_manager *m, gather *g, const char *target, cons
                    venv_error *err)
 {
     asking x = { m, g, label && label[0] ? label : NULL, NULL, { { 0 } }, kept ? VENV_MSG_GETPROP : VENV_MSG_FETCHPROP };
-    if (x.label && !venv_label_is_valid((venv_str){ label, strlen(label) }))
-        return venv_error_set(err, VENV_EINVAL, "'%.64s' is no name of a property", label);
     return venv_mgr_select(m, target, arguments, each_property, add_untold, &x, err);
 }
 

@@ -2,7 +2,7 @@
 /*
  * `do` and `recover`: a list of orders, each a verb with arguments. Texts may hold `${ expression }`.
  * They are compiled once, and evaluated once, when the trigger fires; what comes out is checked against
- * the table of arguments. A value of an agent is data: it is never evaluated.
+ * the table of arguments (kinds.c). A value of an agent is data: it is never evaluated.
  */
 #include "trigger/internal.h"
 
@@ -10,152 +10,9 @@
 #include "base/text.h"
 #include "trigger/where.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const argument_row rows[] = {
-    { VENV_ORDER_START, "environment", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_START, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_START, "node", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_STOP, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_STOP, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_STOP, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_STOP, "grace", ARGUMENT_SPAN, false, 0, 0, { NULL } },
-    { VENV_ORDER_STOP, "force", ARGUMENT_BOOL, false, 0, 0, { NULL } },
-    { VENV_ORDER_GET, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_GET, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
-    { VENV_ORDER_GET, "label", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_FETCH, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_FETCH, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
-    { VENV_ORDER_FETCH, "label", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_EXEC, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_EXEC, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
-    { VENV_ORDER_EXEC, "command", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_EXEC, "args", ARGUMENT_TEXTS, false, 0, 0, { NULL } },
-    { VENV_ORDER_EXEC, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
-    { VENV_ORDER_LOG, "text", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_LOG, "level", ARGUMENT_TEXT, false, 0, 0, { "error", "warning", "info", "debug", NULL } },
-    { VENV_ORDER_CONTROL, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_CONTROL, "where", ARGUMENT_WHERE, false, 0, 0, { NULL } },
-    { VENV_ORDER_CONTROL, "verb", ARGUMENT_TEXT, true, 0, 0, { "stop", "rcon", "rjoin", NULL } },
-    { VENV_ORDER_CONTROL, "groups", ARGUMENT_TEXTS, false, 0, 0, { NULL } },
-    { VENV_ORDER_DESTROY, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_DESTROY, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_DESTROY, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_PAUSE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_PAUSE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_PAUSE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_RESUME, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_RESUME, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_RESUME, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_SAVE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_SAVE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_SAVE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_RESTORE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_RESTORE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_RESTORE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_MIGRATE, "environment", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_MIGRATE, "instance", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_MIGRATE, "count", ARGUMENT_INT, false, 0, VENV_TRIGGER_COUNT_MAX, { NULL } },
-    { VENV_ORDER_MIGRATE, "node", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_SYNC, "target", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_SYNC, "image", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_SYNC, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
-    { VENV_ORDER_MAIL, "to", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_MAIL, "subject", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_MAIL, "text", ARGUMENT_TEXT, false, 0, 0, { NULL } },
-    { VENV_ORDER_WEBHOOK, "to", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_WEBHOOK, "body", ARGUMENT_TREE, false, 0, 0, { NULL } },
-    { VENV_ORDER_PLUGIN, "name", ARGUMENT_TEXT, true, 0, 0, { NULL } },
-    { VENV_ORDER_PLUGIN, "input", ARGUMENT_TREE, false, 0, 0, { NULL } },
-    { VENV_ORDER_PLUGIN, "timeout", ARGUMENT_SPAN, false, 0, 0, { NULL } },
-};
-
-static const char *const expectations[] = {
-    [ARGUMENT_TEXT] = "a text",
-    [ARGUMENT_INT] = "a whole number",
-    [ARGUMENT_BOOL] = "true or false",
-    [ARGUMENT_SPAN] = "a time such as 30s",
-    [ARGUMENT_TEXTS] = "a list of texts",
-    [ARGUMENT_WHERE] = "an expression about an agent, such as agent.p.load1 > 4.0",
-    [ARGUMENT_TREE] = "any value",
-};
-
-static const argument_row *find_row(venv_order_verb verb, const venv_value *key)
-{
-    for (size_t i = 0; i < VENV_COUNT_OF(rows); i++)
-        if (rows[i].verb == verb && venv_value_is_text(key, rows[i].key))
-            return &rows[i];
-    return NULL;
-}
-
-/* "level: expected error, warning, info or debug" */
-static venv_rc wrong_word(const argument_row *row, venv_error *err)
-{
-    char list[96] = "";
-    size_t at = 0;
-    for (size_t i = 0; row->words[i] && at < sizeof list; i++)
-        at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i == 0 ? "" : row->words[i + 1] ? ", " : " or ", row->words[i]);
-    return venv_error_set(err, VENV_EINVAL, "%s: expected %s", row->key, list);
-}
-
-/* A value to the kind that the row wants. VENV_EKIND or VENV_ERANGE with a text that says what was expected. */
-static venv_rc convert(const argument_row *row, const venv_value *value, venv_value *ret_value,
-                       venv_error *err)
-{
-    venv_kind kind = venv_value_kind(value);
-    venv_span span;
-    int64_t number = 0;
-    switch (row->kind) {
-    case ARGUMENT_TEXT:
-        if (kind != VENV_STRING)
-            break;
-        if (row->words[0]) {
-            size_t at = 0;
-            while (row->words[at] && !venv_value_is_text(value, row->words[at]))
-                at++;
-            if (!row->words[at])
-                return wrong_word(row, err);
-        }
-        return venv_value_dup(value, ret_value, err);
-    case ARGUMENT_BOOL:
-        if (kind != VENV_BOOL)
-            break;
-        *ret_value = *value;
-        return VENV_OK;
-    case ARGUMENT_SPAN:
-        if (!venv_trigger_read_span(value, &span))
-            break;
-        *ret_value = venv_value_from_span(span);
-        return VENV_OK;
-    case ARGUMENT_INT:
-        if (kind == VENV_INT)
-            number = venv_value_peek_int(value);
-        else if (kind == VENV_UINT && venv_value_peek_uint(value) <= INT64_MAX)
-            number = (int64_t)venv_value_peek_uint(value);
-        else if (kind == VENV_DOUBLE && fabs(venv_value_peek_double(value)) < 1e15 &&
-                 floor(venv_value_peek_double(value)) == venv_value_peek_double(value))
-            number = (int64_t)venv_value_peek_double(value);
-        else
-            break;
-        if (number < row->min || number > row->max)
-            return venv_error_set(err, VENV_ERANGE, "%s: %lld is out of bounds: expected %lld to %lld", row->key,
-                                  (long long)number, (long long)row->min, (long long)row->max);
-        *ret_value = venv_value_int(number);
-        return VENV_OK;
-    case ARGUMENT_WHERE:
-    case ARGUMENT_TREE:
-        return venv_value_dup(value, ret_value, err);
-    case ARGUMENT_TEXTS:
-        break;
-    }
-    char shown[80];
-    venv_value_print(value, shown, sizeof shown);
-    return venv_error_set(err, VENV_EKIND, "%s: expected %s, this is %s", row->key, expectations[row->kind],
-                          shown);
-}
 
 static venv_rc add_part(venv_expr_env *words, argument *a, const venv_value *value, const venv_mark *mark,
                         venv_error *err)
@@ -209,7 +66,7 @@ static venv_rc compile_where(venv_expr_env *words, const venv_value *value, cons
 {
     venv_expr *expr = NULL;
     if (venv_value_kind(value) != VENV_STRING)
-        return convert(a->row, value, &a->literal, err);
+        return venv_trigger_argument_convert(a->row, value, &a->literal, err);
     venv_str text = venv_value_peek_text(value);
     if (text.size > VENV_WHERE_SIZE_MAX)
         return venv_error_set(err, VENV_ELIMIT, "%s: at most %u bytes are allowed", a->row->key, VENV_WHERE_SIZE_MAX);
@@ -236,11 +93,11 @@ static venv_rc compile_argument(venv_expr_env *words, const argument_row *row, c
         return compile_tree(words, value, mark, a, err);
     if (row->kind == ARGUMENT_WHERE)
         return compile_where(words, value, mark, a, err);
-    bool is_list = row->kind == ARGUMENT_TEXTS;
+    bool is_list = venv_trigger_argument_is_list(row->kind);
     if (is_list && venv_value_kind(value) != VENV_LIST)
         return venv_error_set(err, VENV_EKIND, "%s: expected a list of texts", row->key);
     if (!is_list && venv_value_kind(value) != VENV_STRING)
-        return convert(row, value, &a->literal, err);
+        return venv_trigger_argument_convert(row, value, &a->literal, err);
     size_t count = is_list ? venv_value_count(value) : 1;
     if (count > ARGUMENT_PARTS_MAX)
         return venv_error_set(err, VENV_ELIMIT, "%s: at most %u items are allowed", row->key, ARGUMENT_PARTS_MAX);
@@ -250,16 +107,21 @@ static venv_rc compile_argument(venv_expr_env *words, const argument_row *row, c
     venv_rc rc = VENV_OK;
     for (size_t i = 0; rc == VENV_OK && i < count; i++)
         rc = add_part(words, a, is_list ? venv_value_at(value, i) : value, is_list ? venv_mark_at(mark, i) : mark, err);
+    if (rc == VENV_OK && row->kind == ARGUMENT_SELECTOR)
+        rc = venv_value_dup(value, &a->literal, err); /* what stands in it without any value */
+    for (size_t i = 0; rc == VENV_OK && row->kind == ARGUMENT_GROUPS && i < count; i++)
+        if (venv_expr_template_count(a->parts[i]) == 0)
+            rc = venv_trigger_argument_group(row, venv_value_at(value, i), err);
     if (rc != VENV_OK || is_list || venv_expr_template_count(a->parts[0]) > 0)
         return rc;
     /* Plain text: wrong words and times are found now, not when it fires. */
     venv_value checked = venv_value_null();
-    rc = convert(row, value, &checked, err);
+    rc = venv_trigger_argument_convert(row, value, &checked, err);
     venv_value_unref(&checked);
     return rc;
 }
 
-static bool order_has(const order_plan *o, const char *key)
+bool venv_trigger_order_has(const order_plan *o, const char *key)
 {
     for (size_t i = 0; i < o->argument_count; i++)
         if (strcmp(o->arguments[i].row->key, key) == 0)
@@ -269,11 +131,11 @@ static bool order_has(const order_plan *o, const char *key)
 
 static venv_rc check_required(const order_plan *o, venv_error *err)
 {
-    for (size_t i = 0; i < VENV_COUNT_OF(rows); i++)
-        if (rows[i].verb == o->verb && rows[i].required && !order_has(o, rows[i].key))
-            return venv_error_set(err, VENV_EINVAL, "`%s` is missing", rows[i].key);
+    const char *missing = venv_trigger_argument_missing(o);
+    if (missing)
+        return venv_error_set(err, VENV_EINVAL, "`%s` is missing", missing);
     bool names_instances = o->verb == VENV_ORDER_STOP || (o->verb >= VENV_ORDER_DESTROY && o->verb <= VENV_ORDER_MIGRATE);
-    if (names_instances && !order_has(o, "environment") && !order_has(o, "instance"))
+    if (names_instances && !venv_trigger_order_has(o, "environment") && !venv_trigger_order_has(o, "instance"))
         return venv_error_set(err, VENV_EINVAL, "`environment` or `instance` is missing: which instances are meant");
     return VENV_OK;
 }
@@ -303,7 +165,7 @@ static venv_rc compile_order(venv_expr_env *words, const venv_value *order, cons
         return venv_error_set(err, VENV_EKIND, "%s: expected a map of arguments", venv_order_verb_name(o->verb));
     const venv_value *key, *value;
     for (size_t i = 0; venv_value_entry(arguments, i, &key, &value); i++) {
-        const argument_row *row = find_row(o->verb, key);
+        const argument_row *row = venv_trigger_argument_find(o->verb, key);
         const venv_mark *place = venv_mark_at(inner, i);
         venv_rc rc;
         if (!row) {
@@ -404,13 +266,21 @@ static venv_rc eval_part(const argument *a, size_t index, venv_expr_context *mem
                          venv_value *ret_value, venv_error *err)
 {
     venv_expr_result result;
-    venv_rc rc = venv_expr_template_eval(a->parts[index], memory, input, &result, err);
+    venv_rc rc = venv_expr_template_eval_checked(a->parts[index], memory, input, a->row->kind == ARGUMENT_SELECTOR ? venv_trigger_selector_inserted : NULL,
+                                                 NULL, &result, err);
     if (rc != VENV_OK)
         return venv_error_prefix(err, "%s", a->row->key);
     if (result.outcome == VENV_EXPR_UNKNOWN)
         return venv_trigger_missing_error(memory, &result, a->row->key, err);
+    if (a->row->kind == ARGUMENT_SELECTOR && venv_value_kind(&result.value) == VENV_STRING &&
+        venv_trigger_selector_is_wider(venv_value_peek_text(&result.value), venv_value_peek_text(&a->literal)))
+        return venv_error_set(err, VENV_EINVAL, "%s: ${…} made @all of it, which nobody wrote", a->row->key);
+    if (a->row->kind == ARGUMENT_GROUPS) {
+        rc = venv_trigger_argument_group(a->row, &result.value, err);
+        return rc == VENV_OK ? venv_value_dup(&result.value, ret_value, err) : rc;
+    }
     if (a->row->kind != ARGUMENT_TEXTS)
-        return convert(a->row, &result.value, ret_value, err);
+        return venv_trigger_argument_convert(a->row, &result.value, ret_value, err);
     switch (venv_value_kind(&result.value)) {
     case VENV_STRING:
         return venv_value_dup(&result.value, ret_value, err);
@@ -471,7 +341,7 @@ static venv_rc eval_argument(const argument *a, venv_expr_context *memory, const
     size_t part = 0;
     if (a->row->kind == ARGUMENT_TREE)
         return eval_tree(a, &a->literal, &part, memory, input, ret_value, err);
-    if (a->row->kind != ARGUMENT_TEXTS)
+    if (!venv_trigger_argument_is_list(a->row->kind))
         return eval_part(a, 0, memory, input, ret_value, err);
     venv_list_builder list;
     venv_list_init(&list);

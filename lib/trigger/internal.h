@@ -6,6 +6,7 @@
  * What the files of this folder share: a compiled trigger, its units, and the set of both.
  *
  *      definition.c  value → trigger            arguments.c  `do` → templates → orders
+ *      kinds.c       what each action takes
  *      words.c       what expressions can say    note.c       what changed → which triggers
  *      machine.c     the table of states         unit.c       units: making, ending, counting
  *      step.c        evaluation                  rows.c       what outlives a restart, and looking
@@ -44,6 +45,11 @@ typedef enum argument_kind {
     ARGUMENT_SPAN,
     ARGUMENT_TEXTS,
     ARGUMENT_WHERE, /* an expression about an agent: checked here, evaluated for each agent when it is carried out */
+    ARGUMENT_NAME,     /* of a node, an environment, an instance, a command, a plug-in */
+    ARGUMENT_LABEL,    /* of a property */
+    ARGUMENT_IMAGE,    /* NAME, NAME@latest, NAME@VERSION */
+    ARGUMENT_GROUPS,   /* a list of names of groups */
+    ARGUMENT_SELECTOR, /* names and @groups with commas; what a `${…}` puts in is a part of one name */
     ARGUMENT_TREE, /* anything; each text in it may have `${…}` */
 } argument_kind;
 
@@ -208,7 +214,20 @@ venv_rc venv_trigger_new(const char *name, const venv_value *definition, const v
                          const venv_trigger_options *options, trigger **ret_trigger, venv_error *err);
 void venv_trigger_free(trigger *t);
 
+/* kinds.c */
+const argument_row *venv_trigger_argument_find(venv_order_verb verb, const venv_value *key); /* NULL: it does not take that */
+const char *venv_trigger_argument_missing(const order_plan *o); /* that it must have; or NULL */
+bool venv_trigger_argument_is_list(argument_kind kind);
+/* A value to the kind that the row wants. VENV_EKIND or VENV_ERANGE with a text that says what was expected. */
+venv_rc venv_trigger_argument_convert(const argument_row *row, const venv_value *value, venv_value *ret_value, venv_error *err);
+venv_rc venv_trigger_argument_group(const argument_row *row, const venv_value *value, venv_error *err); /* one item of a list of groups */
+/* A venv_expr_check_fn: what a `${…}` puts into a selector is a name or a part of one, so that it cannot choose more than the place where
+ * it stands; and what came out does not say @all, which is more than any group, where that was not written. */
+venv_rc venv_trigger_selector_inserted(void *user, const venv_value *value, venv_error *err);
+bool venv_trigger_selector_is_wider(venv_str made, venv_str written);
+
 /* arguments.c */
+bool venv_trigger_order_has(const order_plan *o, const char *key);
 venv_rc venv_trigger_plan_compile(venv_expr_env *words, const char *where, const venv_value *orders, const venv_mark *mark,
                      plan *ret_plan, venv_error *err);
 void venv_trigger_plan_fini(plan *p);
