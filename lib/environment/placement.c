@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Placement: one look at each node, by the rules in their order, then the best of those that may.
- *
- * The score without `prefer` packs: the node that is fullest with the instance on it, by the scarcer of its
- * two resources, so that other nodes stay empty for large instances, or can be switched off. It also decides
- * between nodes that `prefer` holds for equal; the name decides last.
+ * Placement on one node: the rules in their order, room, and how full it would be.
  */
 #include "environment/placement.h"
 
 #include "base/number.h"
 #include "base/seeded.h"
-#include "environment/definition.h"
+#include "environment/demand.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -20,18 +16,23 @@
 const char *venv_placement_rule_name(venv_placement_rule rule)
 {
     static const char *const names[VENV_PLACEMENT__COUNT] = {
-        [VENV_PLACEMENT_OK] = "ok",           [VENV_PLACEMENT_CONNECTED] = "connected",
-        [VENV_PLACEMENT_ASKED] = "asked",     [VENV_PLACEMENT_HYPERVISOR] = "hypervisor",
-        [VENV_PLACEMENT_HEALTH] = "health",   [VENV_PLACEMENT_BREAKER] = "breaker",   [VENV_PLACEMENT_WHERE] = "where",
-        [VENV_PLACEMENT_VCPUS] = "vcpus",     [VENV_PLACEMENT_MEMORY] = "memory",
+        [VENV_PLACEMENT_OK] = "ok",           [VENV_PLACEMENT_CONNECTED] = "connected",     [VENV_PLACEMENT_ASKED] = "asked",
+        [VENV_PLACEMENT_MAINTENANCE] = "maintenance", [VENV_PLACEMENT_HYPERVISOR] = "hypervisor", [VENV_PLACEMENT_ZONE] = "zone",
+        [VENV_PLACEMENT_HEALTH] = "health",   [VENV_PLACEMENT_BREAKER] = "breaker",         [VENV_PLACEMENT_WHERE] = "where",
+        [VENV_PLACEMENT_AFFINITY] = "affinity", [VENV_PLACEMENT_PIN] = "pin",               [VENV_PLACEMENT_VCPUS] = "vcpus",
+        [VENV_PLACEMENT_MEMORY] = "memory",
     };
     return (unsigned)rule < VENV_PLACEMENT__COUNT ? names[rule] : "unknown";
 }
 
-/* What one choice is made with. */
+bool venv_placement_is_room(venv_placement_rule rule)
+{
+    return rule == VENV_PLACEMENT_PIN || rule == VENV_PLACEMENT_VCPUS || rule == VENV_PLACEMENT_MEMORY;
+}
+
+/* What one judgement is made with. */
 typedef struct choosing {
     const venv_environment *environment;
-    const char *asked;
     venv_expr_context *context;
     void *expr_data;
 } choosing;
@@ -67,12 +68,17 @@ static void say(char *ret_text, const char *text)
     ret_text[size] = '\0';
 }
 
-static venv_rc refuse(venv_placement_verdict *verdict, venv_placement_rule rule, const char *needed,
-                      const char *available)
+void venv_placement_refuse(venv_placement_verdict *verdict, venv_placement_rule rule, const char *needed, const char *available)
 {
     verdict->rule = rule;
     say(verdict->needed, needed);
     say(verdict->available, available);
+}
+
+static venv_rc refuse(venv_placement_verdict *verdict, venv_placement_rule rule, const char *needed,
+                      const char *available)
+{
+    venv_placement_refuse(verdict, rule, needed, available);
     return VENV_OK;
 }
 
@@ -166,53 +172,56 @@ static venv_rc judge_where(const choosing *c, const venv_placement_node *node, v
                : refuse(verdict, VENV_PLACEMENT_WHERE, environment->where_text, "false");
 }
 
-static venv_rc judge_capacity(const choosing *c, const venv_placement_node *node, venv_placement_verdict *verdict)
+static venv_rc judge_zone(const choosing *c, const venv_placement_node *node, venv_placement_verdict *verdict)
 {
-    const venv_environment *environment = c->environment;
-    char needed[64], available[96], a[24], b[24];
-    uint32_t free_vcpus = node->used_vcpus < node->vcpus ? node->vcpus - node->used_vcpus : 0;
-    uint64_t free_memory =
-        node->used_memory_bytes < node->memory_bytes ? node->memory_bytes - node->used_memory_bytes : 0;
+    const venv_environment *e = c->environment;
+    char needed[VENV_PLACEMENT_REASON_MAX] = "";
+    size_t count = demand_zone_count(e), used = 0;
+    for (size_t i = 0; i < count; i++)
+        if (node->zone && strcmp(demand_zone(e, i), node->zone) == 0)
+            return VENV_OK;
+    for (size_t i = 0; i < count && used < sizeof needed; i++)
+        used += (size_t)snprintf(needed + used, sizeof needed - used, "%s%s", i ? " or " : "zone ", demand_zone(e, i));
+    return count ? refuse(verdict, VENV_PLACEMENT_ZONE, needed, node->zone ? node->zone : "no zone") : VENV_OK;
+}
+
+static uint64_t rest(uint64_t whole, uint64_t used)
+{
+    return used < whole ? whole - used : 0;
+}
+
+venv_placement_rule venv_placement_room(const venv_environment *environment, const venv_placement_node *node)
+{
     if (VENV_SEEDED(CAPACITY_IGNORED))
-        return VENV_OK;
-    if (environment->vcpus > free_vcpus) {
-        snprintf(needed, sizeof needed, "%" PRIu32 " vCPU%s", environment->vcpus, environment->vcpus == 1 ? "" : "s");
-        snprintf(available, sizeof available, "%" PRIu32 " of %" PRIu32 " free", free_vcpus, node->vcpus);
-        return refuse(verdict, VENV_PLACEMENT_VCPUS, needed, available);
-    }
-    if (environment->memory_bytes > free_memory) {
-        snprintf(available, sizeof available, "%s of %s free", format_bytes(free_memory, a, sizeof a),
-                 format_bytes(node->memory_bytes, b, sizeof b));
-        return refuse(verdict, VENV_PLACEMENT_MEMORY,
-                      format_bytes(environment->memory_bytes, needed, sizeof needed), available);
-    }
-    return VENV_OK;
+        return VENV_PLACEMENT_OK;
+    if (demand_pinned(environment) && environment->vcpus > rest(node->cpus, node->used_cpus))
+        return VENV_PLACEMENT_PIN;
+    if (environment->vcpus > rest(node->vcpus, node->used_vcpus))
+        return VENV_PLACEMENT_VCPUS;
+    return environment->memory_bytes > rest(node->memory_bytes, node->used_memory_bytes) ? VENV_PLACEMENT_MEMORY : VENV_PLACEMENT_OK;
 }
 
-static venv_rc judge(const choosing *c, const venv_placement_node *node, venv_placement_verdict *verdict,
-                     venv_error *err)
+void venv_placement_judge_room(const venv_environment *environment, const venv_placement_node *node, venv_placement_verdict *verdict)
 {
-    if (!node->connected)
-        return refuse(verdict, VENV_PLACEMENT_CONNECTED, "a connected agent", "not connected");
-    if (c->asked && strcmp(c->asked, node->name) != 0)
-        return refuse(verdict, VENV_PLACEMENT_ASKED, c->asked, "another node");
-    judge_hypervisor(c, node, verdict);
-    if (verdict->rule != VENV_PLACEMENT_OK)
-        return VENV_OK;
-    if (node->refused)
-        return refuse(verdict, VENV_PLACEMENT_HEALTH, "a healthy node", node->refused);
-    if (node->breaker)
-        return refuse(verdict, VENV_PLACEMENT_BREAKER, "a closed breaker", node->breaker);
-    venv_rc rc = judge_where(c, node, verdict, err);
-    if (rc != VENV_OK || verdict->rule != VENV_PLACEMENT_OK)
-        return rc;
-    return judge_capacity(c, node, verdict);
+    char needed[64], available[96], a[24], b[24];
+    venv_placement_rule rule = venv_placement_room(environment, node);
+    const char *s = environment->vcpus == 1 ? "" : "s";
+    if (rule == VENV_PLACEMENT_PIN) {
+        snprintf(needed, sizeof needed, "%" PRIu32 " processor%s of its own", environment->vcpus, s);
+        snprintf(available, sizeof available, "%" PRIu64 " of %" PRIu32 " that nothing is bound to", rest(node->cpus, node->used_cpus), node->cpus);
+    } else if (rule == VENV_PLACEMENT_VCPUS) {
+        snprintf(needed, sizeof needed, "%" PRIu32 " vCPU%s", environment->vcpus, s);
+        snprintf(available, sizeof available, "%" PRIu64 " of %" PRIu32 " free", rest(node->vcpus, node->used_vcpus), node->vcpus);
+    } else if (rule == VENV_PLACEMENT_MEMORY) {
+        snprintf(available, sizeof available, "%s of %s free", format_bytes(rest(node->memory_bytes, node->used_memory_bytes), a, sizeof a),
+                 format_bytes(node->memory_bytes, b, sizeof b));
+        format_bytes(environment->memory_bytes, needed, sizeof needed);
+    }
+    if (rule != VENV_PLACEMENT_OK)
+        venv_placement_refuse(verdict, rule, needed, available);
 }
 
-/* --- the score ------------------------------------------------------------------------------------- */
-
-/* 0..1: how full the node is with the instance on it, by the scarcer resource. */
-static double fullness(const venv_environment *environment, const venv_placement_node *node)
+double venv_placement_fullness(const venv_environment *environment, const venv_placement_node *node)
 {
     double vcpus = node->vcpus ? ((double)node->used_vcpus + environment->vcpus) / node->vcpus : 0.0;
     double memory = node->memory_bytes ? ((double)node->used_memory_bytes + (double)environment->memory_bytes) /
@@ -220,6 +229,8 @@ static double fullness(const venv_environment *environment, const venv_placement
                                        : 0.0;
     return vcpus > memory ? vcpus : memory;
 }
+
+/* --- the score ------------------------------------------------------------------------------------- */
 
 static bool number_of(const venv_value *value, double *ret_number)
 {
@@ -243,10 +254,8 @@ static venv_rc score(const choosing *c, const venv_placement_node *node, venv_pl
                      venv_error *err)
 {
     const venv_environment *environment = c->environment;
-    if (!environment->prefer) {
-        verdict->score = fullness(environment, node);
+    if (!environment->prefer)
         return VENV_OK;
-    }
     verdict->score = -INFINITY;
     venv_expr_result result;
     char why[VENV_PLACEMENT_REASON_MAX], note[VENV_PLACEMENT_REASON_MAX];
@@ -260,43 +269,25 @@ static venv_rc score(const choosing *c, const venv_placement_node *node, venv_pl
     return VENV_OK;
 }
 
-/* Is node a, with its score, before node b? */
-static bool is_better(const choosing *c, const venv_placement_node *a, double score_a,
-                      const venv_placement_node *b, double score_b)
+venv_rc venv_placement_judge(const venv_environment *environment, const venv_placement_node *node, venv_expr_context *context,
+                             void *expr_data, venv_placement_verdict *verdict, venv_error *err)
 {
-    if (score_a > score_b || score_a < score_b)
-        return score_a > score_b;
-    double full_a = fullness(c->environment, a), full_b = fullness(c->environment, b);
-    if (full_a > full_b || full_a < full_b)
-        return full_a > full_b;
-    return strcmp(a->name, b->name) < 0;
-}
-
-venv_rc venv_placement_choose(const venv_environment *environment, const char *asked,
-                              const venv_placement_node *nodes, size_t count, venv_expr_context *context,
-                              void *expr_data, venv_placement_verdict *verdicts, size_t *ret_index,
-                              venv_error *err)
-{
-    const choosing c = { environment, asked, context, expr_data };
-    size_t best = count;
-    double best_score = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        venv_placement_verdict verdict = { .rule = VENV_PLACEMENT_OK };
-        venv_rc rc = judge(&c, &nodes[i], &verdict, err);
-        if (rc == VENV_OK && verdict.rule == VENV_PLACEMENT_OK)
-            rc = score(&c, &nodes[i], &verdict, err);
-        if (rc != VENV_OK)
-            return rc;
-        if (verdict.rule == VENV_PLACEMENT_OK &&
-            (best == count || is_better(&c, &nodes[i], verdict.score, &nodes[best], best_score))) {
-            best = i;
-            best_score = verdict.score;
-        }
-        if (verdicts)
-            verdicts[i] = verdict;
-    }
-    *ret_index = best;
-    return VENV_OK;
+    const choosing c = { environment, context, expr_data };
+    if (!node->connected)
+        return refuse(verdict, VENV_PLACEMENT_CONNECTED, "a connected agent", "not connected");
+    if (node->maintenance)
+        return refuse(verdict, VENV_PLACEMENT_MAINTENANCE, "a node that is not in maintenance", node->maintenance);
+    judge_hypervisor(&c, node, verdict);
+    if (verdict->rule == VENV_PLACEMENT_OK)
+        judge_zone(&c, node, verdict);
+    if (verdict->rule != VENV_PLACEMENT_OK)
+        return VENV_OK;
+    if (node->refused)
+        return refuse(verdict, VENV_PLACEMENT_HEALTH, "a healthy node", node->refused);
+    if (node->breaker)
+        return refuse(verdict, VENV_PLACEMENT_BREAKER, "a closed breaker", node->breaker);
+    venv_rc rc = judge_where(&c, node, verdict, err);
+    return rc == VENV_OK && verdict->rule == VENV_PLACEMENT_OK ? score(&c, node, verdict, err) : rc;
 }
 
 const char *venv_placement_explain(const char *node, const venv_placement_verdict *verdict, char *buffer,
@@ -318,31 +309,33 @@ const char *venv_placement_explain(const char *node, const venv_placement_verdic
 static const char *const refused_as[VENV_PLACEMENT__COUNT] = {
     [VENV_PLACEMENT_CONNECTED] = "not connected",
     [VENV_PLACEMENT_ASKED] = "not the one asked for",
+    [VENV_PLACEMENT_MAINTENANCE] = "in maintenance",
     [VENV_PLACEMENT_HYPERVISOR] = "without such a hypervisor",
+    [VENV_PLACEMENT_ZONE] = "of another zone",
     [VENV_PLACEMENT_HEALTH] = "not healthy",
     [VENV_PLACEMENT_BREAKER] = "breaker open",
     [VENV_PLACEMENT_WHERE] = "ruled out by `where`",
+    [VENV_PLACEMENT_AFFINITY] = "ruled out by affinity",
+    [VENV_PLACEMENT_PIN] = "with too few free processors",
     [VENV_PLACEMENT_VCPUS] = "with too few vCPUs",
     [VENV_PLACEMENT_MEMORY] = "with too little memory",
 };
 
-const char *venv_placement_summary(const venv_environment *environment, const venv_placement_verdict *verdicts,
-                                   size_t count, char *buffer, size_t size)
+const char *venv_placement_summary(const char *environment, const size_t counts[VENV_PLACEMENT__COUNT], char *buffer, size_t size)
 {
-    size_t counts[VENV_PLACEMENT__COUNT] = { 0 };
-    for (size_t i = 0; i < count; i++)
-        counts[verdicts[i].rule]++;
+    size_t count = 0;
+    for (int rule = 0; rule < VENV_PLACEMENT__COUNT; rule++)
+        count += counts[rule];
     if (size == 0)
         return buffer;
     if (count == 0) {
-        snprintf(buffer, size, "no node may run %s: there is no node", environment->name);
+        snprintf(buffer, size, "no node may run %s: there is no node", environment);
         return buffer;
     }
     if (counts[VENV_PLACEMENT_OK])
-        snprintf(buffer, size, "%zu of %zu nodes may run %s", counts[VENV_PLACEMENT_OK], count,
-                 environment->name);
+        snprintf(buffer, size, "%zu of %zu nodes may run %s", counts[VENV_PLACEMENT_OK], count, environment);
     else
-        snprintf(buffer, size, "no node may run %s", environment->name);
+        snprintf(buffer, size, "no node may run %s", environment);
     size_t used = strlen(buffer);
     const char *separator = ": ";
     for (int rule = VENV_PLACEMENT_OK + 1; rule < VENV_PLACEMENT__COUNT; rule++) {
@@ -351,7 +344,5 @@ const char *venv_placement_summary(const venv_environment *environment, const ve
         used += (size_t)snprintf(buffer + used, size - used, "%s%zu %s", separator, counts[rule], refused_as[rule]);
         separator = ", ";
     }
-    if (count == 1 && verdicts[0].rule != VENV_PLACEMENT_OK && used < size)
-        snprintf(buffer + used, size - used, " (needs %s, has %s)", verdicts[0].needed, verdicts[0].available);
     return buffer;
 }

@@ -104,6 +104,8 @@ static venv_value key_of(venv_manager *m, const breaker *b)
 
 static void touch(venv_manager *m, const breaker *b)
 {
+    if (b->of_node)
+        venv_mgr_place_stale(m);
     venv_map_builder map;
     venv_map_init(&map);
     put_common(&map, b);

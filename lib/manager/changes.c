@@ -87,6 +87,7 @@ static void forget(venv_manager *m, instance *i)
 
 static void forget_target(venv_manager *m, instance *i)
 {
+    venv_mgr_place_stale(m);
     free(i->target);
     i->target = NULL;
     i->source_has = i->target_has = HAS_UNKNOWN;
@@ -149,6 +150,7 @@ static void look_now(venv_manager *m, instance *i)
 static void move_done(venv_manager *m, instance *i, const char *reason)
 {
     char *from = i->node;
+    venv_mgr_place_stale(m);
     i->node = i->target;
     i->target = NULL;
     i->epoch = i->target_epoch;

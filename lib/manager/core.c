@@ -159,6 +159,7 @@ void venv_manager_free(venv_manager *m)
     venv_value_unref(&m->agents_cached);
     venv_trigger_reports_fini(&m->reports);
     venv_triggers_free(m->triggers);
+    venv_mgr_placing_free(m);
     venv_expr_context_free(m->place_context);
     venv_expr_env_unref(m->place_env);
     venv_mgr_reload_free(m);
@@ -211,6 +212,7 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
     m->out_begin = actions->count;
     m->wrote = false;
     m->rc = VENV_OK;
+    m->steps++;
     first_step(m);
     switch (event->kind) {
     case VENV_MANAGER_EVENT_TIME:

@@ -137,27 +137,30 @@ venv_value venv_mgr_verdict_value(venv_manager *m, const char *node, const venv_
     return venv_mgr_take_map(m, &map);
 }
 
-/* {chosen?, nodes: [verdicts], left_out?}: the chosen one first, then those that could, then those that were refused. */
-venv_value venv_mgr_placement_detail(venv_manager *m, const venv_placement_node *nodes, const venv_placement_verdict *verdicts,
-                                     size_t count, size_t chosen)
+/*
+ * {chosen?, nodes: [verdicts], left_out?}: the chosen one first, then those that could, then those that were refused. `full` false: only
+ * the chosen one, as one of many placements in one step.
+ */
+venv_value venv_mgr_placement_detail(venv_manager *m, venv_placement_pool *pool, const venv_placement_want *want, size_t chosen, bool full)
 {
     venv_map_builder map;
     venv_list_builder list;
-    size_t told = 0;
+    size_t told[NODES_MAX], count = 0, all = venv_placement_pool_count(pool);
     venv_list_init(&list);
-    for (int pass = 0; pass < 3; pass++)
-        for (size_t n = 0; n < count && told < NODES_MAX; n++) {
-            int turn = n == chosen ? 0 : verdicts[n].rule == VENV_PLACEMENT_OK ? 1 : 2;
-            if (turn != pass)
-                continue;
-            venv_list_add(&list, venv_mgr_verdict_value(m, nodes[n].name, &verdicts[n]));
-            told++;
-        }
+    venv_rc rc = venv_placement_pool_survey(pool, want, chosen, full ? NODES_MAX : 1, told, &count, NULL);
+    for (size_t n = 0; rc == VENV_OK && n < count; n++) {
+        venv_placement_verdict verdict;
+        rc = venv_placement_pool_judge(pool, want, told[n], &verdict, NULL);
+        if (rc == VENV_OK)
+            venv_list_add(&list, venv_mgr_verdict_value(m, venv_placement_pool_node(pool, told[n])->name, &verdict));
+    }
+    if (rc != VENV_OK)
+        venv_mgr_no_memory(m);
     venv_map_init(&map);
-    if (chosen < count)
-        venv_map_put_z(&map, "chosen", nodes[chosen].name);
+    if (chosen < all)
+        venv_map_put_z(&map, "chosen", venv_placement_pool_node(pool, chosen)->name);
     venv_map_put(&map, "nodes", venv_mgr_take_list(m, &list));
-    if (told < count)
-        venv_map_put(&map, "left_out", venv_value_int((int64_t)(count - told)));
+    if (count < all)
+        venv_map_put(&map, "left_out", venv_value_int((int64_t)(all - count)));
     return venv_mgr_take_map(m, &map);
 }

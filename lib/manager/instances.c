@@ -103,6 +103,8 @@ static void set_state(venv_manager *m, instance *i, venv_instance_state state, c
         return;
     }
     venv_instance_state was = i->state;
+    if (venv_instance_holds_resources(was) && !venv_instance_holds_resources(state))
+        venv_mgr_place_stale(m);
     i->state = state;
     i->since = m->now.mono;
     i->since_wall = m->now.wall;
@@ -285,6 +287,7 @@ void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc, const ch
     snprintf(why, sizeof why, "%s", i->reason);
     if (!add_tried(m, i, i->node))
         return;
+    venv_mgr_place_stale(m);
     i->node = NULL;
     i->fence = (venv_id){ { 0 } };
     i->start_sent = i->confirmed = false;

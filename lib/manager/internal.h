@@ -37,7 +37,7 @@
 #include "base/seeded.h"
 #include "base/table.h"
 #include "environment/instance.h"
-#include "environment/placement.h"
+#include "environment/pool.h"
 #include "history/journal.h"
 #include "manager/config.h"
 #include "manager/manager.h"
@@ -325,6 +325,9 @@ typedef struct history_ask {
 } history_ask;
 
 typedef struct venv_mgr_sender venv_mgr_sender; /* sender.c */
+typedef struct venv_mgr_placing venv_mgr_placing; /* place.c */
+void venv_mgr_place_stale(venv_manager *m);
+void venv_mgr_placing_free(venv_manager *m);
 
 #define RELOADS_MAX 16u
 
@@ -352,6 +355,7 @@ struct venv_manager {
     venv_rc rc;             /* sticks until the end of the step */
 
     venv_manager_actions *out;
+    uint64_t steps;         /* since it began */
     uint64_t writes;
     bool wrote;
     size_t out_begin;       /* first action of this step */
@@ -373,6 +377,7 @@ struct venv_manager {
     venv_table *environments; /* name → venv_environment */
     venv_expr_env *place_env;
     venv_expr_context *place_context;
+    venv_mgr_placing *placing; /* NULL before the first one */
     waiter *waiters;
     size_t waiter_count;
     history_read *reads;
@@ -506,8 +511,7 @@ void venv_mgr_firing_put(venv_manager *m, venv_str trigger, const last_firing *f
 void venv_mgr_firing_remember(venv_manager *m, const char *trigger, venv_id id);
 bool venv_mgr_firing_restore(venv_manager *m, venv_str key, const venv_value *row);
 venv_value venv_mgr_verdict_value(venv_manager *m, const char *node, const venv_placement_verdict *v);
-venv_value venv_mgr_placement_detail(venv_manager *m, const venv_placement_node *nodes, const venv_placement_verdict *verdicts,
-                                     size_t count, size_t chosen);
+venv_value venv_mgr_placement_detail(venv_manager *m, venv_placement_pool *pool, const venv_placement_want *want, size_t chosen, bool full);
 
 /* why.c, and chain.c, which puts the answer together */
 void venv_mgr_why_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
@@ -537,6 +541,8 @@ bool venv_mgr_instance_next_name(venv_manager *m, const char *environment, char 
 void venv_mgr_instance_end_deeds(venv_manager *m, instance *i);
 
 /* place.c */
+void venv_mgr_place_stale(venv_manager *m);
+void venv_mgr_placing_free(venv_manager *m);
 bool venv_mgr_place_elsewhere(venv_manager *m, instance *i);
 bool venv_mgr_place_instance(venv_manager *m, instance *i);
 /* A node for one that runs, but not that where it is. VENV_ECONFLICT: there is none, and why. */

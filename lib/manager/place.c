@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Choosing a node for an instance: candidates are the agents that have a hypervisor, with what is taken on
+ * Choosing a node for an instance: the nodes are the agents that have a hypervisor, with what is taken on
  * each by foreign domains and by our own instances, those that are placed and not seen yet included.
+ *
+ * They are looked at once in a step (environment/pool.h); what changes what is known of them within it makes the pool stale.
  */
 #include "manager/internal.h"
 
@@ -11,18 +13,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFINITIONS_MAX 4096u /* different ones that are kept compiled */
+#define TOLD_IN_FULL    8u    /* placements of a step that tell of all nodes; the others tell of the one that was chosen */
+
 typedef struct candidate {
     venv_manager *m;
     const char *name;
     char breaker[VENV_PLACEMENT_REASON_MAX];
+    char maintenance[VENV_PLACEMENT_REASON_MAX];
 } candidate;
 
-typedef struct candidates {
+typedef struct compiled {
+    venv_value definition;
+    venv_environment *environment;
+} compiled;
+
+struct venv_mgr_placing {
+    venv_placement_pool *pool; /* NULL: to be made */
     venv_placement_node *nodes;
-    candidate *names;
-    venv_placement_verdict *verdicts;
-    size_t count;
-} candidates;
+    candidate *candidates;
+    venv_table *definitions;   /* name and hash → compiled */
+    uint64_t made;             /* step of the pool */
+    unsigned told;
+};
+
+/* --- the pool ------------------------------------------------------------------------------------------ */
 
 static venv_expr_answer ask_node(void *user, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth)
 {
@@ -41,249 +56,446 @@ static uint32_t kinds_of(const venv_value *node)
     return kinds;
 }
 
-static void count_used(venv_manager *m, venv_placement_node *node)
+static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate *c)
+{
+    int64_t cpus = venv_value_get_int(&a->node, "cpus", 0), memory = venv_value_get_int(&a->node, "memory", 0);
+    uint64_t whole = memory > 0 ? (uint64_t)memory : 0, reserve = m->config->memory_reserve;
+    double vcpus = (double)(cpus > 0 ? cpus : 0) * m->config->vcpu_overcommit;
+    *c = (candidate){ .m = m, .name = a->name };
+    *node = (venv_placement_node){
+        .name = a->name,
+        .connected = venv_mgr_agent_is_connected(m, a),
+        .reachable = a->machines_known && a->reachable,
+        .kinds = kinds_of(&a->node),
+        .cpus = cpus > 0 && cpus < UINT32_MAX ? (uint32_t)cpus : 0,
+        .vcpus = vcpus < UINT32_MAX ? (uint32_t)vcpus : UINT32_MAX,
+        .memory_bytes = whole > reserve ? whole - reserve : 0,
+        .used_vcpus = a->foreign_vcpus,
+        .used_memory_bytes = a->foreign_memory,
+        .resolve = ask_node,
+        .resolve_user = c,
+    };
+    if (venv_mgr_breaker_refuses(m, true, node->name, c->breaker, sizeof c->breaker))
+        node->breaker = c->breaker;
+}
+
+static venv_placement_guest guest_of(const instance *i)
+{
+    return (venv_placement_guest){ i->environment, i->vcpus, i->memory, false };
+}
+
+static void add_guest(venv_manager *m, const char *node, const instance *i)
+{
+    venv_placement_pool *pool = m->placing->pool;
+    size_t index = node ? venv_placement_pool_find(pool, node) : venv_placement_pool_count(pool);
+    venv_placement_guest guest = guest_of(i);
+    if (index < venv_placement_pool_count(pool) && venv_placement_pool_add(pool, index, &guest, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
+}
+
+static void add_guests(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         const instance *i = item;
-        bool comes = i->target && strcmp(i->target, node->name) == 0; /* a migration takes both nodes */
-        if (!comes && (!i->node || strcmp(i->node, node->name) != 0 || !venv_instance_holds_resources(i->state)))
-            continue;
         if (VENV_SEEDED(PLACED_NOT_COUNTED) && !i->confirmed)
             continue;
-        node->used_vcpus += i->vcpus;
-        node->used_memory_bytes += i->memory;
+        if (venv_instance_holds_resources(i->state))
+            add_guest(m, i->node, i);
+        if (i->target)
+            add_guest(m, i->target, i); /* a migration takes both nodes */
     }
 }
 
-/* What keeps a node from starting it, although it has room. */
-static void judge_past(venv_manager *m, const char *environment, const instance *i, venv_placement_node *node, candidate *c)
+static void drop_pool(venv_mgr_placing *p)
 {
-    if (venv_mgr_breaker_refuses(m, false, environment, c->breaker, sizeof c->breaker) ||
-        venv_mgr_breaker_refuses(m, true, node->name, c->breaker, sizeof c->breaker))
-        node->breaker = c->breaker;
-    for (size_t k = 0; i && k < i->tried_count; k++)
-        if (strcmp(i->tried[k], node->name) == 0)
-            node->refused = "it could not start it before";
-    if (i && i->node && strcmp(i->node, node->name) == 0)
-        node->refused = "it could not start it";
+    venv_placement_pool_free(p->pool);
+    free(p->nodes);
+    free(p->candidates);
+    p->pool = NULL;
+    p->nodes = NULL;
+    p->candidates = NULL;
 }
 
-/* `i`: the instance that is placed, or NULL. */
-static void fill(venv_manager *m, agent *a, const char *environment, const instance *i, venv_placement_node *node, candidate *c)
+/* What is known of the nodes, or what is on them, has changed otherwise than by placing. */
+void venv_mgr_place_stale(venv_manager *m)
 {
-    *c = (candidate){ .m = m, .name = a->name };
-    int64_t cpus = venv_value_get_int(&a->node, "cpus", 0), memory = venv_value_get_int(&a->node, "memory", 0);
-    uint64_t whole = memory > 0 ? (uint64_t)memory : 0, reserve = m->config->memory_reserve;
-    double vcpus = (double)(cpus > 0 ? cpus : 0) * m->config->vcpu_overcommit;
-    node->name = a->name;
-    node->connected = venv_mgr_agent_is_connected(m, a);
-    node->reachable = a->machines_known && a->reachable;
-    node->kinds = kinds_of(&a->node);
-    node->vcpus = vcpus < UINT32_MAX ? (uint32_t)vcpus : UINT32_MAX;
-    node->memory_bytes = whole > reserve ? whole - reserve : 0;
-    node->used_vcpus = a->foreign_vcpus;
-    node->used_memory_bytes = a->foreign_memory;
-    node->resolve = ask_node;
-    node->resolve_user = c;
-    count_used(m, node);
-    judge_past(m, environment, i, node, c);
+    if (m->placing)
+        drop_pool(m->placing);
 }
 
-static void candidates_free(candidates *c)
+static venv_rc make_pool(venv_manager *m, venv_mgr_placing *p)
 {
-    free(c->nodes);
-    free(c->names);
-    free(c->verdicts);
-}
-
-static bool candidates_make(venv_manager *m, const char *environment, const instance *i, candidates *ret)
-{
-    size_t max = venv_groups_member_count(m->groups), cursor = 0;
-    ret->nodes = calloc(max + 1, sizeof *ret->nodes);
-    ret->names = calloc(max + 1, sizeof *ret->names);
-    ret->verdicts = calloc(max + 1, sizeof *ret->verdicts);
-    ret->count = 0;
-    if (!ret->nodes || !ret->names || !ret->verdicts) {
-        candidates_free(ret);
-        venv_mgr_no_memory(m);
-        return false;
-    }
+    size_t max = venv_groups_member_count(m->groups), cursor = 0, count = 0;
+    p->nodes = calloc(max + 1, sizeof *p->nodes);
+    p->candidates = calloc(max + 1, sizeof *p->candidates);
+    if (!p->nodes || !p->candidates)
+        return VENV_ENOMEM;
     const venv_member *member;
     while ((member = venv_groups_next_member(m->groups, &cursor))) {
         agent *a = member->data;
         if (!a || !a->hypervisor)
             continue;
-        fill(m, a, environment, i, &ret->nodes[ret->count], &ret->names[ret->count]);
-        ret->count++;
+        fill(m, a, &p->nodes[count], &p->candidates[count]);
+        count++;
     }
-    return true;
+    return venv_placement_pool_new(p->nodes, count, m->place_context, NULL, &p->pool, NULL);
 }
 
-static bool choose(venv_manager *m, venv_environment *environment, const char *asked, candidates *c, size_t *ret_index)
+/* The nodes as they are now; NULL: no memory. */
+static venv_placement_pool *pool_now(venv_manager *m)
 {
-    if (venv_placement_choose(environment, asked, c->nodes, c->count, m->place_context, NULL, c->verdicts, ret_index,
-                              NULL) == VENV_OK)
-        return true;
+    if (!m->placing && !(m->placing = calloc(1, sizeof *m->placing))) {
+        venv_mgr_no_memory(m);
+        return NULL;
+    }
+    venv_mgr_placing *p = m->placing;
+    if (p->pool && p->made == m->steps)
+        return p->pool;
+    if (p->made != m->steps)
+        p->told = 0;
+    drop_pool(p);
+    p->made = m->steps;
+    if (make_pool(m, p) != VENV_OK) {
+        drop_pool(p);
+        venv_mgr_no_memory(m);
+        return NULL;
+    }
+    add_guests(m);
+    return p->pool;
+}
+
+/* --- definitions --------------------------------------------------------------------------------------- */
+
+static void definitions_free(venv_table *table)
+{
+    size_t cursor = 0;
+    void *item;
+    while (table && venv_table_next(table, &cursor, NULL, &item)) {
+        compiled *c = item;
+        venv_value_unref(&c->definition);
+        venv_environment_unref(c->environment);
+        free(c);
+    }
+    venv_table_free(table);
+}
+
+void venv_mgr_placing_free(venv_manager *m)
+{
+    if (!m->placing)
+        return;
+    drop_pool(m->placing);
+    definitions_free(m->placing->definitions);
+    free(m->placing);
+    m->placing = NULL;
+}
+
+static venv_rc compile(venv_manager *m, const instance *i, const void *key, size_t size, venv_environment **ret_environment, venv_error *err)
+{
+    venv_mgr_placing *p = m->placing;
+    compiled *c = calloc(1, sizeof *c);
+    venv_rc rc = c ? venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &c->environment, err)
+                   : venv_error_set(err, VENV_ENOMEM, "out of memory");
+    if (rc == VENV_OK && p->definitions && venv_table_count(p->definitions) >= DEFINITIONS_MAX) {
+        drop_pool(p); /* it goes by their addresses */
+        definitions_free(p->definitions);
+        p->definitions = NULL;
+    }
+    if (rc == VENV_OK && !p->definitions)
+        rc = venv_table_new(m->seed, DEFINITIONS_MAX + 1, &p->definitions, err);
+    if (rc == VENV_OK) {
+        compiled *old = venv_table_remove(p->definitions, key, size); /* another one with the same hash */
+        if (old) {
+            drop_pool(p);
+            venv_value_unref(&old->definition);
+            venv_environment_unref(old->environment);
+            free(old);
+        }
+        rc = venv_table_add(p->definitions, key, size, c, err);
+    }
+    if (rc != VENV_OK) {
+        if (c)
+            venv_environment_unref(c->environment);
+        free(c);
+        return rc;
+    }
+    c->definition = venv_value_ref(&i->definition);
+    *ret_environment = c->environment;
+    return VENV_OK;
+}
+
+/* The definition of when it was asked for: a changed configuration makes new instances, not other old ones. Lent. */
+static venv_rc environment_of(venv_manager *m, const instance *i, venv_environment **ret_environment, venv_error *err)
+{
+    char key[VENV_NAME_MAX + 1 + sizeof(uint64_t)];
+    size_t size = strlen(i->environment);
+    uint64_t hash = venv_value_hash(&i->definition, 1);
+    memcpy(key, i->environment, size);
+    memcpy(key + size, &hash, sizeof hash);
+    size += sizeof hash;
+    if (!pool_now(m))
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    compiled *c = m->placing->definitions ? venv_table_find(m->placing->definitions, key, size) : NULL;
+    if (c && venv_value_equal(&c->definition, &i->definition)) {
+        *ret_environment = c->environment;
+        return VENV_OK;
+    }
+    return compile(m, i, key, size, ret_environment, err);
+}
+
+/* --- one choice ---------------------------------------------------------------------------------------- */
+
+/* What is wanted, with the texts and lists it needs. */
+typedef struct wanting {
+    venv_placement_want want;
+    venv_placement_bar bars[TRIED_MAX + 1];
+    char breaker[VENV_PLACEMENT_REASON_MAX];
+} wanting;
+
+static void want_environment(venv_manager *m, venv_environment *environment, const char *asked, wanting *w)
+{
+    w->want = (venv_placement_want){ .environment = environment, .asked = asked, .bars = w->bars };
+    if (venv_mgr_breaker_refuses(m, false, venv_environment_name(environment), w->breaker, sizeof w->breaker))
+        w->want.breaker = w->breaker;
+}
+
+/* Nodes that could not start it before are not tried again. */
+static void want_instance(venv_manager *m, const instance *i, venv_environment *environment, const char *asked, wanting *w)
+{
+    want_environment(m, environment, asked, w);
+    for (size_t k = 0; k < i->tried_count; k++)
+        w->bars[w->want.bar_count++] = (venv_placement_bar){ i->tried[k], "it could not start it before" };
+}
+
+static bool choose(venv_manager *m, const wanting *w, size_t *ret_index)
+{
+    venv_placement_pool *pool = pool_now(m);
+    if (pool && venv_placement_pool_choose(pool, &w->want, ret_index, NULL) == VENV_OK)
+        return *ret_index < venv_placement_pool_count(pool);
     venv_mgr_no_memory(m);
     return false;
+}
+
+static void summary(venv_manager *m, const wanting *w, char *text, size_t size)
+{
+    size_t counts[VENV_PLACEMENT__COUNT] = { 0 };
+    venv_placement_pool *pool = pool_now(m);
+    if (!pool || venv_placement_pool_tally(pool, &w->want, counts, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
+    if (pool && venv_placement_pool_count(pool) == 0) {
+        snprintf(text, size, "no agent has a hypervisor");
+        return;
+    }
+    venv_placement_summary(venv_environment_name(w->want.environment), counts, text, size);
+    venv_placement_verdict verdict;
+    size_t one = w->want.asked && pool ? venv_placement_pool_find(pool, w->want.asked) : 0, used = strlen(text);
+    if (!pool || one >= venv_placement_pool_count(pool) || (venv_placement_pool_count(pool) > 1 && !w->want.asked))
+        return;
+    if (venv_placement_pool_judge(pool, &w->want, one, &verdict, NULL) == VENV_OK && verdict.rule != VENV_PLACEMENT_OK && used < size)
+        snprintf(text + used, size - used, " (%s%sneeds %s, has %s)", w->want.asked ? w->want.asked : "", w->want.asked ? " " : "", verdict.needed,
+                 verdict.available);
+}
+
+static venv_value detail(venv_manager *m, const wanting *w, size_t chosen)
+{
+    bool full = chosen >= venv_placement_pool_count(m->placing->pool) || m->placing->told < TOLD_IN_FULL;
+    m->placing->told += full;
+    return venv_mgr_placement_detail(m, m->placing->pool, &w->want, chosen, full);
 }
 
 venv_rc venv_mgr_place_target(venv_manager *m, instance *i, const char *asked, char ret_node[VENV_NAME_MAX + 1], venv_error *err)
 {
     venv_environment *environment = NULL;
-    candidates c = { NULL, NULL, NULL, 0 };
+    wanting w;
     size_t index = 0;
     if (asked && strcmp(asked, i->node) == 0)
         return venv_error_set(err, VENV_ECONFLICT, "%s is on node %s already", i->name, asked);
     if (i->adopted || venv_value_kind(&i->definition) != VENV_MAP)
         return venv_error_set(err, VENV_EUNSUPPORTED, "%s was taken in from its node: its definition is not known here, so no other can be chosen",
                               i->name);
-    venv_rc rc = venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, err);
+    venv_rc rc = environment_of(m, i, &environment, err);
     if (rc != VENV_OK)
         return rc;
-    if (!candidates_make(m, i->environment, i, &c)) {
-        venv_environment_unref(environment);
-        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    want_instance(m, i, environment, asked, &w);
+    w.want.breaker = NULL; /* nothing is started: what fails to start may well move */
+    w.bars[w.want.bar_count++] = (venv_placement_bar){ i->node, "it is there" };
+    if (choose(m, &w, &index)) {
+        snprintf(ret_node, VENV_NAME_MAX + 1, "%s", venv_placement_pool_node(m->placing->pool, index)->name);
+        add_guest(m, ret_node, i);
+        return VENV_OK;
     }
-    for (size_t n = 0; n < c.count; n++)
-        if (strcmp(c.nodes[n].name, i->node) == 0)
-            c.nodes[n].connected = false; /* it is there */
-    if (choose(m, environment, asked, &c, &index) && index < c.count) {
-        snprintf(ret_node, VENV_NAME_MAX + 1, "%s", c.nodes[index].name);
-    } else {
-        char why[REASON_MAX];
-        venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
-        rc = venv_error_set(err, VENV_ECONFLICT, "no other node can take %s: %s", i->name, why);
-    }
-    candidates_free(&c);
-    venv_environment_unref(environment);
-    return rc;
+    char why[REASON_MAX];
+    summary(m, &w, why, sizeof why);
+    return venv_error_set(err, VENV_ECONFLICT, "no other node can take %s: %s", i->name, why);
+}
+
+static void placed_on(venv_manager *m, instance *i, const wanting *w, size_t index)
+{
+    free(i->node);
+    i->node = venv_mgr_copy_text(m, venv_placement_pool_node(m->placing->pool, index)->name);
+    i->epoch++;
+    venv_value why = detail(m, w, index);
+    add_guest(m, i->node, i);
+    venv_mgr_trial_begin(m, i);
+    venv_mgr_instance_placed(m, i, why);
+    venv_mgr_instance_set(m, i, VENV_INSTANCE_PREPARING, "");
+    venv_mgr_instance_set(m, i, VENV_INSTANCE_STARTING, "its node is told to start it");
+    deed *d = venv_mgr_deed_find(m, i->start);
+    if (d && venv_mgr_deed_is_open(d))
+        venv_mgr_deed_run(m, d, m->config->action_timeout);
+    venv_mgr_instance_send_start(m, i);
+}
+
+static void waits(venv_manager *m, instance *i, const wanting *w)
+{
+    char why[REASON_MAX];
+    summary(m, w, why, sizeof why);
+    if (strcmp(i->reason, why) == 0 || !m->placing->pool)
+        return;
+    venv_mgr_set_reason(i->reason, why);
+    venv_mgr_instance_touch(m, i);
+    venv_mgr_event_add(m, "instance-waits", i->name, i->start, detail(m, w, venv_placement_pool_count(m->placing->pool)),
+                       "%s waits for a node: %s", i->name, i->reason);
+    i->placed = m->revision;
 }
 
 /* Try to place a pending instance and tell its node. False: it stays pending, with the reason. */
 bool venv_mgr_place_instance(venv_manager *m, instance *i)
 {
     venv_environment *environment = NULL;
-    candidates c = { NULL, NULL, NULL, 0 };
+    wanting w;
     size_t index = 0;
     venv_error err = { 0 };
-    /* The definition of when it was asked for: a changed configuration makes new instances, not other old ones. */
-    if (venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, &err) != VENV_OK) {
+    venv_rc rc = environment_of(m, i, &environment, &err);
+    if (rc == VENV_ENOMEM) {
+        venv_mgr_no_memory(m);
+        return false;
+    }
+    if (rc != VENV_OK) {
         venv_mgr_instance_set(m, i, VENV_INSTANCE_FAILED, err.text);
         venv_mgr_instance_end_deeds(m, i);
         return true;
     }
-    if (!candidates_make(m, i->environment, i, &c)) {
-        venv_environment_unref(environment);
-        return false;
+    want_instance(m, i, environment, i->asked_node, &w);
+    if (choose(m, &w, &index)) {
+        placed_on(m, i, &w, index);
+        return true;
     }
-    bool placed = choose(m, environment, i->asked_node, &c, &index) && index < c.count;
-    char why[REASON_MAX];
-    if (placed) {
-        free(i->node);
-        i->node = venv_mgr_copy_text(m, c.nodes[index].name);
-        i->epoch++;
-        venv_mgr_trial_begin(m, i);
-        venv_mgr_instance_placed(m, i, venv_mgr_placement_detail(m, c.nodes, c.verdicts, c.count, index));
-        venv_mgr_instance_set(m, i, VENV_INSTANCE_PREPARING, "");
-        venv_mgr_instance_set(m, i, VENV_INSTANCE_STARTING, "its node is told to start it");
-        deed *d = venv_mgr_deed_find(m, i->start);
-        if (d && venv_mgr_deed_is_open(d))
-            venv_mgr_deed_run(m, d, m->config->action_timeout);
-        venv_mgr_instance_send_start(m, i);
-    } else {
-        venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
-        if (c.count == 0)
-            memcpy(why, "no agent has a hypervisor", sizeof "no agent has a hypervisor");
-        if (strcmp(i->reason, why) != 0) {
-            venv_mgr_set_reason(i->reason, why);
-            venv_mgr_instance_touch(m, i);
-            venv_mgr_event_add(m, "instance-waits", i->name, i->start,
-                      venv_mgr_placement_detail(m, c.nodes, c.verdicts, c.count, c.count), "%s waits for a node: %s", i->name, i->reason);
-            i->placed = m->revision;
-        }
-    }
-    candidates_free(&c);
-    venv_environment_unref(environment);
-    return placed;
+    waits(m, i, &w);
+    return false;
 }
 
 /* Whether there is another node for one that could not be started where it is. */
 bool venv_mgr_place_elsewhere(venv_manager *m, instance *i)
 {
     venv_environment *environment = NULL;
-    candidates c = { NULL, NULL, NULL, 0 };
+    wanting w;
     size_t index = 0;
-    if (venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &environment, NULL) != VENV_OK)
+    if (environment_of(m, i, &environment, NULL) != VENV_OK)
         return false;
-    bool found = candidates_make(m, i->environment, i, &c) && choose(m, environment, NULL, &c, &index) && index < c.count;
-    candidates_free(&c);
-    venv_environment_unref(environment);
-    return found;
+    want_instance(m, i, environment, NULL, &w);
+    w.bars[w.want.bar_count++] = (venv_placement_bar){ i->node, "it could not start it" };
+    return choose(m, &w, &index);
+}
+
+/* --- as things are, changing nothing --------------------------------------------------------------------- */
+
+typedef void (*would_fn)(void *user, venv_manager *m, const wanting *w, size_t index);
+
+/* Where `count` starts would go, one after the other; afterwards all is as before. */
+static void each_would(venv_manager *m, const wanting *w, int64_t count, bool refused_too, would_fn each, void *user)
+{
+    venv_placement_pool *pool = pool_now(m);
+    size_t *taken = calloc((size_t)count + 1, sizeof *taken), n = 0, index = 0;
+    venv_placement_guest guest = venv_placement_guest_of(w->want.environment);
+    bool good = pool && taken;
+    for (int64_t k = 0; good && k < count; k++) {
+        bool found = choose(m, w, &index);
+        if (!found && !refused_too)
+            break;
+        each(user, m, w, index);
+        good = !found || venv_placement_pool_add(pool, index, &guest, NULL) == VENV_OK;
+        if (found && good)
+            taken[n++] = index;
+    }
+    while (n > 0 && good)
+        good = venv_placement_pool_remove(pool, taken[--n], &guest, NULL) == VENV_OK;
+    free(taken);
+    if (!good)
+        venv_mgr_no_memory(m);
+}
+
+typedef struct telling_nodes {
+    venv_trigger_agent_fn each;
+    void *user;
+} telling_nodes;
+
+static void tell_node(void *user, venv_manager *m, const wanting *w, size_t index)
+{
+    const telling_nodes *x = user;
+    (void)w;
+    x->each(x->user, venv_placement_pool_node(m->placing->pool, index)->name);
 }
 
 /* The nodes that `count` starts would go to, as things are. */
 void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user)
 {
-    candidates c = { NULL, NULL, NULL, 0 };
-    size_t index = 0;
-    if (!candidates_make(m, venv_environment_name(environment), NULL, &c))
-        return;
-    for (int64_t n = 0; n < count && choose(m, environment, NULL, &c, &index) && index < c.count; n++) {
-        each(user, c.nodes[index].name);
-        c.nodes[index].used_vcpus += venv_environment_vcpus(environment);
-        c.nodes[index].used_memory_bytes += venv_environment_memory_bytes(environment);
-    }
-    candidates_free(&c);
+    wanting w;
+    telling_nodes x = { each, user };
+    want_environment(m, environment, NULL, &w);
+    each_would(m, &w, count, false, tell_node, &x);
 }
 
 /* What placement says of one node, as it is now. */
 venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits)
 {
-    agent *a = venv_mgr_agent_find(m, node);
-    venv_placement_node one = { .name = node };
-    venv_placement_verdict verdict = { .rule = VENV_PLACEMENT_CONNECTED };
-    candidate name;
-    size_t index = 0;
-    if (a)
-        fill(m, a, venv_environment_name(environment), NULL, &one, &name);
-    if (venv_placement_choose(environment, NULL, &one, 1, m->place_context, NULL, &verdict, &index, NULL) != VENV_OK)
+    venv_placement_verdict verdict = { .rule = VENV_PLACEMENT_OK };
+    venv_placement_pool *pool = pool_now(m);
+    size_t index = pool ? venv_placement_pool_find(pool, node) : 0;
+    wanting w;
+    want_environment(m, environment, NULL, &w);
+    if (pool && index == venv_placement_pool_count(pool))
+        venv_placement_refuse(&verdict, VENV_PLACEMENT_HYPERVISOR, venv_hypervisor_kind_name(venv_environment_hypervisor(environment)), "no hypervisor");
+    else if (!pool || venv_placement_pool_judge(pool, &w.want, index, &verdict, NULL) != VENV_OK)
         venv_mgr_no_memory(m);
     *ret_fits = verdict.rule == VENV_PLACEMENT_OK;
     return venv_mgr_verdict_value(m, node, &verdict);
 }
 
+static void list_would(void *user, venv_manager *m, const wanting *w, size_t index)
+{
+    venv_list_builder *instances = user;
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "environment", venv_environment_name(w->want.environment));
+    venv_map_put_z(&map, "state", "pending");
+    if (index < venv_placement_pool_count(m->placing->pool)) {
+        venv_map_put_z(&map, "node", venv_placement_pool_node(m->placing->pool, index)->name);
+    } else {
+        char why[REASON_MAX];
+        summary(m, w, why, sizeof why);
+        venv_map_put_text(&map, "reason", why, strlen(why));
+    }
+    venv_list_add(instances, venv_mgr_take_map(m, &map));
+}
+
 /* What a start of `count` would do: where each would go, and why not elsewhere. Changes nothing. */
 venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count)
 {
-    candidates c = { NULL, NULL, NULL, 0 };
     venv_list_builder instances, verdicts;
+    wanting w;
     venv_list_init(&instances);
     venv_list_init(&verdicts);
-    if (!candidates_make(m, venv_environment_name(environment), NULL, &c))
-        return venv_value_null();
-    size_t index = 0;
-    for (int64_t n = 0; n < count && choose(m, environment, asked, &c, &index); n++) {
-        venv_map_builder map;
-        venv_map_init(&map);
-        venv_map_put_z(&map, "environment", venv_environment_name(environment));
-        venv_map_put_z(&map, "state", "pending");
-        if (index < c.count) {
-            venv_map_put_z(&map, "node", c.nodes[index].name);
-            c.nodes[index].used_vcpus += venv_environment_vcpus(environment);
-            c.nodes[index].used_memory_bytes += venv_environment_memory_bytes(environment);
-        } else {
-            char why[REASON_MAX];
-            venv_placement_summary(environment, c.verdicts, c.count, why, sizeof why);
-            venv_map_put_text(&map, "reason", why, strlen(why));
-        }
-        venv_list_add(&instances, venv_mgr_take_map(m, &map));
+    want_environment(m, environment, asked, &w);
+    each_would(m, &w, count, true, list_would, &instances);
+    venv_placement_pool *pool = pool_now(m);
+    for (size_t n = 0; pool && n < venv_placement_pool_count(pool); n++) {
+        venv_placement_verdict verdict = { .rule = VENV_PLACEMENT_OK };
+        if (venv_placement_pool_judge(pool, &w.want, n, &verdict, NULL) != VENV_OK)
+            venv_mgr_no_memory(m);
+        venv_list_add(&verdicts, venv_mgr_verdict_value(m, venv_placement_pool_node(pool, n)->name, &verdict));
     }
-    for (size_t n = 0; n < c.count; n++)
-        venv_list_add(&verdicts, venv_mgr_verdict_value(m, c.nodes[n].name, &c.verdicts[n]));
-    candidates_free(&c);
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put(&map, "dry_run", venv_value_bool(true));

@@ -16,7 +16,7 @@ venv_environment *venv_mgr_environment_find(venv_manager *m, const char *name)
 
 /* --- start ---------------------------------------------------------------------------------------------- */
 
-static bool start_one(venv_manager *m, deed *d, venv_environment *environment, const char *node)
+static bool start_one(venv_manager *m, deed *d, venv_environment *environment, const venv_value *definition, const char *node)
 {
     char name[VENV_NAME_MAX + 24];
     const char *environment_name = venv_environment_name(environment);
@@ -27,8 +27,7 @@ static bool start_one(venv_manager *m, deed *d, venv_environment *environment, c
     deed *start = i ? venv_mgr_deed_new(m, child, d->id, "start", name, d->by) : NULL;
     if (!start)
         return false;
-    if (venv_environment_to_value(environment, &i->definition, NULL) != VENV_OK)
-        venv_mgr_no_memory(m);
+    i->definition = venv_value_ref(definition);
     i->vcpus = venv_environment_vcpus(environment);
     i->memory = venv_environment_memory_bytes(environment);
     i->start = child;
@@ -57,9 +56,13 @@ venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment_na
                               START_COUNT_MAX);
     if (venv_table_count(m->instances) + (size_t)count > INSTANCES_MAX || venv_table_count(m->deeds) + (size_t)count > DEEDS_MAX)
         return venv_error_set(err, VENV_ELIMIT, "there are too many instances or actions; old ones go away by themselves");
+    venv_value definition = venv_value_null();
+    if (venv_environment_to_value(environment, &definition, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
     venv_mgr_deed_children_begin(m, d);
     for (int64_t n = 0; n < count && m->rc == VENV_OK; n++)
-        start_one(m, d, environment, node);
+        start_one(m, d, environment, &definition, node);
+    venv_value_unref(&definition);
     venv_mgr_deed_children_made(m, d);
     return VENV_OK;
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "environment/placement.h"
+#include "environment/pool.h"
 
 #include <venv/codec.h>
 
@@ -44,7 +44,7 @@ static venv_environment *environment_of(const char *json)
 static venv_placement_node node_of(const char *name, const venv_value *node)
 {
     return (venv_placement_node){
-        .name = name, .connected = true, .reachable = true, .kinds = ALL_KINDS, .vcpus = 8,
+        .name = name, .connected = true, .reachable = true, .kinds = ALL_KINDS, .cpus = 4, .vcpus = 8,
         .memory_bytes = GIB(16), .node = node,
     };
 }
@@ -69,12 +69,27 @@ static venv_value facts(const char *name, const char *group, int64_t memfree)
     return made;
 }
 
-static size_t choose(const venv_environment *environment, const char *asked, const venv_placement_node *nodes,
-                     size_t count, venv_placement_verdict *verdicts)
+/* On a pool of its own; the nodes are as before. */
+static size_t choose(venv_environment *environment, const char *asked, venv_placement_node *nodes, size_t count,
+                     venv_placement_verdict *verdicts)
 {
     size_t index = 99;
-    assert_rc(venv_placement_choose(environment, asked, nodes, count, context, NULL, verdicts, &index, &err), VENV_OK);
+    venv_placement_pool *pool = NULL;
+    venv_placement_want want = { .environment = environment, .asked = asked };
+    assert_rc(venv_placement_pool_new(nodes, count, context, NULL, &pool, &err), VENV_OK);
+    assert_rc(venv_placement_pool_choose(pool, &want, &index, &err), VENV_OK);
+    for (size_t i = 0; verdicts && i < count; i++)
+        assert_rc(venv_placement_pool_judge(pool, &want, i, &verdicts[i], &err), VENV_OK);
+    venv_placement_pool_free(pool);
     return index;
+}
+
+static const char *summary_of(const venv_placement_verdict *verdicts, size_t count, char *text, size_t size)
+{
+    size_t counts[VENV_PLACEMENT__COUNT] = { 0 };
+    for (size_t i = 0; i < count; i++)
+        counts[verdicts[i].rule]++;
+    return venv_placement_summary("class2", counts, text, size);
 }
 
 static void each_rule_refuses_with_its_reason(void **state)
@@ -127,7 +142,7 @@ static void each_rule_refuses_with_its_reason(void **state)
     assert_int_equal(choose(e, NULL, &node, 1, &verdict), 1);
     assert_int_equal(verdict.rule, VENV_PLACEMENT_WHERE);
     assert_int_equal(choose(e, NULL, NULL, 0, NULL), 0);
-    assert_string_equal(venv_placement_summary(e, NULL, 0, text, sizeof text), "no node may run class2: there is no node");
+    assert_string_equal(summary_of(NULL, 0, text, sizeof text), "no node may run class2: there is no node");
     venv_value_unref(&good);
     venv_value_unref(&bad);
     venv_environment_unref(e);
@@ -268,17 +283,18 @@ static void none_is_summed_up(void **state)
     venv_placement_node nodes[4];
     venv_placement_verdict verdicts[4];
     char text[256];
+    static const char *const names[] = { "a", "b", "c", "d" };
     for (size_t i = 0; i < 4; i++)
-        nodes[i] = node_of("n", NULL);
+        nodes[i] = node_of(names[i], NULL);
     nodes[0].connected = false;
     nodes[1].used_memory_bytes = nodes[2].used_memory_bytes = GIB(16);
     nodes[3].used_vcpus = 6;
     assert_int_equal(choose(e, NULL, nodes, 4, verdicts), 4);
-    assert_string_equal(venv_placement_summary(e, verdicts, 4, text, sizeof text),
+    assert_string_equal(summary_of(verdicts, 4, text, sizeof text),
                         "no node may run class2: 1 not connected, 1 with too few vCPUs, 2 with too little memory");
     /* Into too small a buffer: cut, not past it. */
     char small[20];
-    venv_placement_summary(e, verdicts, 4, small, sizeof small);
+    summary_of(verdicts, 4, small, sizeof small);
     assert_true(strlen(small) < sizeof small);
     venv_environment_unref(e);
 }
