@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "environment/placement.h"
+#include "environment/pool.h"
 #include "support/alloc.h"
 
 #include <venv/codec.h>
@@ -67,9 +67,17 @@ static venv_rc place(void *user)
         venv_placement_node nodes[] = { { .name = "n", .connected = true, .reachable = true, .kinds = 7, .vcpus = 4,
                                           .memory_bytes = UINT64_C(1) << 30, .node = &facts } };
         size_t index = 1;
-        rc = venv_placement_choose(user, NULL, nodes, 1, context, NULL, NULL, &index, NULL);
+        venv_placement_pool *pool = NULL;
+        venv_placement_want want = { .environment = user };
+        venv_placement_guest guest = { "class2", 1, 1, false };
+        rc = venv_placement_pool_new(nodes, 1, context, NULL, &pool, NULL);
+        if (rc == VENV_OK)
+            rc = venv_placement_pool_add(pool, 0, &guest, NULL);
+        if (rc == VENV_OK)
+            rc = venv_placement_pool_choose(pool, &want, &index, NULL);
         if (rc == VENV_OK)
             assert_int_equal(index, 0); /* out of memory is never "no node may" */
+        venv_placement_pool_free(pool);
     }
     venv_expr_context_free(context);
     venv_value_unref(&facts);
