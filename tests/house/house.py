@@ -36,6 +36,7 @@ FOREIGN = [
     (r"libvirt/", "virt"), (r"yaml\.h", "codec"), (r"yajl/", "codec"),
     (r"pcre2\.h", "expr"), (r"libxml/", "environment"), (r"sqlite3\.h", "store"),
     (r"openssl/", "identity"), (r"uv\.h", "runtime"), (r"curl/", "net"), (r"zstd\.h", "image"),
+    (r"archive(_entry)?\.h", "disk"),
 ]
 
 # What a pure folder may link to: memory, text, arithmetic, and the libraries it wraps.
