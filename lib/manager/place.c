@@ -293,7 +293,7 @@ static void summary(venv_manager *m, const wanting *w, char *text, size_t size)
     if (!pool || one >= venv_placement_pool_count(pool) || (venv_placement_pool_count(pool) > 1 && !w->want.asked))
         return;
     if (venv_placement_pool_judge(pool, &w->want, one, &verdict, NULL) == VENV_OK && verdict.rule != VENV_PLACEMENT_OK && used < size)
-        snprintf(text + used, size - used, " (%s%sneeds %s, has %s)", w->want.asked ? w->want.asked : "", w->want.asked ? " " : "", verdict.needed,
+        snprintf(text + used, size - used, " (%.63s%sneeds %.60s, has %.80s)", w->want.asked ? w->want.asked : "", w->want.asked ? " " : "", verdict.needed,
                  verdict.available);
 }
 
