@@ -131,6 +131,22 @@ VENV_API VENV_MUST_USE venv_rc venv_image_get(const venv_image_options *options,
                                               venv_value *ret_report, venv_error *err);
 
 /**
+ * Have a version of an image that machines can stand on: a file that is complete, checked, and never written again.
+ *
+ * It is `DIRECTORY/NAME@VERSION.DIGEST.raw`, read-only.  One that is there is found at once and without the repository; where that of
+ * `latest` cannot be asked, the newest version that is there is taken.
+ *
+ * @param directory   Made if it is absent; nobody but its owner may write it.
+ * @param ret_report  A map: `name version digest size path received`.
+ * @retval VENV_ENOENT     No such image, version or repository.
+ * @retval VENV_EDENIED    The manifest is not signed by a key that is trusted; or others may write to the directory.
+ * @retval VENV_ECONFLICT  `latest` is older than what is there.
+ * @retval VENV_EPROTO  @retval VENV_EINVAL  @retval VENV_ENOSPACE  @retval VENV_EIO  @retval VENV_ELIMIT  @retval VENV_ENOMEM  @retval VENV_ECANCELED
+ */
+VENV_API VENV_MUST_USE venv_rc venv_image_base(const venv_image_options *options, const char *reference, const char *directory,
+                                               venv_value *ret_report, venv_error *err);
+
+/**
  * What is in a repository.
  * @param name      Only this image; NULL for all.
  * @param ret_list  A list of maps: `name version digest size data chunks created signed`.

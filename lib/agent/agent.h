@@ -96,6 +96,7 @@ typedef struct venv_agent_action {
     uint64_t epoch;        /* MACHINE MIGRATE: the one that it has there */
     size_t out_max, err_max; /* RUN: how much of stdout and stderr is kept */
     uint64_t after_keep;   /* RUN, MACHINE: not before the KEEP of this number, or a later one, is durable; 0: at once */
+    bool base;             /* SYNC: to a place where machines can stand on it; the report has its `path` */
     venv_machine_verb verb;
     venv_id machine;
     char *xml;             /* MACHINE START: domain XML, owned */

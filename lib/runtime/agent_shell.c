@@ -360,7 +360,7 @@ static void sync_image(agent_shell *shell, const venv_agent_action *action)
     if (!shell->images && venv_image_pool_start(&shell->loop.uv, &options, &calls, &shell->images, &err) != VENV_OK)
         on_synced(shell, action->token, err.rc, err.text, NULL);
     else
-        venv_image_pool_sync(shell->images, action->token, action->name, action->timeout);
+        venv_image_pool_sync(shell->images, action->token, action->name, action->base, action->timeout);
 }
 
 static void list_machines(agent_shell *shell)

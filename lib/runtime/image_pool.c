@@ -29,6 +29,7 @@ typedef struct image_job {
     venv_job job;
     uint64_t token;
     char *reference;
+    bool base;
     int64_t end_ns;
     const atomic_bool *stop;
     venv_rc rc;
@@ -80,12 +81,14 @@ static venv_rc bring(const image_context *c, image_job *job, venv_value *ret_rep
     options.trust = c->trust;
     options.progress = goes_on;
     options.user = job;
-    int size = snprintf(path, sizeof path, "%s/%.*s.raw", c->directory, (int)strcspn(job->reference, "@"), job->reference);
+    int size = job->base ? snprintf(path, sizeof path, "%s/bases", c->directory)
+                         : snprintf(path, sizeof path, "%s/%.*s.raw", c->directory, (int)strcspn(job->reference, "@"), job->reference);
     if (size < 0 || (size_t)size >= sizeof path)
         return venv_error_set(&job->err, VENV_EINVAL, "agent.images.directory is too long");
     if (mkdir(c->directory, 0755) != 0 && errno != EEXIST)
         return venv_error_set(&job->err, VENV_EIO, "cannot make the folder of images '%s': %s", c->directory, strerror(errno));
-    venv_rc rc = venv_image_get(&options, job->reference, path, VENV_IMAGE_RAW, NULL, ret_report, &job->err);
+    venv_rc rc = job->base ? venv_image_base(&options, job->reference, path, ret_report, &job->err)
+                           : venv_image_get(&options, job->reference, path, VENV_IMAGE_RAW, NULL, ret_report, &job->err);
     if (rc == VENV_ECANCELED && venv_clock_read().mono.ns >= job->end_ns)
         rc = venv_error_set(&job->err, VENV_ETIMEDOUT, "it did not end in its time; what was fetched is kept for the next time");
     return rc;
@@ -152,13 +155,14 @@ venv_rc venv_image_pool_start(uv_loop_t *loop, const venv_image_pool_options *op
     return VENV_OK;
 }
 
-void venv_image_pool_sync(venv_image_pool *pool, uint64_t token, const char *reference, venv_span timeout)
+void venv_image_pool_sync(venv_image_pool *pool, uint64_t token, const char *reference, bool base, venv_span timeout)
 {
     venv_error err = { 0 };
     image_job *job = calloc(1, sizeof *job);
     venv_rc rc = job && (job->reference = strdup(reference)) ? VENV_OK : venv_error_set(&err, VENV_ENOMEM, "out of memory for an image");
     if (rc == VENV_OK) {
         job->token = token;
+        job->base = base;
         job->end_ns = venv_clock_read().mono.ns + timeout.ns;
         rc = venv_worker_submit(pool->worker, &job->job, &err);
     }

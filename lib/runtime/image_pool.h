@@ -26,8 +26,8 @@ typedef struct venv_image_pool_calls {
 
 venv_rc venv_image_pool_start(uv_loop_t *loop, const venv_image_pool_options *options, const venv_image_pool_calls *calls,
                               venv_image_pool **ret_pool, venv_error *err);
-/* Bring image `reference` to DIRECTORY/NAME.raw. */
-void venv_image_pool_sync(venv_image_pool *pool, uint64_t token, const char *reference, venv_span timeout);
+/* Bring image `reference` to DIRECTORY/NAME.raw; or, as a `base`, to a place where it is not written again, and the report has its `path`. */
+void venv_image_pool_sync(venv_image_pool *pool, uint64_t token, const char *reference, bool base, venv_span timeout);
 /* What is under way is given up. Accepts NULL. */
 void venv_image_pool_end(venv_image_pool *pool);
 
