@@ -91,7 +91,7 @@ typedef struct agent_machine {
     venv_id id;
     char instance[VENV_NAME_MAX + 1], environment[VENV_NAME_MAX + 1];
     uint64_t epoch;              /* the newest that was seen */
-    bool ended;                  /* in that epoch, a stop was accepted, or it ran and is gone, or it was seen to be down: no start in it any more */
+    bool ended;                  /* in that epoch, a stop was accepted, a start failed, or it ran and is gone, or it was seen to be down: no start in it any more */
     bool ran;                    /* it was seen to run in that epoch */
     agent_machine_state state;
     uint64_t token;              /* of the driver's call; 0: none */

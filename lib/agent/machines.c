@@ -4,7 +4,7 @@
  * driver lists is told to the manager.
  *
  * Never two: an epoch older than one that was seen is refused, and so is a start in an epoch in which the machine was
- * stopped or was seen to have ended, also by an agent that was killed meanwhile (memory.c). Asking twice (the same action id) does once. A hypervisor that cannot be asked has not lost its machines:
+ * stopped, could not be started or was seen to have ended, also by an agent that was killed meanwhile (memory.c). Asking twice (the same action id) does once. A hypervisor that cannot be asked has not lost its machines:
  * what was seen last stays, with `reachable` false.
  */
 
@@ -482,6 +482,12 @@ void venv_agent_machines_do_later(agent_step *step, agent_machine *machine)
     venv_agent_machines_advance(step, machine, machine->later_destroy ? MACHINE_EVENT_DESTROY : MACHINE_EVENT_STOP, NULL);
 }
 
+/* The manager is told so, and counts the machine as over: an order of its start that comes again is not to start it after all. */
+static bool has_failed_for_good(venv_rc rc)
+{
+    return rc != VENV_OK && rc != VENV_EUNKNOWN && rc != VENV_EUNREACHABLE && rc != VENV_ETIMEDOUT && rc != VENV_ECONFLICT;
+}
+
 void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
 {
     agent_machines *machines = &step->agent->machines;
@@ -516,6 +522,8 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
         machine->seen.listed = true; /* until the next list: it may run, and is not "gone" */
         snprintf(machine->seen.state, sizeof(machine->seen.state), "unknown");
     }
+    if (was == MACHINE_STARTING && has_failed_for_good(rc))
+        venv_agent_machines_set_epoch(step, machine, machine->epoch, true);
     agent_machine_event outcome = rc == VENV_OK || ask_failed ? MACHINE_EVENT_DONE : MACHINE_EVENT_FAILED;
     if (venv_agent_machines_advance(step, machine, outcome, NULL) == MACHINE_ANSWER) {
         machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;

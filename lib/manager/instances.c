@@ -7,6 +7,7 @@
  * A machine is told to start on a node under one id and one epoch: telling twice does it once. It is started on a
  * second node only after the first has said that it could not, and then that nothing of it is left there: what was
  * told to the first node cannot take effect any more, since an agent starts nothing in an epoch in which it was destroyed.
+ * For the same reason one that is over without its node having stopped it is called off there, until the node has answered.
  */
 #include "manager/internal.h"
 
@@ -173,7 +174,7 @@ static peer *node_peer(venv_manager *m, const instance *i)
     return a && a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
 }
 
-/* What is left of a start that failed is removed, and with it whatever was told and has not been done yet. */
+/* What is left of it is removed, and with it whatever was told and has not been done yet. */
 static void send_fence(venv_manager *m, instance *i, peer *p)
 {
     venv_map_builder map;
@@ -245,6 +246,7 @@ void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error)
     if (!may_try_elsewhere(m, i)) {
         venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
         venv_mgr_instance_end_deeds(m, i);
+        venv_mgr_instance_call_off(m, i);
         return;
     }
     char why[REASON_MAX + 128];
@@ -255,6 +257,24 @@ void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error)
     venv_mgr_instance_touch(m, i);
     venv_mgr_event_add(m, "instance-retried", i->name, i->start, venv_value_null(), "%s on %s: %s", i->name, i->node, i->reason);
     venv_mgr_instance_send_start(m, i);
+}
+
+/*
+ * It is over, and its node has not been told so, or has not answered: an order of its start may still come into effect
+ * there, and something of it may be left. So it is called off: told until the node answers; its row keeps that over restarts,
+ * and until then the room of one that was not seen to run stays taken.
+ */
+void venv_mgr_instance_call_off(venv_manager *m, instance *i)
+{
+    if (!i->node || i->adopted || !venv_instance_is_final(i->state))
+        return;
+    if (venv_id_is_none(i->fence)) {
+        i->fence = venv_random_id(&m->random); /* not the id of a deed: an agent does each id once */
+        i->start_sent = false;
+        venv_mgr_instance_touch(m, i);
+    }
+    if (!i->start_sent)
+        venv_mgr_instance_send_start(m, i);
 }
 
 static bool add_tried(venv_manager *m, instance *i, char *node)
@@ -269,18 +289,51 @@ static bool add_tried(venv_manager *m, instance *i, char *node)
     return true;
 }
 
-/* The node has answered: nothing of it is left there (VENV_OK), or it cannot say so. */
-void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc, const char *error)
+/* No start of this epoch comes into effect there any more. */
+static bool is_called_off(venv_rc rc)
 {
-    (void)error;
+    return rc == VENV_OK || rc == VENV_ECONFLICT || rc == VENV_EUNSUPPORTED || rc == VENV_EINVAL || rc == VENV_EDENIED;
+}
+
+/* It could not do it, or does not know. What it knows is bound to the id: it is asked under another one. */
+static void fence_again(venv_manager *m, instance *i, bool is_known)
+{
+    if (is_known) {
+        i->fence = venv_random_id(&m->random);
+        venv_mgr_instance_touch(m, i);
+    }
+    i->start_sent = false;
+    i->retry = venv_mgr_after(m, RETRY);
+}
+
+static void called_off(venv_manager *m, instance *i, venv_rc rc)
+{
+    if (!is_called_off(rc)) {
+        fence_again(m, i, true);
+        return;
+    }
+    venv_mgr_place_stale(m);
+    i->fence = (venv_id){ { 0 } };
+    i->retry = VENV_INSTANT_NEVER;
+    venv_mgr_instance_touch(m, i);
+}
+
+/* The node has answered: nothing of it is left there (VENV_OK), or it cannot say so. */
+void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc)
+{
     if (rc == VENV_EUNKNOWN || rc == VENV_EUNREACHABLE || rc == VENV_ETIMEDOUT) {
-        i->start_sent = false;
-        i->retry = venv_mgr_after(m, RETRY);
+        fence_again(m, i, false);
+        return;
+    }
+    if (venv_instance_is_final(i->state)) {
+        called_off(m, i, rc);
         return;
     }
     if (rc != VENV_OK || i->stop_wanted || i->state != VENV_INSTANCE_STARTING) {
         venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, i->failure);
         venv_mgr_instance_end_deeds(m, i);
+        if (!is_called_off(rc))
+            venv_mgr_instance_call_off(m, i);
         return;
     }
     char why[REASON_MAX];
@@ -367,7 +420,7 @@ static void retry_instance(venv_manager *m, instance *i)
         venv_mgr_place_instance(m, i);
     if (!a || !a->peer || !a->machines_known || !a->reachable)
         return;
-    if (i->state == VENV_INSTANCE_STARTING && !i->confirmed && !i->stop_wanted)
+    if (!venv_id_is_none(i->fence) || (i->state == VENV_INSTANCE_STARTING && !i->confirmed && !i->stop_wanted))
         venv_mgr_instance_send_start(m, i);
     else if (i->stop_wanted && (i->state == VENV_INSTANCE_STARTING || i->state == VENV_INSTANCE_STOPPING)) {
         if (i->state == VENV_INSTANCE_STARTING)
@@ -568,7 +621,7 @@ bool venv_mgr_instance_restore(venv_manager *m, venv_id id, const venv_value *ro
     if (state == VENV_INSTANCE_PENDING || state == VENV_INSTANCE_PLACING) {
         i->state = VENV_INSTANCE_PENDING;
         i->give_up = venv_mgr_after(m, m->config->pending_timeout);
-    } else if (!venv_instance_is_final(state)) {
+    } else if (!venv_instance_is_final(state) || !venv_id_is_none(i->fence)) {
         i->retry = venv_mgr_after(m, RETRY);
     }
     return true;

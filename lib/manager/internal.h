@@ -141,7 +141,7 @@ typedef struct instance {
     char *asked_node;
     venv_value definition;
     venv_id start, stop;    /* the deeds; none if nobody asked */
-    venv_id fence;          /* its start failed on its node: what destroys the rest of it there; then another node is tried */
+    venv_id fence;          /* what destroys the rest of it on its node: its start failed there, and then another node is tried; or it is over, and is called off */
     char **tried;           /* nodes that could not start it */
     size_t tried_count;
     char failure[REASON_MAX]; /* of the last of them */
@@ -530,7 +530,8 @@ void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state sta
 void venv_mgr_instance_placed(venv_manager *m, instance *i, venv_value detail);
 void venv_mgr_instance_send_start(venv_manager *m, instance *i);
 void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error);
-void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc, const char *error);
+void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc);
+void venv_mgr_instance_call_off(venv_manager *m, instance *i);
 void venv_mgr_instance_send_stop(venv_manager *m, instance *i);
 void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool force, venv_span grace);
 void venv_mgr_instances_sweep(venv_manager *m);

@@ -101,7 +101,8 @@ static void add_guests(venv_manager *m)
         const instance *i = item;
         if (VENV_SEEDED(PLACED_NOT_COUNTED) && !i->confirmed)
             continue;
-        if (venv_instance_holds_resources(i->state))
+        bool may_come = !venv_id_is_none(i->fence) && !i->confirmed; /* a start that is called off, and its node has not answered */
+        if (may_come || venv_instance_holds_resources(i->state))
             add_guest(m, i->node, i);
         if (i->target)
             add_guest(m, i->target, i); /* a migration takes both nodes */

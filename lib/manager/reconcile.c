@@ -66,21 +66,7 @@ void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state sta
         venv_mgr_instance_send_stop(m, i);
 }
 
-/* What is left of it on the node is removed, and nothing in its epoch is started there any more. The machine is not running, and never will again. */
-static void clean_up(venv_manager *m, const instance *i, const agent *a)
-{
-    peer *p = a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
-    if (!p || i->adopted)
-        return;
-    venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_id(&map, "id", venv_random_id(&m->random)); /* not the id of a deed: an agent does each id once */
-    venv_map_put_id(&map, "machine", i->id);
-    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
-    venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, venv_mgr_take_map(m, &map));
-}
-
-static void has_ended(venv_manager *m, instance *i, const agent *a, venv_instance_state state, const char *reason)
+static void has_ended(venv_manager *m, instance *i, venv_instance_state state, const char *reason)
 {
     if (i->state == VENV_INSTANCE_STARTING && state == VENV_INSTANCE_FAILED && !i->confirmed && !i->stop_wanted) {
         venv_mgr_start_failed(m, i, VENV_EIO, reason);
@@ -93,7 +79,7 @@ static void has_ended(venv_manager *m, instance *i, const agent *a, venv_instanc
         venv_mgr_instance_set(m, i, state, reason[0] ? reason : "its guest ended");
         venv_mgr_instance_end_deeds(m, i);
     }
-    clean_up(m, i, a);
+    venv_mgr_instance_call_off(m, i); /* its definition is left */
 }
 
 /* We said that it is over, and it runs: we were wrong, or its node is. Nothing is done to it but what was asked for. */
@@ -119,6 +105,30 @@ static void alarm_once(venv_manager *m, instance *i, const agent *a, const char 
               a->name, i->name, what);
 }
 
+/* What removes it was told in this session, or is now. */
+static void fence_on(venv_manager *m, instance *i)
+{
+    if (!i->start_sent)
+        venv_mgr_instance_send_start(m, i);
+}
+
+/*
+ * It is being removed, and its node says when that is done. But one that ran and ended, was to be cleared away, and runs before
+ * its node could be told so was started by somebody who looks after the node: nothing is done to it.
+ */
+static bool is_being_removed(venv_manager *m, instance *i, venv_instance_state told)
+{
+    bool up = told == VENV_INSTANCE_RUNNING || told == VENV_INSTANCE_PAUSED;
+    if (venv_id_is_none(i->fence))
+        return false;
+    if (up && venv_instance_is_final(i->state) && i->confirmed && !i->start_sent) {
+        i->fence = none;
+        return false;
+    }
+    fence_on(m, i);
+    return true;
+}
+
 static void reported(venv_manager *m, agent *a, instance *i, const venv_value *machine)
 {
     char state_name[32], reason[REASON_MAX];
@@ -135,11 +145,12 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         alarm_once(m, i, a, "under another epoch than it was placed with");
         return;
     }
-    if (!venv_id_is_none(i->fence))
-        return; /* it is being removed: its node says when that is done */
+    bool says = venv_instance_state_parse((venv_str){ state_name, strlen(state_name) }, &state); /* "unknown": the hypervisor does not */
+    if (is_being_removed(m, i, says ? state : VENV_INSTANCE_LOST))
+        return;
     set_console(m, i, machine);
-    if (!venv_instance_state_parse((venv_str){ state_name, strlen(state_name) }, &state))
-        return; /* "unknown": the hypervisor does not say */
+    if (!says)
+        return;
     if (venv_mgr_change_holds(m, i, state))
         return;
     switch (state) {
@@ -162,7 +173,7 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         break;
     case VENV_INSTANCE_STOPPED:
     case VENV_INSTANCE_FAILED:
-        has_ended(m, i, a, state, reason);
+        has_ended(m, i, state, reason);
         break;
     default: /* "starting": the agent works on it */
         break;
@@ -208,22 +219,26 @@ static void adopt(venv_manager *m, agent *a, const venv_value *machine, venv_id 
 
 /* --- one that its node does not have ------------------------------------------------------------------- */
 
-static void missing(venv_manager *m, instance *i, const agent *a)
+static void missing(venv_manager *m, instance *i)
 {
-    if (venv_instance_is_final(i->state) || i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_PLACING)
+    if (!venv_id_is_none(i->fence)) {
+        fence_on(m, i);
+        return;
+    }
+    if (i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_PLACING)
         return;
     if (venv_mgr_change_missing(m, i))
         return;
     if (i->stop_wanted && (i->confirmed || i->state == VENV_INSTANCE_STOPPING || !i->start_sent)) {
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "as asked");
         venv_mgr_instance_end_deeds(m, i);
-        if (!i->confirmed)
-            clean_up(m, i, a); /* its node may know nothing of it: an order of its start is not to come into effect later */
+        venv_mgr_instance_call_off(m, i);
         return;
     }
     if (i->confirmed) {
         venv_mgr_instance_set(m, i, VENV_INSTANCE_FAILED, "it ran, and its node no longer has it");
         venv_mgr_instance_end_deeds(m, i);
+        venv_mgr_instance_call_off(m, i);
         return;
     }
     if (i->start_sent || venv_id_is_none(i->start))
@@ -289,8 +304,9 @@ static void take_machines(venv_manager *m, agent *a, const venv_value *machines)
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (i->node && strcmp(i->node, a->name) == 0 && !venv_instance_is_final(i->state) && !find_machine(machines, i->id))
-            missing(m, i, a);
+        bool open = !venv_instance_is_final(i->state) || !venv_id_is_none(i->fence);
+        if (open && i->node && strcmp(i->node, a->name) == 0 && !find_machine(machines, i->id))
+            missing(m, i);
     }
 }
 
@@ -440,7 +456,7 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
     if (venv_id_equal(id, i->stop) && i->stop_wanted)
         stop_result(m, i, rc, error);
     else if (!venv_id_is_none(i->fence) && venv_id_equal(id, i->fence))
-        venv_mgr_instance_fenced(m, i, rc, error);
+        venv_mgr_instance_fenced(m, i, rc);
     else if (venv_id_equal(id, i->start) && venv_id_is_none(i->fence))
         start_result(m, i, rc, error, venv_value_get(body, "state"));
 }

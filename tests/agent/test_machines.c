@@ -207,7 +207,9 @@ static void test_failed_start(void **state)
     uint64_t request = start(&rig, 1, MACHINE, 1, definition);
     rig_machine_done(&rig, take_call(&rig, VENV_MACHINE_START)->token, VENV_EIO, "no space for it");
     assert_result(&rig, request, VENV_EIO, "failed", "no space for it");
-    /* it may be tried again, in a newer epoch or the same */
+    /* that is an end: an order of its start that comes again in this epoch is too late; one in a newer epoch is another matter */
+    assert_result(&rig, start(&rig, 3, MACHINE, 1, definition), VENV_ECONFLICT, "failed", "a new start needs a newer one");
+    assert_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
     request = start(&rig, 2, MACHINE, 2, definition);
     uint64_t token = take_call(&rig, VENV_MACHINE_START)->token;
     /* the hypervisor goes away in between: nobody knows */
@@ -219,6 +221,25 @@ static void test_failed_start(void **state)
     list(&rig, running(text, MACHINE, "class2-1", 2, "running"));
     assert_string_equal(told_state(&rig, word), "running");
     rig_fini(&rig);
+}
+
+/* Nobody knows whether it was started: it may be told again. */
+static void test_unknown_start(void **state)
+{
+    (void)state;
+    static const venv_rc open[] = { VENV_EUNKNOWN, VENV_EUNREACHABLE, VENV_ETIMEDOUT };
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        agent_rig rig;
+        init(&rig);
+        rig_connect(&rig);
+        list(&rig, "");
+        start(&rig, 1, MACHINE, 1, definition);
+        rig_machine_done(&rig, take_call(&rig, VENV_MACHINE_START)->token, open[i], "?");
+        list(&rig, "");
+        start(&rig, 1, MACHINE, 1, definition);
+        take_call(&rig, VENV_MACHINE_START);
+        rig_fini(&rig);
+    }
 }
 
 static void test_stop_with_grace(void **state)
@@ -467,7 +488,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_hypervisor),     cmocka_unit_test(test_start),
-        cmocka_unit_test(test_refused_starts),    cmocka_unit_test(test_failed_start),
+        cmocka_unit_test(test_refused_starts),    cmocka_unit_test(test_failed_start), cmocka_unit_test(test_unknown_start),
         cmocka_unit_test(test_stop_with_grace),   cmocka_unit_test(test_deaf_guest),
         cmocka_unit_test(test_destroy_overtakes), cmocka_unit_test(test_stop_during_start),
         cmocka_unit_test(test_epochs),            cmocka_unit_test(test_unreachable),

@@ -220,6 +220,32 @@ static void test_seen_to_end(void **state)
     }
 }
 
+/* A start that failed for good is over, too: the manager was told so. */
+static void test_failed_to_start(void **state)
+{
+    (void)state;
+    uint64_t number;
+    agent_rig rig;
+    rig_init(&rig, HYPER, "");
+    rig_connect(&rig);
+    rig_machines(&rig, "{\"machines\": []}");
+    start(&rig, ID_A, 7);
+    rig_machine_done(&rig, rig_take(&rig, VENV_AGENT_ACT_MACHINE)->token, VENV_EIO, "no room");
+    venv_value memory = kept(&rig, &number);
+    restart(&rig, &memory);
+    rig_connect(&rig);
+    rig_machines(&rig, "{\"machines\": []}");
+    start(&rig, ID_A, 7);
+    assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
+    venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
+    assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
+    assert_true(venv_value_is_text(venv_value_get(&answer->value, "state"), "stopped")); /* it does not run: the manager counts that as failed, too */
+    start(&rig, ID_A, 8);
+    assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
+    venv_value_unref(&memory);
+    rig_fini(&rig);
+}
+
 /* Full of what it can hold, it stays within bounds, and the newest is what is remembered. */
 static void test_bounds(void **state)
 {
@@ -276,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_what_ran_is_over),
         cmocka_unit_test(test_before_the_list),
         cmocka_unit_test(test_seen_to_end),
+        cmocka_unit_test(test_failed_to_start),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_what_is_no_memory),
     };

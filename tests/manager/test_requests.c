@@ -175,7 +175,10 @@ static void no_room_means_waiting_with_a_reason(void **state)
     assert_string_equal(rig_state(r, "class2-9"), "pending");
     assert_int_equal(rig_events(r, "instance-waits"), 1);
     rig_frame(r, USER, VENV_MSG_STOP, 2, "{\"instance\": \"class2-1\"}");
-    machine_done(r, rig_find(r, NODE, VENV_MSG_MACHINE_START, 0), "io"); /* the last of the eight did not start */
+    machine_done(r, rig_find(r, NODE, VENV_MSG_MACHINE_START, 0), "io"); /* the last of the eight did not start… */
+    rig_wait(r, 3);
+    assert_string_equal(rig_state(r, "class2-9"), "pending");
+    machine_done(r, rig_find(r, NODE, VENV_MSG_MACHINE_DESTROY, 0), "ok"); /* …and will not any more */
     rig_wait(r, 3);
     assert_string_equal(rig_state(r, "class2-9"), "starting");
     rig_free(r);

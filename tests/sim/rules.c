@@ -428,9 +428,10 @@ void rules_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
     const venv_value *row = disk_row_of(v, VENV_ROWS_INSTANCES, machine);
     machine_rules *m = machine_of(s, machine);
     bool runs = venv_fake_world_is_running(n->machines, machine);
-    if (verb == VENV_MACHINE_START && row && is_over(row) && m->ran && !runs) {
+    /* One that is called off: its node has not answered that yet. */
+    if (verb == VENV_MACHINE_START && row && is_over(row) && (m->ran || !venv_value_get(row, "fence")) && !runs) {
         venv_str name = venv_value_get_text(row, "name");
-        sim_fail(s, "epoch: %.*s is over, and is started again on %s", (int)name.size, name.data, n->name);
+        sim_fail(s, "epoch: %.*s is over, and is started%s on %s", (int)name.size, name.data, m->ran ? " again" : "", n->name);
     }
     if (verb == VENV_MACHINE_START && row && !s->settings.manager_yaml && venv_value_is_text(venv_value_get(row, "environment"), "tool") &&
         !in_group(n, "tools"))
