@@ -332,7 +332,7 @@ static venv_rc make_xml(agent_step *step, const agent_ask *ask, venv_machine_mar
     if (rc == VENV_OK)
         rc = venv_environment_check_files(definition, (const char *const *)config->paths, config->path_count, why);
     if (rc == VENV_OK)
-        rc = venv_environment_domain_xml(definition, mark, ret_xml, why);
+        rc = venv_environment_domain_xml(definition, mark, NULL, ret_xml, why);
     venv_environment_unref(definition);
     return rc;
 }

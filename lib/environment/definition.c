@@ -1,216 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A value checked and made into a definition. The table of keys says most of what is allowed; what one key
- * has to do with another is checked after it.
+ * A value checked and made into a definition. The tables of keys (keys.c) say most of what is allowed, and fill.c puts
+ * it where it belongs; what one key has to do with another is checked here, and in devices.c.
  */
 #include "environment/definition.h"
 
 #include "base/cleanup.h"
-#include "codec/config.h"
-#include "environment/keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const ready_names[] = { "running", NULL };
+/* A list of names in a container of settings, and of everything else in it: far below a message's largest body. */
+#define ARENA_MAX (4u * VENV_ENVIRONMENT_SIZE_MAX)
+#define NETWORK_CONFIG_MAX 8192u /* bytes as JSON */
 
-static const venv_config_row disk_rows[] = {
-    { .name = "file", .kind = VENV_CONFIG_PATH, .required = true, .max = VENV_ENVIRONMENT_PATH_MAX - 1,
-      .help = "The image file, in a directory that the agent allows." },
-    { .name = "format", .kind = VENV_CONFIG_ENUM, .required = true, .choices = venv_disk_format_names,
-      .help = "What the file is; it is never guessed, and no base image that it names is opened." },
-    { .name = "bus", .kind = VENV_CONFIG_ENUM, .choices = venv_disk_bus_names, .fallback = "virtio",
-      .help = "How the guest sees it." },
-    { .name = "readonly", .kind = VENV_CONFIG_BOOL, .fallback = "false",
-      .help = "The guest cannot write it, so several instances may share it." },
-    { .name = NULL },
-};
-
-static const venv_config_row network_rows[] = {
-    { .name = "bridge", .kind = VENV_CONFIG_STRING, .min = 1, .max = 15,
-      .help = "A bridge of the node." },
-    { .name = "network", .kind = VENV_CONFIG_STRING, .min = 1, .max = VENV_NETWORK_NAME_MAX,
-      .help = "A network of the node's libvirt." },
-    { .name = "user", .kind = VENV_CONFIG_BOOL,
-      .help = "QEMU's own address translation: the guest reaches out, and the node as 10.0.2.2." },
-    { .name = "mac", .kind = VENV_CONFIG_STRING, .min = 17, .max = 17,
-      .help = "Hardware address, for environments of one instance; by default made from the machine's id." },
-    { .name = NULL },
-};
-
-static const venv_config_row disk_row = { .name = "disk", .kind = VENV_CONFIG_TABLE, .of = disk_rows };
-static const venv_config_row network_row = { .name = "network", .kind = VENV_CONFIG_TABLE, .of = network_rows };
-
-const venv_config_row venv_environment_rows[] = {
-    { .name = "name", .kind = VENV_CONFIG_NAME,
-      .help = "Its name, where the place of the definition does not say it (a file of its own, a message)." },
-    { .name = "hypervisor", .kind = VENV_CONFIG_ENUM, .choices = venv_hypervisor_kind_names, .fallback = "kvm",
-      .help = "What runs it: kvm, qemu (by emulation), or test (libvirt's test driver: no guest at all)." },
-    { .name = "vcpus", .kind = VENV_CONFIG_INT, .min = 1, .max = VENV_ENVIRONMENT_VCPUS_MAX, .fallback = "1",
-      .help = "Virtual processors." },
-    { .name = "memory", .kind = VENV_CONFIG_SIZE, .required = true, .min = (int64_t)VENV_ENVIRONMENT_MEMORY_MIN,
-      .max = (int64_t)VENV_ENVIRONMENT_MEMORY_MAX, .help = "Memory of the guest, a whole number of KiB." },
-    { .name = "kernel", .kind = VENV_CONFIG_PATH, .max = VENV_ENVIRONMENT_PATH_MAX - 1,
-      .help = "Kernel to boot directly; without it the first disk is booted." },
-    { .name = "initrd", .kind = VENV_CONFIG_PATH, .max = VENV_ENVIRONMENT_PATH_MAX - 1,
-      .help = "Initial RAM disk for the kernel." },
-    { .name = "cmdline", .kind = VENV_CONFIG_STRING, .min = 1, .max = VENV_ENVIRONMENT_CMDLINE_MAX - 1,
-      .help = "Command line for the kernel." },
-    { .name = "disks", .kind = VENV_CONFIG_LIST, .of = &disk_row, .max = VENV_ENVIRONMENT_DISKS_MAX,
-      .help = "Disks, in the order in which the guest sees them." },
-    { .name = "networks", .kind = VENV_CONFIG_LIST, .of = &network_row, .max = VENV_ENVIRONMENT_NETWORKS_MAX,
-      .help = "Network interfaces; each is one of bridge, network and user." },
-    { .name = "where", .kind = VENV_CONFIG_EXPRESSION,
-      .help = "Expression over `node`: true for the nodes that may run it." },
-    { .name = "prefer", .kind = VENV_CONFIG_EXPRESSION,
-      .help = "Expression over `node`: a number, the node with the highest is taken; by default the fullest that fits." },
-    { .name = "ready", .kind = VENV_CONFIG_ENUM, .choices = ready_names, .fallback = "running",
-      .help = "When an instance counts as started: running, its processor runs." },
-    { .name = "priority", .kind = VENV_CONFIG_INT, .min = -1000, .max = 1000, .fallback = "0",
-      .help = "Of two environments that want the same place, the one with the higher number is first." },
-    { .name = NULL },
-};
-
-/* What is being read: for errors. */
-typedef struct reading {
-    const venv_value *value;
-    const venv_mark *mark;
-    char where[VENV_NAME_MAX + 32];
-    venv_error *err;
-} reading;
-
-static venv_rc blame(const reading *r, const char *path, venv_rc rc, const char *expected)
+static venv_rc no_place_for_key(const venv_environment_reading *r)
 {
-    venv_error_set(r->err, rc, "%s: %s%s%s", r->where, path, path[0] ? " " : "", expected);
-    return venv_mark_blame(venv_mark_find(r->mark, r->value, path), r->err);
-}
-
-static venv_rc no_memory(const reading *r)
-{
-    return venv_error_set(r->err, VENV_ENOMEM, "%s: out of memory", r->where);
-}
-
-static venv_rc copy_text(const reading *r, venv_str text, char **ret_text)
-{
-    char *copy = malloc(text.size + 1);
-    if (!copy)
-        return no_memory(r);
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    *ret_text = copy;
-    return VENV_OK;
-}
-
-/* A path, if it is given. */
-static venv_rc take_path(const reading *r, const venv_value *settings, const char *key, const char *path,
-                         char **ret_text)
-{
-    venv_str text = venv_config_text(settings, key);
-    if (text.size == 0)
-        return VENV_OK;
-    if (!venv_environment_path_check(text))
-        return blame(r, path, VENV_EINVAL, "must be an absolute path without empty, '.' or '..' parts and "
-                                           "without control characters");
-    return copy_text(r, text, ret_text);
-}
-
-static int choice(const char *const *names, venv_str text)
-{
-    for (int i = 0; names[i]; i++)
-        if (strlen(names[i]) == text.size && memcmp(names[i], text.data, text.size) == 0)
-            return i;
-    return 0; /* the table of keys has checked it */
-}
-
-static venv_rc take_disks(const reading *r, const venv_value *settings, venv_environment *environment)
-{
-    const venv_value *disks = venv_config_get(settings, "disks");
-    for (size_t i = 0; i < venv_value_count(disks); i++) {
-        const venv_value *item = venv_value_at(disks, i);
-        venv_environment_disk *disk = &environment->disks[i];
-        char path[48];
-        snprintf(path, sizeof path, "disks[%zu].file", i);
-        venv_rc rc = take_path(r, item, "file", path, &disk->file);
-        if (rc != VENV_OK)
-            return rc;
-        disk->format = (venv_disk_format)choice(venv_disk_format_names, venv_config_text(item, "format"));
-        disk->bus = (venv_disk_bus)choice(venv_disk_bus_names, venv_config_text(item, "bus"));
-        disk->readonly = venv_config_bool(item, "readonly");
-        environment->disk_count = i + 1;
-    }
-    return VENV_OK;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* "52:54:00:12:34:56", of one station (not a group), not all zero. */
-static bool parse_mac(venv_str text, uint8_t ret_mac[6])
-{
-    uint8_t mac[6], any = 0;
-    if (text.size != 17)
-        return false;
-    for (size_t i = 0; i < 6; i++) {
-        int high = hex_digit(text.data[3 * i]), low = hex_digit(text.data[3 * i + 1]);
-        if (high < 0 || low < 0 || (i < 5 && text.data[3 * i + 2] != ':'))
-            return false;
-        mac[i] = (uint8_t)(high << 4 | low);
-        any |= mac[i];
-    }
-    if (!any || (mac[0] & 1))
-        return false;
-    memcpy(ret_mac, mac, sizeof mac);
-    return true;
-}
-
-static venv_rc take_network(const reading *r, const venv_value *item, size_t index,
-                            venv_environment_network *network)
-{
-    char path[48];
-    snprintf(path, sizeof path, "networks[%zu]", index);
-    venv_str bridge = venv_config_text(item, "bridge"), name = venv_config_text(item, "network");
-    bool user = venv_config_bool(item, "user");
-    if ((bridge.size != 0) + (name.size != 0) + (user ? 1 : 0) != 1)
-        return blame(r, path, VENV_EINVAL, "must have one of bridge: NAME, network: NAME, and user: true");
-    network->kind = user ? VENV_NETWORK_USER : bridge.size ? VENV_NETWORK_BRIDGE : VENV_NETWORK_NETWORK;
-    venv_str text = bridge.size ? bridge : name;
-    if (text.size && (!venv_environment_text_check(text, VENV_NETWORK_NAME_MAX) ||
-                      memchr(text.data, '/', text.size) || memchr(text.data, ' ', text.size))) {
-        snprintf(path, sizeof path, "networks[%zu].%s", index, bridge.size ? "bridge" : "network");
-        return blame(r, path, VENV_EINVAL, "must be a name without spaces, '/' and control characters");
-    }
-    if (text.size)
-        memcpy(network->name, text.data, text.size);
-    venv_str mac = venv_config_text(item, "mac");
-    network->has_mac = mac.size != 0;
-    snprintf(path, sizeof path, "networks[%zu].mac", index);
-    if (network->has_mac && !parse_mac(mac, network->mac))
-        return blame(r, path, VENV_EINVAL, "must be the hardware address of one station, such as "
-                                           "52:54:00:12:34:56");
-    return VENV_OK;
-}
-
-static venv_rc take_networks(const reading *r, const venv_value *settings, venv_environment *environment)
-{
-    const venv_value *networks = venv_config_get(settings, "networks");
-    for (size_t i = 0; i < venv_value_count(networks); i++) {
-        venv_rc rc = take_network(r, venv_value_at(networks, i), i, &environment->networks[i]);
-        if (rc != VENV_OK)
-            return rc;
-        environment->network_count = i + 1;
-    }
+    for (const venv_environment_refusal *refused = venv_environment_refusals; refused->key; refused++)
+        if (venv_value_get(r->value, refused->key))
+            return venv_environment_blame(r, refused->key, VENV_EDENIED, refused->why);
     return VENV_OK;
 }
 
 /* An error inside an expression is given its place in the file, as far as the way it was written lets one count. */
-static venv_rc blame_expression(const reading *r, const char *key, venv_error *inner)
+static venv_rc blame_expression(const venv_environment_reading *r, const char *path, venv_error *inner)
 {
-    const venv_mark *mark = venv_mark_get(r->mark, r->value, key);
+    const venv_mark *mark = venv_mark_find(r->mark, r->value, path);
     uint32_t line = inner->line ? inner->line : 1, column = inner->column ? inner->column : 1;
-    venv_error_set(r->err, inner->rc, "%s: %s: %s", r->where, key, inner->text);
+    venv_error_set(r->err, inner->rc, "%s: %s: %s", r->where, path, inner->text);
     if (!mark)
         return inner->rc;
     if (mark->style == VENV_MARK_LITERAL)
@@ -223,114 +41,272 @@ static venv_rc blame_expression(const reading *r, const char *key, venv_error *i
     return inner->rc;
 }
 
-static venv_rc take_expression(const reading *r, const venv_value *settings, const char *key,
-                               venv_expr_env *expressions, char **ret_text, venv_expr **ret_expr)
+/* What an expression may be, besides one that compiles. */
+typedef enum expression_kind { A_BOOL, A_NUMBER } expression_kind;
+
+static bool may_be(const venv_expr *expr, expression_kind wanted)
 {
-    venv_str text = venv_config_text(settings, key);
-    if (text.size == 0)
-        return VENV_OK;
-    venv_rc rc = copy_text(r, text, ret_text);
-    if (rc != VENV_OK || !expressions)
-        return rc;
-    venv_error inner = { .rc = VENV_OK };
-    rc = venv_expr_compile(expressions, text.data, text.size, ret_expr, &inner);
-    return rc == VENV_OK ? VENV_OK : blame_expression(r, key, &inner);
+    return wanted == A_BOOL ? venv_expr_may_be(expr, VENV_BOOL)
+                            : venv_expr_may_be(expr, VENV_INT) || venv_expr_may_be(expr, VENV_UINT) ||
+                                  venv_expr_may_be(expr, VENV_DOUBLE);
 }
 
-static venv_rc take_expressions(const reading *r, const venv_value *settings, venv_expr_env *expressions,
+static venv_rc take_expression(const venv_environment_reading *r, const char *path, const char *text, expression_kind wanted,
+                               venv_expr_env *words, venv_expr **ret_expr)
+{
+    if (!text || !words)
+        return VENV_OK;
+    venv_error inner = { .rc = VENV_OK };
+    if (venv_expr_compile(words, text, strlen(text), ret_expr, &inner) != VENV_OK)
+        return blame_expression(r, path, &inner);
+    if (!may_be(*ret_expr, wanted))
+        return venv_environment_blame(r, path, VENV_EINVAL, wanted == A_BOOL ? "must be true or false" : "must be a number");
+    return VENV_OK;
+}
+
+static venv_rc take_expressions(const venv_environment_reading *r, const venv_environment_words *words,
                                 venv_environment *environment)
 {
-    venv_rc rc = take_expression(r, settings, "where", expressions, &environment->where_text, &environment->where);
+    const venv_definition *is = &environment->is;
+    if (!words)
+        return VENV_OK;
+    venv_rc rc = take_expression(r, "where", is->where, A_BOOL, words->place, &environment->where);
     if (rc == VENV_OK)
-        rc = take_expression(r, settings, "prefer", expressions, &environment->prefer_text, &environment->prefer);
-    if (rc != VENV_OK)
-        return rc;
-    const venv_expr *where = environment->where, *prefer = environment->prefer;
-    if (where && !venv_expr_may_be(where, VENV_BOOL))
-        return blame(r, "where", VENV_EINVAL, "must be true or false");
-    if (prefer && !venv_expr_may_be(prefer, VENV_INT) && !venv_expr_may_be(prefer, VENV_UINT) &&
-        !venv_expr_may_be(prefer, VENV_DOUBLE))
-        return blame(r, "prefer", VENV_EINVAL, "must be a number");
-    return VENV_OK;
+        rc = take_expression(r, "prefer", is->prefer, A_NUMBER, words->place, &environment->prefer);
+    if (rc == VENV_OK)
+        rc = take_expression(r, "scale.desired", is->scale.desired, A_NUMBER, words->scale, &environment->desired);
+    if (rc == VENV_OK)
+        rc = take_expression(r, "scale.idle", is->scale.idle, A_BOOL, words->idle, &environment->idle);
+    return rc;
 }
 
-/* What the table of keys cannot say: what goes with what. */
-static venv_rc check_whole(const reading *r, const venv_environment *environment)
+/* `pin: true`, or the list of processors. */
+static venv_rc take_pin(const venv_environment_reading *r, const venv_value *settings, venv_definition *is)
 {
-    if (environment->memory_bytes & 1023)
-        return blame(r, "memory", VENV_ERANGE, "must be a whole number of KiB");
-    if (environment->cmdline &&
-        !venv_environment_text_check((venv_str){ environment->cmdline, strlen(environment->cmdline) },
-                                     VENV_ENVIRONMENT_CMDLINE_MAX - 1))
-        return blame(r, "cmdline", VENV_EINVAL, "must be one line without control characters");
-    if (environment->initrd && !environment->kernel)
-        return blame(r, "initrd", VENV_EINVAL, "is of no use without kernel");
-    if (environment->cmdline && !environment->kernel)
-        return blame(r, "cmdline", VENV_EINVAL, "is of no use without kernel");
-    if (!environment->kernel && !environment->disk_count && environment->hypervisor != VENV_HYPERVISOR_TEST)
-        return blame(r, "", VENV_EINVAL, "there is nothing to boot from; give kernel or disks");
+    const venv_value *pin = venv_value_get(settings, "pin");
+    if (pin->w.kind == VENV_BOOL) {
+        is->pin = venv_config_bool(settings, "pin") ? VENV_PIN_ANY : VENV_PIN_NO;
+        return VENV_OK;
+    }
+    if (pin->w.kind != VENV_LIST)
+        return venv_environment_blame(r, "pin", VENV_EKIND, "must be true, false, or the list of processors, one for each vCPU");
+    if (venv_value_count(pin) != is->vcpus)
+        return venv_environment_blame(r, "pin", VENV_EINVAL, "must name one processor for each vCPU");
+    uint32_t *cpus = venv_arena_alloc(r->arena, is->vcpus * sizeof *cpus);
+    if (!cpus)
+        return venv_environment_no_memory(r);
+    for (size_t i = 0; i < is->vcpus; i++) {
+        const venv_value *item = venv_value_at(pin, i);
+        if (item->w.kind != VENV_INT || item->w.as.i < 0 || item->w.as.i >= (int64_t)VENV_ENVIRONMENT_CPUS_MAX)
+            return venv_environment_blame(r, "pin", VENV_EINVAL, "must be numbers of processors, from 0");
+        cpus[i] = (uint32_t)item->w.as.i;
+    }
+    is->pin = VENV_PIN_LIST;
+    is->pin_cpus = cpus;
     return VENV_OK;
 }
 
-static venv_rc take_name(reading *r, const char *name, const venv_value *settings, venv_environment *environment)
+/* Bytes that cloud-init takes for user data by their beginning (its "User data formats"); all else is a path. */
+static bool is_user_data(const char *text)
+{
+    return text[0] == '#' || strncmp(text, "Content-Type:", 13) == 0 || strncmp(text, "MIME-Version:", 13) == 0;
+}
+
+static venv_rc take_seed(const venv_environment_reading *r, const venv_value *settings, venv_definition_seed *seed)
+{
+    if (seed->user_data && !is_user_data(seed->user_data)) {
+        seed->user_data_file = VENV_TAKE(seed->user_data);
+        if (!venv_environment_path_check((venv_str){ seed->user_data_file, strlen(seed->user_data_file) }))
+            return venv_environment_blame(r, "cloud_init.user_data", VENV_EINVAL,
+                                          "must be user data, which begins with # or Content-Type:, or the absolute path of a file of the node");
+    }
+    const venv_value *given = venv_value_get(settings, "cloud_init");
+    seed->network = given ? venv_value_get(given, "network") : NULL;
+    if (!seed->network)
+        return VENV_OK;
+    if (seed->network->w.kind != VENV_MAP)
+        return venv_environment_blame(r, "cloud_init.network", VENV_EKIND, "must be a map");
+    char *text = NULL;
+    size_t size = 0;
+    venv_error inner = { .rc = VENV_OK };
+    venv_rc rc = venv_json_print(seed->network, VENV_JSON_COMPACT, &text, &size, &inner);
+    free(text);
+    if (rc == VENV_ENOMEM)
+        return venv_environment_no_memory(r);
+    if (rc != VENV_OK)
+        return venv_environment_blame(r, "cloud_init.network", VENV_EINVAL, "must be what JSON can say");
+    if (size > NETWORK_CONFIG_MAX)
+        return venv_environment_blame(r, "cloud_init.network", VENV_ELIMIT, "must have at most 8 KiB");
+    return VENV_OK;
+}
+
+/* --- what goes with what --- */
+
+/* Keys that only some hypervisors know. */
+typedef struct only {
+    const char *key;
+    uint32_t kinds;
+    const char *says;
+} only;
+
+#define KIND(name) (1u << VENV_HYPERVISOR_##name)
+#define QEMUS      (KIND(KVM) | KIND(QEMU))
+static const only onlies[] = {
+    { "cpu", QEMUS, "goes with kvm and qemu only" },
+    { "kernel", ~KIND(LXC), "does not go with a container, which runs the node's" },
+    { "initrd", ~KIND(LXC), "does not go with a container, which runs the node's kernel" },
+    { "cmdline", ~KIND(LXC), "does not go with a container; its arguments are part of init" },
+    { "root", ~KIND(LXC), "does not go with a container" },
+    { "init", KIND(LXC), "goes with containers only (hypervisor: lxc)" },
+    { "cloud_init", QEMUS | KIND(XEN) | KIND(TEST), "does not go with a container" },
+};
+
+static bool said(const venv_value *settings, const char *key)
+{
+    const venv_value *value = venv_value_get(settings, key);
+    return value != NULL;
+}
+
+static venv_rc check_hypervisor(const venv_environment_reading *r, const venv_value *settings, const venv_definition *is)
+{
+    for (size_t i = 0; i < VENV_COUNT_OF(onlies); i++)
+        if (said(settings, onlies[i].key) && !(onlies[i].kinds & (1u << is->hypervisor)))
+            return venv_environment_blame(r, onlies[i].key, VENV_EINVAL, onlies[i].says);
+    bool qemu = QEMUS & (1u << is->hypervisor);
+    if (is->firmware != VENV_FIRMWARE_BIOS && !qemu)
+        return venv_environment_blame(r, "firmware", VENV_EINVAL, "goes with kvm and qemu only");
+    if (is->display != VENV_DISPLAY_NONE && !qemu && is->hypervisor != VENV_HYPERVISOR_TEST)
+        return venv_environment_blame(r, "display", VENV_EINVAL, "goes with kvm and qemu only");
+    if (is->ready == VENV_READY_GUEST_AGENT && !qemu && is->hypervisor != VENV_HYPERVISOR_TEST)
+        return venv_environment_blame(r, "ready", VENV_EINVAL, "qemu-guest-agent goes with kvm and qemu only");
+    return VENV_OK;
+}
+
+static venv_rc check_boot(const venv_environment_reading *r, const venv_definition *is)
+{
+    static const char useless[] = "is of no use without kernel";
+    if (is->initrd && !is->kernel)
+        return venv_environment_blame(r, "initrd", VENV_EINVAL, useless);
+    if (is->cmdline && !is->kernel)
+        return venv_environment_blame(r, "cmdline", VENV_EINVAL, useless);
+    if (is->root && !is->kernel)
+        return venv_environment_blame(r, "root", VENV_EINVAL, useless);
+    if (is->root && strpbrk(is->root, " \"'"))
+        return venv_environment_blame(r, "root", VENV_EINVAL, "must be one word");
+    if (is->firmware == VENV_FIRMWARE_EFI && is->kernel)
+        return venv_environment_blame(r, "firmware", VENV_EINVAL, "is of no use with a kernel that is booted directly");
+    if (is->hypervisor == VENV_HYPERVISOR_XEN && !is->kernel)
+        return venv_environment_blame(r, "", VENV_EINVAL, "a paravirtual guest needs kernel: a loader in Dom0 would read the guest's own disk as root");
+    if (is->hypervisor == VENV_HYPERVISOR_LXC && !is->disk_count)
+        return venv_environment_blame(r, "", VENV_EINVAL, "a container needs a disk for its /");
+    if (!is->kernel && !is->disk_count && is->hypervisor != VENV_HYPERVISOR_TEST)
+        return venv_environment_blame(r, "", VENV_EINVAL, "there is nothing to boot from; give image, disks or kernel");
+    return VENV_OK;
+}
+
+static bool names(const venv_definition_texts *texts, const char *name)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        if (strcmp(texts->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+static venv_rc check_whole(const venv_environment_reading *r, const venv_definition *is)
+{
+    if (is->memory_bytes & 1023)
+        return venv_environment_blame(r, "memory", VENV_ERANGE, "must be a whole number of KiB");
+    for (size_t i = 0; i < is->affinity.count; i++)
+        if (names(&is->anti_affinity, is->affinity.items[i]))
+            return venv_environment_blame(r, "affinity", VENV_EINVAL, "names an environment that anti_affinity names, too");
+    /* The first one would wait for itself. */
+    if (names(&is->affinity, is->name))
+        return venv_environment_blame(r, "affinity", VENV_EINVAL, "must name other environments");
+    if (is->scale.given && is->scale.min > is->scale.max)
+        return venv_environment_blame(r, "scale.min", VENV_ERANGE, "must be at most max");
+    if (is->restart.wait.ns > is->restart.wait_max.ns)
+        return venv_environment_blame(r, "restart.wait", VENV_ERANGE, "must be at most wait_max");
+    return VENV_OK;
+}
+
+static venv_rc take_name(const venv_environment_reading *r, const char *name, const venv_value *settings,
+                         venv_environment *environment)
 {
     venv_str own = venv_config_text(settings, "name");
     venv_str text = name ? (venv_str){ name, strlen(name) } : own;
     if (!venv_name_is_valid(text))
-        return text.size == 0 ? blame(r, "name", VENV_EINVAL, "is missing")
-                              : blame(r, "", VENV_EINVAL, "the name of an environment is made of a-z, 0-9, '.', "
-                                                          "'_' and '-', and has at most 64 of them");
+        return text.size == 0 ? venv_environment_blame(r, "name", VENV_EINVAL, "is missing")
+                              : venv_environment_blame(r, "", VENV_EINVAL,
+                                                       "the name of an environment is made of a-z, 0-9, '.', "
+                                                       "'_' and '-', and has at most 64 of them");
     if (own.size && (own.size != text.size || memcmp(own.data, text.data, own.size) != 0))
-        return blame(r, "name", VENV_EINVAL, "is not the name under which the environment is defined");
-    memcpy(environment->name, text.data, text.size);
-    return VENV_OK;
+        return venv_environment_blame(r, "name", VENV_EINVAL, "is not the name under which the environment is defined");
+    environment->is.name = venv_arena_dup(&environment->arena, text.data, text.size);
+    return environment->is.name ? VENV_OK : venv_environment_no_memory(r);
 }
 
-static venv_rc fill(reading *r, const char *name, const venv_value *settings, venv_expr_env *expressions,
-                    venv_environment *environment)
+/* The settings with the name in them. */
+static venv_rc keep_settings(const venv_environment_reading *r, const venv_value *settings, venv_environment *environment)
 {
-    venv_str cmdline = venv_config_text(settings, "cmdline");
-    environment->hypervisor =
-        (venv_hypervisor_kind)choice(venv_hypervisor_kind_names, venv_config_text(settings, "hypervisor"));
-    environment->vcpus = (uint32_t)venv_config_int(settings, "vcpus");
-    environment->memory_bytes = venv_config_size(settings, "memory");
-    environment->priority = (int32_t)venv_config_int(settings, "priority");
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "name", environment->is.name);
+    const venv_value *key, *value;
+    for (size_t i = 0; venv_value_entry(settings, i, &key, &value); i++)
+        if (!venv_value_is_text(key, "name"))
+            venv_map_put_value(&map, venv_value_ref(key), venv_value_ref(value));
+    return venv_map_take(&map, &environment->settings, NULL) == VENV_OK ? VENV_OK : venv_environment_no_memory(r);
+}
+
+static venv_rc fill(venv_environment_reading *r, const char *name, const venv_value *settings,
+                    const venv_environment_words *words, venv_environment *environment)
+{
+    venv_definition *is = &environment->is;
     venv_rc rc = take_name(r, name, settings, environment);
     if (rc == VENV_OK)
-        rc = take_path(r, settings, "kernel", "kernel", &environment->kernel);
+        rc = keep_settings(r, settings, environment);
+    /* What is lent from the settings stays as long as the definition. */
+    const venv_value *kept = &environment->settings;
     if (rc == VENV_OK)
-        rc = take_path(r, settings, "initrd", "initrd", &environment->initrd);
-    if (rc == VENV_OK && cmdline.size) {
-        if (memchr(cmdline.data, '\0', cmdline.size)) /* before it is cut there */
-            return blame(r, "cmdline", VENV_EINVAL, "must be one line without control characters");
-        rc = copy_text(r, cmdline, &environment->cmdline);
-    }
+        rc = venv_environment_fill(r, venv_environment_rows, venv_environment_fields, kept, is);
     if (rc == VENV_OK)
-        rc = take_disks(r, settings, environment);
+        rc = check_hypervisor(r, kept, is);
     if (rc == VENV_OK)
-        rc = take_networks(r, settings, environment);
+        rc = take_pin(r, kept, is);
     if (rc == VENV_OK)
-        rc = take_expressions(r, settings, expressions, environment);
-    return rc == VENV_OK ? check_whole(r, environment) : rc;
+        rc = take_seed(r, kept, &is->cloud_init);
+    if (rc == VENV_OK)
+        rc = venv_environment_take_disks(r, kept, is);
+    if (rc == VENV_OK)
+        rc = venv_environment_take_networks(r, kept, is);
+    if (rc == VENV_OK)
+        rc = check_boot(r, is);
+    if (rc == VENV_OK)
+        rc = check_whole(r, is);
+    return rc == VENV_OK ? take_expressions(r, words, environment) : rc;
 }
 
 venv_rc venv_environment_from_value(const char *name, const venv_value *value, const venv_mark *mark,
-                                    venv_expr_env *expressions, venv_environment **ret_environment,
+                                    const venv_environment_words *words, venv_environment **ret_environment,
                                     venv_error *err)
 {
-    reading r = { .value = value, .mark = mark, .err = err };
+    venv_environment_reading r = { .value = value, .mark = mark, .err = err };
     snprintf(r.where, sizeof r.where, "environment %.*s", VENV_NAME_MAX, name ? name : "");
     venv_value settings = venv_value_null();
-    venv_rc rc = venv_config_read(venv_environment_rows, value, mark, r.where, &settings, err);
+    venv_rc rc = no_place_for_key(&r);
+    if (rc == VENV_OK)
+        rc = venv_config_read(venv_environment_rows, value, mark, r.where, &settings, err);
     if (rc != VENV_OK)
         return rc;
     venv_environment *environment = calloc(1, sizeof *environment);
     if (!environment) {
         venv_value_unref(&settings);
-        return no_memory(&r);
+        return venv_environment_no_memory(&r);
     }
     environment->references = 1;
-    rc = fill(&r, name, &settings, expressions, environment);
+    venv_arena_init(&environment->arena, ARENA_MAX);
+    r.arena = &environment->arena;
+    rc = fill(&r, name, &settings, words, environment);
     venv_value_unref(&settings);
     if (rc != VENV_OK) {
         venv_environment_unref(environment);
@@ -364,15 +340,12 @@ venv_environment *venv_environment_unref(venv_environment *environment)
 {
     if (!environment || --environment->references)
         return NULL;
-    for (size_t i = 0; i < VENV_ENVIRONMENT_DISKS_MAX; i++)
-        free(environment->disks[i].file);
-    free(environment->kernel);
-    free(environment->initrd);
-    free(environment->cmdline);
-    free(environment->where_text);
-    free(environment->prefer_text);
     venv_expr_unref(environment->where);
     venv_expr_unref(environment->prefer);
+    venv_expr_unref(environment->desired);
+    venv_expr_unref(environment->idle);
+    venv_value_unref(&environment->settings);
+    venv_arena_fini(&environment->arena);
     free(environment);
     return NULL;
 }

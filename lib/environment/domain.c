@@ -4,10 +4,9 @@
  *
  * What is left out is left to libvirt: architecture and machine type of the node, addresses, controllers.
  */
-#include "base/cleanup.h"
-#include "environment/definition.h"
-#include "environment/xml.h"
+#include "environment/domain_parts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,164 +30,179 @@ static venv_rc check_mark(const venv_machine_mark *mark, venv_error *err)
     return VENV_OK;
 }
 
-static void add_mark(venv_xml *xml, xmlNodePtr domain, const venv_environment *environment,
+static void add_mark(venv_xml *xml, xmlNodePtr domain, const venv_definition *is,
                      const venv_machine_mark *mark)
 {
     xmlNodePtr metadata = venv_xml_element(xml, domain, "metadata");
     xmlNodePtr node = venv_xml_element_in(xml, metadata, VENV_MACHINE_MARK_NAMESPACE, VENV_MACHINE_MARK_PREFIX, "machine");
     venv_xml_attribute(xml, node, "cluster", mark->cluster);
     venv_xml_attribute(xml, node, "instance", mark->instance);
-    venv_xml_attribute(xml, node, "environment", environment->name);
+    venv_xml_attribute(xml, node, "environment", is->name);
     venv_xml_attribute_number(xml, node, "epoch", mark->epoch);
     if (mark->console[0])
         venv_xml_attribute(xml, node, "console", mark->console);
 }
 
-static void add_boot(venv_xml *xml, xmlNodePtr domain, const venv_environment *environment)
+static void add_direct_boot(const venv_domain_drawing *d, xmlNodePtr os)
 {
-    xmlNodePtr os = venv_xml_element(xml, domain, "os");
-    venv_xml_text(xml, os, "type", "hvm");
-    if (environment->kernel)
-        venv_xml_text(xml, os, "kernel", environment->kernel);
-    if (environment->initrd)
-        venv_xml_text(xml, os, "initrd", environment->initrd);
-    if (environment->cmdline)
-        venv_xml_text(xml, os, "cmdline", environment->cmdline);
-    if (!environment->kernel)
-        venv_xml_attribute(xml, venv_xml_element(xml, os, "boot"), "dev", "hd");
+    const venv_definition *is = d->is;
+    char cmdline[VENV_ENVIRONMENT_CMDLINE_MAX + 512];
+    venv_xml_text(d->xml, os, "kernel", is->kernel);
+    if (is->initrd)
+        venv_xml_text(d->xml, os, "initrd", is->initrd);
+    snprintf(cmdline, sizeof cmdline, "%s%s%s%s", is->root ? "root=" : "", is->root ? is->root : "",
+             is->root && is->cmdline ? " " : "", is->cmdline ? is->cmdline : "");
+    if (cmdline[0])
+        venv_xml_text(d->xml, os, "cmdline", cmdline);
 }
 
-static void add_processor(venv_xml *xml, xmlNodePtr domain, const venv_environment *environment)
+static void add_boot(const venv_domain_drawing *d, xmlNodePtr domain)
 {
-    venv_xml_number(xml, domain, "vcpu", environment->vcpus);
-    /* The power button, by which a guest is asked to shut down, is part of ACPI. */
-    xmlNodePtr features = venv_xml_element(xml, domain, "features");
-    venv_xml_element(xml, features, "acpi");
-    venv_xml_element(xml, features, "apic");
-    /* A host's model can migrate to a node of the same model; emulation offers all that it has, since
-     * today's distributions do not start on the processor of 2003 that is QEMU's default. */
-    static const char *const modes[VENV_HYPERVISOR__COUNT] = {
-        [VENV_HYPERVISOR_KVM] = "host-model",
-        [VENV_HYPERVISOR_QEMU] = "maximum",
-        [VENV_HYPERVISOR_TEST] = NULL,
+    const venv_definition *is = d->is;
+    xmlNodePtr os = venv_xml_element(d->xml, domain, "os");
+    if (is->firmware == VENV_FIRMWARE_EFI)
+        venv_xml_attribute(d->xml, os, "firmware", "efi");
+    venv_xml_text(d->xml, os, "type",
+                  is->hypervisor == VENV_HYPERVISOR_XEN   ? "linux"
+                  : is->hypervisor == VENV_HYPERVISOR_LXC ? "exe"
+                                                          : "hvm");
+    if (is->hypervisor == VENV_HYPERVISOR_LXC) {
+        venv_xml_text(d->xml, os, "init", is->init.count ? is->init.items[0] : "/sbin/init");
+        for (size_t i = 1; i < is->init.count; i++)
+            venv_xml_text(d->xml, os, "initarg", is->init.items[i]);
+    } else if (is->kernel) {
+        add_direct_boot(d, os);
+    } else {
+        venv_xml_attribute(d->xml, venv_xml_element(d->xml, os, "boot"), "dev", "hd");
+    }
+    if (venv_domain_is_qemu(is))
+        venv_xml_attribute(d->xml, venv_xml_element(d->xml, os, "smbios"), "mode", "sysinfo");
+}
+
+/* Who it is, for the guest to read in /sys/class/dmi/id: nothing has to be mounted for that. */
+static void add_identity(const venv_domain_drawing *d, xmlNodePtr domain)
+{
+    char epoch[24];
+    snprintf(epoch, sizeof epoch, "%" PRIu64, d->mark->epoch);
+    const struct {
+        const char *name, *text;
+    } entries[] = {
+        { "manufacturer", "venv" },          { "product", d->is->name },     { "version", epoch },
+        { "serial", d->mark->instance },     { "sku", d->mark->cluster },    { "family", "venv instance" },
     };
-    if (modes[environment->hypervisor])
-        venv_xml_attribute(xml, venv_xml_element(xml, domain, "cpu"), "mode", modes[environment->hypervisor]);
+    xmlNodePtr sysinfo = venv_xml_element(d->xml, domain, "sysinfo");
+    venv_xml_attribute(d->xml, sysinfo, "type", "smbios");
+    xmlNodePtr system = venv_xml_element(d->xml, sysinfo, "system");
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
+        venv_xml_attribute(d->xml, venv_xml_text(d->xml, system, "entry", entries[i].text), "name", entries[i].name);
 }
 
-static void add_disks(venv_xml *xml, xmlNodePtr devices, const venv_environment *environment)
+static const uint32_t *cpus_of(const venv_domain_drawing *d)
 {
-    unsigned virtio = 0, sata = 0;
-    for (size_t i = 0; i < environment->disk_count; i++) {
-        const venv_environment_disk *disk = &environment->disks[i];
-        char target[] = "vda";
-        bool is_virtio = disk->bus == VENV_DISK_VIRTIO;
-        target[0] = is_virtio ? 'v' : 's';
-        target[2] = (char)('a' + (is_virtio ? virtio++ : sata++)); /* at most 16: a … p */
-        xmlNodePtr node = venv_xml_element(xml, devices, "disk");
-        venv_xml_attribute(xml, node, "type", "file");
-        venv_xml_attribute(xml, node, "device", "disk");
-        xmlNodePtr driver = venv_xml_element(xml, node, "driver");
-        venv_xml_attribute(xml, driver, "name", "qemu");
-        venv_xml_attribute(xml, driver, "type", venv_disk_format_names[disk->format]);
-        venv_xml_attribute(xml, venv_xml_element(xml, node, "source"), "file", disk->file);
-        /* Empty: no file that an image names as its base is ever opened for it. */
-        venv_xml_element(xml, node, "backingStore");
-        xmlNodePtr where = venv_xml_element(xml, node, "target");
-        venv_xml_attribute(xml, where, "dev", target);
-        venv_xml_attribute(xml, where, "bus", venv_disk_bus_names[disk->bus]);
-        if (disk->readonly)
-            venv_xml_element(xml, node, "readonly");
+    return d->is->pin == VENV_PIN_LIST ? d->is->pin_cpus : d->is->pin == VENV_PIN_ANY ? d->files->cpus : NULL;
+}
+
+static void add_pins(const venv_domain_drawing *d, xmlNodePtr domain, xmlNodePtr vcpu)
+{
+    const uint32_t *cpus = cpus_of(d);
+    if (!cpus)
+        return;
+    if (d->is->hypervisor == VENV_HYPERVISOR_LXC) {
+        /* A container has no vCPUs of its own: all of it is bound to the set. */
+        char set[VENV_ENVIRONMENT_VCPUS_MAX * 5 + 1];
+        int size = 0;
+        for (uint32_t i = 0; i < d->is->vcpus; i++)
+            size += snprintf(set + size, sizeof set - (size_t)size, "%s%" PRIu32, i ? "," : "", cpus[i]);
+        venv_xml_attribute(d->xml, vcpu, "cpuset", set);
+        return;
+    }
+    xmlNodePtr tune = venv_xml_element(d->xml, domain, "cputune");
+    for (uint32_t i = 0; i < d->is->vcpus; i++) {
+        xmlNodePtr pin = venv_xml_element(d->xml, tune, "vcpupin");
+        venv_xml_attribute_number(d->xml, pin, "vcpu", i);
+        venv_xml_attribute_number(d->xml, pin, "cpuset", cpus[i]);
     }
 }
 
-/* Where none is given: locally administered, the same each time for the same machine. The last bytes of a
- * version 4 id are random; 40 bits of them do not meet by accident in a network of any size. */
-static void machine_mac(venv_id id, size_t index, uint8_t ret_mac[6])
+/* A host's model can migrate to a node of the same model; emulation offers all that it has, since
+ * today's distributions do not start on the processor of 2003 that is QEMU's default. */
+static void add_processor_model(const venv_domain_drawing *d, xmlNodePtr domain)
 {
-    ret_mac[0] = 0x02;
-    memcpy(ret_mac + 1, id.bytes + 11, 5);
-    ret_mac[1] = (uint8_t)(ret_mac[1] ^ index);
-}
-
-static void add_networks(venv_xml *xml, xmlNodePtr devices, const venv_environment *environment,
-                         const venv_machine_mark *mark)
-{
-    for (size_t i = 0; i < environment->network_count; i++) {
-        const venv_environment_network *network = &environment->networks[i];
-        const char *kind = venv_network_kind_names[network->kind];
-        uint8_t mac[6];
-        if (network->has_mac)
-            memcpy(mac, network->mac, sizeof mac);
-        else
-            machine_mac(mark->id, i, mac);
-        char text[18];
-        snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-                 mac[4], mac[5]);
-        xmlNodePtr node = venv_xml_element(xml, devices, "interface");
-        venv_xml_attribute(xml, node, "type", kind);
-        venv_xml_attribute(xml, venv_xml_element(xml, node, "mac"), "address", text);
-        if (network->kind != VENV_NETWORK_USER)
-            venv_xml_attribute(xml, venv_xml_element(xml, node, "source"), kind, network->name);
-        venv_xml_attribute(xml, venv_xml_element(xml, node, "model"), "type", "virtio");
+    static const char *const modes[] = { "host-model", "host-passthrough", "maximum" };
+    const char *model = d->is->cpu ? d->is->cpu : d->is->hypervisor == VENV_HYPERVISOR_KVM ? modes[0] : modes[2];
+    xmlNodePtr cpu = venv_xml_element(d->xml, domain, "cpu");
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        if (strcmp(model, modes[i]) == 0) {
+            venv_xml_attribute(d->xml, cpu, "mode", modes[i]);
+            return;
+        }
     }
+    venv_xml_attribute(d->xml, cpu, "mode", "custom");
+    venv_xml_attribute(d->xml, cpu, "match", "exact");
+    venv_xml_attribute(d->xml, venv_xml_text(d->xml, cpu, "model", model), "fallback", "forbid");
 }
 
-static void add_console(venv_xml *xml, xmlNodePtr devices, const venv_machine_mark *mark)
+static void add_processor(const venv_domain_drawing *d, xmlNodePtr domain)
 {
-    /* A terminal for `virsh console`, and a copy of all output in a file, which a restore or a migration must not begin anew. */
-    xmlNodePtr serial = venv_xml_element(xml, devices, "serial");
-    venv_xml_attribute(xml, serial, "type", "pty");
-    if (mark->console[0]) {
-        xmlNodePtr log = venv_xml_element(xml, serial, "log");
-        venv_xml_attribute(xml, log, "file", mark->console);
-        venv_xml_attribute(xml, log, "append", "on");
+    xmlNodePtr vcpu = venv_xml_number(d->xml, domain, "vcpu", d->is->vcpus);
+    add_pins(d, domain, vcpu);
+    if (d->is->hypervisor == VENV_HYPERVISOR_XEN)
+        return;
+    xmlNodePtr features = venv_xml_element(d->xml, domain, "features");
+    if (d->is->hypervisor == VENV_HYPERVISOR_LXC) {
+        /* Without it a container without interfaces has those of the node. */
+        venv_xml_element(d->xml, features, "privnet");
+        return;
     }
-    venv_xml_attribute_number(xml, venv_xml_element(xml, serial, "target"), "port", 0);
+    /* The power button, by which a guest is asked to shut down, is part of ACPI. */
+    venv_xml_element(d->xml, features, "acpi");
+    venv_xml_element(d->xml, features, "apic");
+    if (venv_domain_is_qemu(d->is))
+        add_processor_model(d, domain);
 }
 
-static void add_devices(venv_xml *xml, xmlNodePtr domain, const venv_environment *environment,
-                        const venv_machine_mark *mark)
+static void add_domain(const venv_domain_drawing *d, xmlNodePtr domain, const char *name)
 {
+    venv_xml *xml = d->xml;
+    const venv_definition *is = d->is;
+    char uuid[VENV_ID_TEXT_SIZE];
+    venv_xml_attribute(xml, domain, "type", venv_hypervisor_kind_name(is->hypervisor));
+    venv_xml_text(xml, domain, "name", name);
+    venv_xml_text(xml, domain, "uuid", venv_id_format(d->mark->id, uuid));
+    if (is->description)
+        venv_xml_text(xml, domain, "description", is->description);
+    add_mark(xml, domain, is, d->mark);
+    xmlNodePtr memory = venv_xml_number(xml, domain, "memory", is->memory_bytes >> 10);
+    venv_xml_attribute(xml, memory, "unit", "KiB");
+    if (venv_domain_is_qemu(is))
+        add_identity(d, domain);
+    add_boot(d, domain);
+    add_processor(d, domain);
+    venv_xml_attribute(xml, venv_xml_element(xml, domain, "clock"), "offset", venv_clock_names[is->clock]);
+    /* What ends stays ended until the manager says otherwise; a guest may reboot itself. */
+    venv_xml_text(xml, domain, "on_poweroff", "destroy");
+    venv_xml_text(xml, domain, "on_reboot", "restart");
+    venv_xml_text(xml, domain, "on_crash", is->on_crash == VENV_CRASH_STAY ? "preserve" : "destroy");
     xmlNodePtr devices = venv_xml_element(xml, domain, "devices");
-    add_disks(xml, devices, environment);
-    xmlNodePtr usb = venv_xml_element(xml, devices, "controller");
-    venv_xml_attribute(xml, usb, "type", "usb");
-    venv_xml_attribute(xml, usb, "model", "none");
-    add_networks(xml, devices, environment, mark);
-    add_console(xml, devices, mark);
-    venv_xml_attribute(xml, venv_xml_element(xml, devices, "memballoon"), "model", "virtio");
-    /* Without it a small guest waits for randomness before it can speak TLS. */
-    xmlNodePtr rng = venv_xml_element(xml, devices, "rng");
-    venv_xml_attribute(xml, rng, "model", "virtio");
-    venv_xml_attribute(xml, venv_xml_text(xml, rng, "backend", "/dev/urandom"), "model", "random");
+    venv_domain_add_disks(d, devices);
+    venv_domain_add_devices(d, devices);
 }
 
 venv_rc venv_environment_domain_xml(const venv_environment *environment, const venv_machine_mark *mark,
-                                    char **ret_xml, venv_error *err)
+                                    const venv_domain_files *files, char **ret_xml, venv_error *err)
 {
+    static const venv_domain_files none = { .seed = NULL };
+    venv_xml xml = { .doc = NULL };
+    venv_domain_drawing d = { .xml = &xml, .is = &environment->is, .mark = mark, .files = files ? files : &none };
     venv_rc rc = check_mark(mark, err);
+    if (rc == VENV_OK)
+        rc = venv_domain_check_files(&d, err);
     if (rc != VENV_OK)
         return rc;
     char name[sizeof VENV_DOMAIN_PREFIX + VENV_NAME_MAX];
     snprintf(name, sizeof name, VENV_DOMAIN_PREFIX "%s", mark->instance);
-    char uuid[VENV_ID_TEXT_SIZE];
-    venv_xml xml;
     xmlNodePtr domain = venv_xml_init(&xml, "domain");
-    venv_xml_attribute(&xml, domain, "type", venv_hypervisor_kind_name(environment->hypervisor));
-    venv_xml_text(&xml, domain, "name", name);
-    venv_xml_text(&xml, domain, "uuid", venv_id_format(mark->id, uuid));
-    add_mark(&xml, domain, environment, mark);
-    xmlNodePtr memory = venv_xml_number(&xml, domain, "memory", environment->memory_bytes >> 10);
-    venv_xml_attribute(&xml, memory, "unit", "KiB");
-    add_boot(&xml, domain, environment);
-    add_processor(&xml, domain, environment);
-    venv_xml_attribute(&xml, venv_xml_element(&xml, domain, "clock"), "offset", "utc");
-    /* What ends stays ended until the manager says otherwise; a guest may reboot itself. */
-    venv_xml_text(&xml, domain, "on_poweroff", "destroy");
-    venv_xml_text(&xml, domain, "on_reboot", "restart");
-    venv_xml_text(&xml, domain, "on_crash", "destroy");
-    add_devices(&xml, domain, environment, mark);
+    add_domain(&d, domain, name);
     rc = venv_xml_print(&xml, VENV_ENVIRONMENT_XML_MAX, ret_xml, err);
     venv_xml_fini(&xml);
     return rc;

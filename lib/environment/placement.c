@@ -132,7 +132,7 @@ static venv_rc evaluate(const choosing *c, const venv_expr *expr, const venv_pla
 static venv_rc judge_hypervisor(const choosing *c, const venv_placement_node *node,
                                 venv_placement_verdict *verdict)
 {
-    venv_hypervisor_kind kind = c->environment->hypervisor;
+    venv_hypervisor_kind kind = c->environment->is.hypervisor;
     if (node->reachable && (node->kinds & (1u << kind)))
         return VENV_OK;
     char text[VENV_PLACEMENT_REASON_MAX] = "";
@@ -154,22 +154,22 @@ static venv_rc judge_where(const choosing *c, const venv_placement_node *node, v
                            venv_error *err)
 {
     const venv_environment *environment = c->environment;
-    if (!environment->where_text || VENV_SEEDED(WHERE_IGNORED))
+    if (!environment->is.where || VENV_SEEDED(WHERE_IGNORED))
         return VENV_OK;
     if (!environment->where)
-        return refuse(verdict, VENV_PLACEMENT_WHERE, environment->where_text, "the expression was not compiled");
+        return refuse(verdict, VENV_PLACEMENT_WHERE, environment->is.where, "the expression was not compiled");
     venv_expr_result result;
     char why[VENV_PLACEMENT_REASON_MAX];
     venv_rc rc = evaluate(c, environment->where, node, &result, why, err);
     if (rc == VENV_ENOMEM)
         return rc;
     if (rc != VENV_OK)
-        return refuse(verdict, VENV_PLACEMENT_WHERE, environment->where_text, why);
+        return refuse(verdict, VENV_PLACEMENT_WHERE, environment->is.where, why);
     if (venv_value_kind(&result.value) != VENV_BOOL)
-        return refuse(verdict, VENV_PLACEMENT_WHERE, environment->where_text, "neither true nor false");
+        return refuse(verdict, VENV_PLACEMENT_WHERE, environment->is.where, "neither true nor false");
     return venv_value_peek_bool(&result.value)
                ? VENV_OK
-               : refuse(verdict, VENV_PLACEMENT_WHERE, environment->where_text, "false");
+               : refuse(verdict, VENV_PLACEMENT_WHERE, environment->is.where, "false");
 }
 
 static venv_rc judge_zone(const choosing *c, const venv_placement_node *node, venv_placement_verdict *verdict)
@@ -194,28 +194,28 @@ venv_placement_rule venv_placement_room(const venv_environment *environment, con
 {
     if (VENV_SEEDED(CAPACITY_IGNORED))
         return VENV_PLACEMENT_OK;
-    if (demand_pinned(environment) && environment->vcpus > rest(node->cpus, node->used_cpus))
+    if (demand_pinned(environment) && environment->is.vcpus > rest(node->cpus, node->used_cpus))
         return VENV_PLACEMENT_PIN;
-    if (environment->vcpus > rest(node->vcpus, node->used_vcpus))
+    if (environment->is.vcpus > rest(node->vcpus, node->used_vcpus))
         return VENV_PLACEMENT_VCPUS;
-    return environment->memory_bytes > rest(node->memory_bytes, node->used_memory_bytes) ? VENV_PLACEMENT_MEMORY : VENV_PLACEMENT_OK;
+    return environment->is.memory_bytes > rest(node->memory_bytes, node->used_memory_bytes) ? VENV_PLACEMENT_MEMORY : VENV_PLACEMENT_OK;
 }
 
 void venv_placement_judge_room(const venv_environment *environment, const venv_placement_node *node, venv_placement_verdict *verdict)
 {
     char needed[64], available[96], a[24], b[24];
     venv_placement_rule rule = venv_placement_room(environment, node);
-    const char *s = environment->vcpus == 1 ? "" : "s";
+    const char *s = environment->is.vcpus == 1 ? "" : "s";
     if (rule == VENV_PLACEMENT_PIN) {
-        snprintf(needed, sizeof needed, "%" PRIu32 " processor%s of its own", environment->vcpus, s);
+        snprintf(needed, sizeof needed, "%" PRIu32 " processor%s of its own", environment->is.vcpus, s);
         snprintf(available, sizeof available, "%" PRIu64 " of %" PRIu32 " that nothing is bound to", rest(node->cpus, node->used_cpus), node->cpus);
     } else if (rule == VENV_PLACEMENT_VCPUS) {
-        snprintf(needed, sizeof needed, "%" PRIu32 " vCPU%s", environment->vcpus, s);
+        snprintf(needed, sizeof needed, "%" PRIu32 " vCPU%s", environment->is.vcpus, s);
         snprintf(available, sizeof available, "%" PRIu64 " of %" PRIu32 " free", rest(node->vcpus, node->used_vcpus), node->vcpus);
     } else if (rule == VENV_PLACEMENT_MEMORY) {
         snprintf(available, sizeof available, "%s of %s free", format_bytes(rest(node->memory_bytes, node->used_memory_bytes), a, sizeof a),
                  format_bytes(node->memory_bytes, b, sizeof b));
-        format_bytes(environment->memory_bytes, needed, sizeof needed);
+        format_bytes(environment->is.memory_bytes, needed, sizeof needed);
     }
     if (rule != VENV_PLACEMENT_OK)
         venv_placement_refuse(verdict, rule, needed, available);
@@ -223,8 +223,8 @@ void venv_placement_judge_room(const venv_environment *environment, const venv_p
 
 double venv_placement_fullness(const venv_environment *environment, const venv_placement_node *node)
 {
-    double vcpus = node->vcpus ? ((double)node->used_vcpus + environment->vcpus) / node->vcpus : 0.0;
-    double memory = node->memory_bytes ? ((double)node->used_memory_bytes + (double)environment->memory_bytes) /
+    double vcpus = node->vcpus ? ((double)node->used_vcpus + environment->is.vcpus) / node->vcpus : 0.0;
+    double memory = node->memory_bytes ? ((double)node->used_memory_bytes + (double)environment->is.memory_bytes) /
                                              (double)node->memory_bytes
                                        : 0.0;
     return vcpus > memory ? vcpus : memory;

@@ -255,7 +255,7 @@ venv_rc venv_placement_pool_remove(venv_placement_pool *pool, size_t index, cons
 
 venv_placement_guest venv_placement_guest_of(const venv_environment *environment)
 {
-    return (venv_placement_guest){ environment->name, environment->vcpus, environment->memory_bytes, demand_pinned(environment) };
+    return (venv_placement_guest){ environment->is.name, environment->is.vcpus, environment->is.memory_bytes, demand_pinned(environment) };
 }
 
 /* --- a tree -------------------------------------------------------------------------------------------- */
@@ -399,7 +399,7 @@ static venv_rc company_make(venv_placement_pool *pool, const venv_environment *e
 static const char *own_name(const venv_environment *environment, size_t index)
 {
     (void)index;
-    return environment->name;
+    return environment->is.name;
 }
 
 static venv_rc judge_all(venv_placement_pool *pool, class *c, venv_error *err)
@@ -549,7 +549,7 @@ static venv_rc judge_company_of(venv_placement_pool *pool, const venv_placement_
     if (rc == VENV_OK)
         judge_company(pool, c, index, verdict);
     if (rc == VENV_OK && c->spread != VENV_SPREAD_NONE) {
-        snprintf(verdict->note, sizeof verdict->note, "%u of %s %s", own_of(pool, c, index), want->environment->name,
+        snprintf(verdict->note, sizeof verdict->note, "%u of %s %s", own_of(pool, c, index), want->environment->is.name,
                  c->spread == VENV_SPREAD_ZONE ? "in its zone" : "there");
         verdict->score = e->prefer ? verdict->score : -(double)own_of(pool, c, index);
     }

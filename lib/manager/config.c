@@ -233,7 +233,7 @@ static venv_rc merge(definitions *list, venv_value *ret_map, venv_error *err)
     return venv_map_take(&map, ret_map, err);
 }
 
-static venv_rc check_environment(venv_expr_env *words, const definition *d, venv_error *err)
+static venv_rc check_environment(const venv_environment_words *words, const definition *d, venv_error *err)
 {
     char name[VENV_NAME_MAX + 1];
     venv_str text = venv_value_kind(d->name) == VENV_STRING ? venv_value_peek_text(d->name) : VENV_STR("");
@@ -256,15 +256,15 @@ static venv_rc check_environment(venv_expr_env *words, const definition *d, venv
 static venv_rc read_environments(venv_manager_config *c, const document *documents, size_t count, venv_error *err)
 {
     definitions list = { NULL, 0 };
-    venv_expr_env *words = NULL;
+    venv_environment_words words = { .place = NULL };
     venv_rc rc = collect(documents, count, "environments", &list, err);
     if (rc == VENV_OK)
-        rc = venv_environment_expr_env(&words, err);
+        rc = venv_environment_expr_env(&words.place, err);
     for (size_t i = 0; rc == VENV_OK && i < list.count; i++)
-        rc = check_environment(words, &list.items[i], err);
+        rc = check_environment(&words, &list.items[i], err);
     if (rc == VENV_OK)
         rc = merge(&list, &c->environments, err);
-    venv_expr_env_unref(words);
+    venv_expr_env_unref(words.place);
     free(list.items);
     return rc;
 }

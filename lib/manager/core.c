@@ -54,7 +54,7 @@ venv_rc venv_mgr_environments_make(venv_manager *m, const venv_value *definition
         char name[VENV_NAME_MAX + 1];
         venv_environment *environment = NULL;
         if (venv_value_kind(key) == VENV_STRING && venv_mgr_fits_name(venv_value_peek_text(key), name))
-            rc = venv_environment_from_value(name, value, NULL, m->place_env, &environment, err);
+            rc = venv_environment_from_value(name, value, NULL, &m->words, &environment, err);
         else
             rc = venv_error_set(err, VENV_EINVAL, "an environment has no valid name");
         if (rc == VENV_OK)
@@ -73,6 +73,7 @@ venv_rc venv_mgr_environments_make(venv_manager *m, const venv_value *definition
 static venv_rc make_environments(venv_manager *m, venv_error *err)
 {
     venv_rc rc = venv_environment_expr_env(&m->place_env, err);
+    m->words.place = m->place_env;
     if (rc == VENV_OK)
         rc = venv_expr_context_new(&m->place_context, err);
     return rc == VENV_OK ? venv_mgr_environments_make(m, &m->config->environments, &m->environments, err) : rc;

@@ -376,6 +376,7 @@ struct venv_manager {
     venv_table *counters;   /* environment → uint64_t *: last number used in a name */
     venv_table *environments; /* name → venv_environment */
     venv_expr_env *place_env;
+    venv_environment_words words; /* lent: what the expressions of definitions are compiled against */
     venv_expr_context *place_context;
     venv_mgr_placing *placing; /* NULL before the first one */
     waiter *waiters;

@@ -196,7 +196,7 @@ static venv_rc compile(venv_manager *m, const instance *i, const void *key, size
 {
     venv_mgr_placing *p = m->placing;
     compiled *c = calloc(1, sizeof *c);
-    venv_rc rc = c ? venv_environment_from_value(i->environment, &i->definition, NULL, m->place_env, &c->environment, err)
+    venv_rc rc = c ? venv_environment_from_value(i->environment, &i->definition, NULL, &m->words, &c->environment, err)
                    : venv_error_set(err, VENV_ENOMEM, "out of memory");
     if (rc == VENV_OK && p->definitions && venv_table_count(p->definitions) >= DEFINITIONS_MAX) {
         drop_pool(p); /* it goes by their addresses */

@@ -40,7 +40,7 @@ static venv_rc draw(void *user)
 {
     venv_machine_mark mark = { .id = { { 1, 2, 3 } }, .cluster = "lab", .instance = "class2-1" };
     char *xml = NULL;
-    venv_rc rc = venv_environment_domain_xml(user, &mark, &xml, NULL);
+    venv_rc rc = venv_environment_domain_xml(user, &mark, NULL, &xml, NULL);
     if (rc == VENV_OK)
         rc = venv_machine_mark_parse(xml, strlen(xml), &mark, NULL);
     free(xml);
@@ -90,7 +90,7 @@ static void each_allocation_fails_once(void **state)
     venv_environment *environment = NULL;
     assert_int_equal(venv_json_parse(text, sizeof text - 1, 4096, &value, NULL), VENV_OK);
     assert_int_equal(venv_environment_expr_env(&expressions, NULL), VENV_OK);
-    assert_int_equal(venv_environment_from_value("class2", &value, NULL, expressions, &environment, NULL), VENV_OK);
+    assert_int_equal(venv_environment_from_value("class2", &value, NULL, &(venv_environment_words){ .place = expressions }, &environment, NULL), VENV_OK);
     assert_true(alloc_check(read_and_tell, NULL) > 5);
     assert_true(alloc_check(draw, environment) > 0);
     assert_true(alloc_check(place, environment) > 0);

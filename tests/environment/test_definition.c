@@ -34,7 +34,7 @@ static venv_rc load(const char *name, const char *yaml, venv_environment **ret_e
     err = (venv_error){ 0 };
     venv_rc rc = venv_yaml_parse(yaml, strlen(yaml), "class2.yaml", &value, &marks, &err);
     assert_rc(rc, VENV_OK);
-    rc = venv_environment_from_value(name, &value, venv_yaml_marks_root(marks), expressions, ret_environment, &err);
+    rc = venv_environment_from_value(name, &value, venv_yaml_marks_root(marks), &(venv_environment_words){ .place = expressions }, ret_environment, &err);
     venv_value_unref(&value);
     venv_yaml_marks_free(marks);
     return rc;
@@ -49,7 +49,7 @@ static const char full[] =
     "cmdline: console=ttyS0 quiet queue=10.0.2.2:7001\n"
     "disks:\n"
     "  - {file: /var/lib/venv/disks/a.qcow2, format: qcow2}\n"
-    "  - {file: /var/lib/venv/disks/b.raw, format: raw, bus: sata, readonly: true}\n"
+    "  - {file: /var/lib/venv/disks/b.raw, format: raw, bus: scsi, readonly: true}\n"
     "networks: [{user: true}, {bridge: br0, mac: '52:54:00:AB:cd:01'}, {network: default}]\n"
     "where: node.groups.exists(g, g == \"8-core\")\n"
     "prefer: node.p.memfree\n"
@@ -161,8 +161,8 @@ static void what_is_wrong_is_told_with_its_place(void **state)
         uint32_t line; /* 0: not looked at */
         const char *says;
     } cases[] = {
-        { "memory: 64MiB\nkernel: /k\nimage: x@latest\n", VENV_EINVAL, 3, "image" },
-        { "memory: 64MiB\nkernel: /k\nscale: {min: 0}\n", VENV_EINVAL, 3, "scale" },
+        { "memory: 64MiB\nkernel: /k\nimage: x@newest\n", VENV_EINVAL, 3, "image" },
+        { "memory: 64MiB\nkernel: /k\nscale: {min: 0}\n", VENV_EINVAL, 3, "desired" },
         { "memory: 64MiB\nkernel: /k\nvcpu: 2\n", VENV_EINVAL, 3, "vcpus" }, /* the nearest key */
         { "kernel: /k\n", VENV_EINVAL, 0, "memory" },
         { "memory: lots\nkernel: /k\n", VENV_EINVAL, 1, "memory" },
@@ -172,7 +172,7 @@ static void what_is_wrong_is_told_with_its_place(void **state)
         { "memory: 64MiB\nvcpus: 0\nkernel: /k\n", VENV_ERANGE, 2, "vcpus" },
         { "memory: 64MiB\nvcpus: 513\nkernel: /k\n", VENV_ERANGE, 2, "vcpus" },
         { "memory: 64MiB\nvcpus: two\nkernel: /k\n", VENV_EKIND, 2, "vcpus" },
-        { "memory: 64MiB\nhypervisor: xen\nkernel: /k\n", VENV_EINVAL, 2, "kvm" },
+        { "memory: 64MiB\nhypervisor: vmware\nkernel: /k\n", VENV_EINVAL, 2, "kvm" },
         { "memory: 64MiB\nkernel: vmlinuz\n", VENV_EINVAL, 2, "kernel" },
         { "memory: 64MiB\nkernel: /a/../b\n", VENV_EINVAL, 2, "kernel" },
         { "memory: 64MiB\nkernel: \"/a\\nb\"\n", VENV_EINVAL, 2, "kernel" },
@@ -197,7 +197,7 @@ static void what_is_wrong_is_told_with_its_place(void **state)
         { "memory: 64MiB\nkernel: /k\nwhere: nodes.p.x\n", VENV_EINVAL, 3, "nodes" },
         { "memory: 64MiB\nkernel: /k\nwhere: '1 + 1'\n", VENV_EINVAL, 3, "true or false" },
         { "memory: 64MiB\nkernel: /k\nprefer: '\"a\"'\n", VENV_EINVAL, 3, "number" },
-        { "memory: 64MiB\nkernel: /k\nready: agent\n", VENV_EINVAL, 3, "running" },
+        { "memory: 64MiB\nkernel: /k\nready: soon\n", VENV_EINVAL, 3, "running" },
         { "memory: 64MiB\nkernel: /k\npriority: 5000\n", VENV_ERANGE, 3, "priority" },
         { "memory: 64MiB\nkernel: /k\nname: class3\n", VENV_EINVAL, 3, "name" },
         { "[]\n", VENV_EKIND, 0, "class2" },

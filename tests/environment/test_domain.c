@@ -10,10 +10,11 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "base/text.h"
+#include "base/buf.h"
 #include "environment/definition.h"
 #include "environment/domain.h"
 #include "environment/instance.h"
+#include "generate.h"
 
 #include <libxml/parser.h>
 #include <libxml/tree.h>
@@ -27,7 +28,8 @@
 #include <unistd.h>
 
 #define SCHEMA "/usr/share/libvirt/schemas/domain.rng"
-#define SCHEMA_FILES 24
+#define SCHEMA_FILES 100
+#define HOSTILE_ROUNDS 10000u
 
 static venv_error err;
 
@@ -82,103 +84,6 @@ static void every_state_has_a_name_and_obeys_the_picture(void **state)
 
 /* --- a machine with anything in it -------------------------------------------------------------------- */
 
-/* What has broken templates, parsers, shells and terminals before. */
-static const char *const canaries[] = {
-    "<", ">", "&", "'", "\"", "&amp;", "&lt;", "&#0;", "&#x0a;", "&xxe;", "]]>", "<![CDATA[", "-->", "<!--", "<?xml?>",
-    "</cmdline>", "</source><disk/>", "\"/><qemu:commandline/>", "' onload='", "<!DOCTYPE x>", "<!ENTITY x SYSTEM 'file:///etc/passwd'>",
-    "%s%n%x", "${jndi:ldap}", "$(id)", "`id`", ";reboot", "||true", "{{7*7}}", "\\", "\\\\", "\xe2\x80\xae", "\xe2\x80\xa8", "\xef\xbb\xbf",
-    "\xf0\x9f\x92\xa9", "\xc3\xa9\xcc\x81", "e\xcc\x81", "\xef\xbf\xbd", "xmlns:qemu=\"http://libvirt.org/schemas/domain/qemu/1.0\"",
-};
-
-static void append_random(venv_random *random, char *text, size_t size)
-{
-    size_t used = strlen(text);
-    if (venv_random_below(random, 3) == 0) {
-        const char *canary = canaries[venv_random_below(random, sizeof canaries / sizeof canaries[0])];
-        snprintf(text + used, size - used, "%s", canary);
-        return;
-    }
-    static const uint32_t ends[] = { 0x80, 0x80, 0x800, 0x10000, 0x110000 };
-    char bytes[4];
-    uint32_t point = (uint32_t)venv_random_below(random, ends[venv_random_below(random, 5)]);
-    size_t step = venv_utf8_encode(point, bytes);
-    if (used + step < size && point) {
-        memcpy(text + used, bytes, step);
-        text[used + step] = '\0';
-    }
-}
-
-/* A text that a definition accepts, with as much mischief as it accepts. */
-static char *random_text(venv_random *random, bool path, size_t size_max)
-{
-    char text[256];
-    for (;;) {
-        snprintf(text, sizeof text, "%s", path ? "/s/" : "");
-        for (uint64_t i = 1 + venv_random_below(random, 12); i; i--)
-            append_random(random, text, size_max < sizeof text ? size_max : sizeof text);
-        venv_str whole = { text, strlen(text) };
-        if (path ? venv_environment_path_check(whole) : venv_environment_text_check(whole, size_max))
-            return strdup(text);
-    }
-}
-
-static void random_environment(venv_random *random, venv_environment *e)
-{
-    memset(e, 0, sizeof *e);
-    e->references = 1;
-    snprintf(e->name, sizeof e->name, "class%u", (unsigned)venv_random_below(random, 100));
-    e->hypervisor = (venv_hypervisor_kind)venv_random_below(random, VENV_HYPERVISOR__COUNT);
-    e->vcpus = 1 + (uint32_t)venv_random_below(random, 64);
-    e->memory_bytes = (16 + venv_random_below(random, 4096)) << 20;
-    if (venv_random_below(random, 2)) {
-        e->kernel = random_text(random, true, 200);
-        e->initrd = random_text(random, true, 200);
-        e->cmdline = random_text(random, false, 200);
-    }
-    e->disk_count = venv_random_below(random, VENV_ENVIRONMENT_DISKS_MAX + 1);
-    for (size_t i = 0; i < e->disk_count; i++)
-        e->disks[i] = (venv_environment_disk){
-            .file = random_text(random, true, 200),
-            .format = (venv_disk_format)venv_random_below(random, VENV_DISK_FORMAT__COUNT),
-            .bus = (venv_disk_bus)venv_random_below(random, VENV_DISK_BUS__COUNT),
-            .readonly = venv_random_below(random, 2) != 0,
-        };
-    e->network_count = venv_random_below(random, VENV_ENVIRONMENT_NETWORKS_MAX + 1);
-    for (size_t i = 0; i < e->network_count; i++) {
-        e->networks[i].kind = (venv_network_kind)venv_random_below(random, VENV_NETWORK_KIND__COUNT);
-        if (e->networks[i].kind != VENV_NETWORK_USER) {
-            char *name = random_text(random, false, 15);
-            snprintf(e->networks[i].name, sizeof e->networks[i].name, "%s", name);
-            free(name);
-        }
-        e->networks[i].has_mac = venv_random_below(random, 2) != 0;
-        memcpy(e->networks[i].mac, (const uint8_t[]){ 0x52, 0x54, 0, 1, 2, (uint8_t)i }, 6);
-    }
-}
-
-static void release_environment(venv_environment *e)
-{
-    free(e->kernel);
-    free(e->initrd);
-    free(e->cmdline);
-    for (size_t i = 0; i < e->disk_count; i++)
-        free(e->disks[i].file);
-}
-
-static void random_mark(venv_random *random, venv_machine_mark *mark)
-{
-    memset(mark, 0, sizeof *mark);
-    mark->id = venv_random_id(random);
-    mark->epoch = venv_random_next(random);
-    snprintf(mark->cluster, sizeof mark->cluster, "lab.example");
-    snprintf(mark->instance, sizeof mark->instance, "class2-%u", (unsigned)venv_random_below(random, 1000));
-    if (venv_random_below(random, 2)) {
-        char *console = random_text(random, true, 200);
-        snprintf(mark->console, sizeof mark->console, "%s", console);
-        free(console);
-    }
-}
-
 static size_t count_of(xmlXPathContextPtr context, const char *path)
 {
     xmlXPathObjectPtr found = xmlXPathEvalExpression((const xmlChar *)path, context);
@@ -202,83 +107,132 @@ static void assert_text(xmlXPathContextPtr context, const char *path, const char
     xmlXPathFreeObject(found);
 }
 
-/* What was put in comes out, and there is nothing else. */
-static void assert_same(const char *xml, const venv_environment *e, const venv_machine_mark *mark)
+/* Names of elements and attributes, in order, with how deep they are: everything but the texts. */
+static void print_shape(xmlNodePtr node, int depth, venv_buf *buf)
 {
+    for (; node; node = node->next) {
+        if (node->type == XML_TEXT_NODE)
+            continue;
+        assert_int_equal(node->type, XML_ELEMENT_NODE);
+        venv_buf_printf(buf, "%d%s%s(", depth, node->ns ? (const char *)node->ns->href : "", (const char *)node->name);
+        for (xmlAttrPtr attribute = node->properties; attribute; attribute = attribute->next)
+            venv_buf_printf(buf, "%s ", (const char *)attribute->name);
+        venv_buf_printf(buf, ")%d\n", node->nsDef != NULL);
+        print_shape(node->children, depth + 1, buf);
+    }
+}
+
+static void shape_of(const char *xml, venv_buf *buf)
+{
+    xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET);
+    assert_non_null(doc);
+    assert_null(doc->intSubset);
+    venv_buf_init(buf, 1 << 20);
+    print_shape(doc->children, 0, buf);
+    assert_int_equal(buf->rc, VENV_OK);
+    xmlFreeDoc(doc);
+}
+
+/* Every text of the definition is in the document, whole, where it belongs. */
+static void assert_texts(const char *xml, const generated *g)
+{
+    const venv_definition *is = venv_environment_peek(g->environment);
     xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET);
     assert_non_null(doc);
     xmlXPathContextPtr context = xmlXPathNewContext(doc);
     assert_int_equal(xmlXPathRegisterNs(context, (const xmlChar *)"v", (const xmlChar *)VENV_MACHINE_MARK_NAMESPACE), 0);
     char path[128], text[80];
-    assert_text(context, "/domain/@type", venv_hypervisor_kind_name(e->hypervisor));
-    assert_text(context, "/domain/uuid", venv_id_format(mark->id, text));
-    snprintf(text, sizeof text, "venv-%s", mark->instance);
+    bool lxc = is->hypervisor == VENV_HYPERVISOR_LXC;
+    assert_text(context, "/domain/@type", venv_hypervisor_kind_name(is->hypervisor));
+    assert_text(context, "/domain/uuid", venv_id_format(g->mark.id, text));
+    snprintf(text, sizeof text, "venv-%s", g->mark.instance);
     assert_text(context, "/domain/name", text);
-    assert_text(context, "/domain/os/kernel", e->kernel);
-    assert_text(context, "/domain/os/initrd", e->initrd);
-    assert_text(context, "/domain/os/cmdline", e->cmdline);
-    assert_text(context, "//serial/log/@file", mark->console[0] ? mark->console : NULL);
-    assert_int_equal(count_of(context, "//disk"), e->disk_count);
-    assert_int_equal(count_of(context, "//disk/backingStore[not(*) and not(text())]"), e->disk_count);
-    assert_int_equal(count_of(context, "//interface"), e->network_count);
-    for (size_t i = 0; i < e->disk_count; i++) {
-        snprintf(path, sizeof path, "/domain/devices/disk[%zu]/source/@file", i + 1);
-        assert_text(context, path, e->disks[i].file);
+    assert_text(context, "/domain/description", is->description);
+    assert_text(context, "/domain/os/kernel", is->kernel);
+    assert_text(context, "/domain/os/initrd", is->initrd);
+    if (is->cmdline && !is->root)
+        assert_text(context, "/domain/os/cmdline", is->cmdline);
+    assert_int_equal(count_of(context, "/domain/os/initarg"), is->init.count ? is->init.count - 1 : 0);
+    assert_int_equal(count_of(context, "//disk | //filesystem"), is->disk_count + (g->files.seed ? 1 : 0));
+    assert_int_equal(count_of(context, "//interface"), is->network_count);
+    for (size_t i = 0; i < is->disk_count; i++) {
+        const venv_environment_disk *disk = &is->disks[i];
+        const char *expected = disk->source == VENV_DISK_MADE      ? g->files.disks[i].path
+                               : disk->source == VENV_DISK_NETWORK ? disk->network.name
+                                                                   : disk->path;
+        snprintf(path, sizeof path, "/domain/devices/%s[%zu]/source/@*[name()!='protocol']", lxc ? "filesystem" : "disk", i + 1);
+        assert_text(context, path, expected);
+        snprintf(path, sizeof path, "/domain/devices/%s[%zu]/readonly", lxc ? "filesystem" : "disk", i + 1);
+        assert_int_equal(count_of(context, path), disk->readonly ? 1 : 0);
+        if (lxc)
+            continue;
         snprintf(path, sizeof path, "/domain/devices/disk[%zu]/driver/@type", i + 1);
-        assert_text(context, path, venv_disk_format_names[e->disks[i].format]);
-        snprintf(path, sizeof path, "/domain/devices/disk[%zu]/readonly", i + 1);
-        assert_int_equal(count_of(context, path), e->disks[i].readonly ? 1 : 0);
+        assert_text(context, path, venv_disk_format_names[disk->format]);
+        /* The chain is always ended. */
+        snprintf(path, sizeof path, "/domain/devices/disk[%zu]//backingStore[not(*)]", i + 1);
+        assert_int_equal(count_of(context, path), 1);
     }
-    for (size_t i = 0; i < e->network_count; i++) {
-        const char *kind = venv_network_kind_names[e->networks[i].kind];
-        snprintf(path, sizeof path, "/domain/devices/interface[%zu]/@type", i + 1);
-        assert_text(context, path, kind);
-        snprintf(path, sizeof path, "/domain/devices/interface[%zu]/source/@%s", i + 1, kind);
-        assert_text(context, path, e->networks[i].kind == VENV_NETWORK_USER ? NULL : e->networks[i].name);
+    for (size_t i = 0; i < is->network_count; i++) {
+        snprintf(path, sizeof path, "/domain/devices/interface[%zu]/source/@*", i + 1);
+        assert_text(context, path, is->networks[i].name);
     }
-    /* The only foreign namespace is the mark's; no element but those that we make. */
     assert_int_equal(count_of(context, "//*[namespace-uri()!='']"), 1);
     assert_int_equal(count_of(context, "/domain/metadata/v:machine"), 1);
-    assert_int_equal(count_of(context, "/domain/*"), 12 + (e->hypervisor == VENV_HYPERVISOR_TEST ? 0 : 1));
-    assert_int_equal(count_of(context, "/domain/devices/*"), e->disk_count + e->network_count + 4);
-    assert_int_equal(count_of(context, "//comment() | //processing-instruction()"), 0);
-    assert_null(doc->intSubset);
+    assert_int_equal(count_of(context, "//hostdev | //comment() | //processing-instruction()"), 0);
     xmlXPathFreeContext(context);
     xmlFreeDoc(doc);
 }
 
-static void assert_mark_comes_back(const char *xml, const venv_environment *e, const venv_machine_mark *mark)
+static void assert_mark_comes_back(const char *xml, const generated *g)
 {
+    const venv_environment *e = g->environment;
+    const venv_machine_mark *mark = &g->mark;
     venv_machine_mark back;
     assert_rc(venv_machine_mark_parse(xml, strlen(xml), &back, &err), VENV_OK);
     assert_true(venv_id_equal(back.id, mark->id));
     assert_string_equal(back.cluster, mark->cluster);
     assert_string_equal(back.instance, mark->instance);
-    assert_string_equal(back.environment, e->name);
+    assert_string_equal(back.environment, venv_environment_name(e));
     assert_string_equal(back.console, mark->console);
     assert_true(back.epoch == mark->epoch);
     venv_domain_summary summary;
     assert_rc(venv_domain_summary_parse(xml, strlen(xml), &summary, &err), VENV_OK);
-    assert_int_equal(summary.vcpus, e->vcpus);
-    assert_true(summary.memory_bytes == e->memory_bytes);
+    assert_int_equal(summary.vcpus, venv_environment_vcpus(e));
+    assert_true(summary.memory_bytes == venv_environment_memory_bytes(e));
 }
 
+static char *draw(const generated *g)
+{
+    char *xml = NULL;
+    assert_rc(venv_environment_domain_xml(g->environment, &g->mark, &g->files, &xml, &err), VENV_OK);
+    return xml;
+}
+
+/* The same definition twice, once with every text hostile and once with plain ones: the trees have the same shape. */
 static void no_character_changes_the_structure(void **state)
 {
     (void)state;
-    venv_random random;
-    venv_random_init(&random, 20071123);
-    for (int round = 0; round < 3000; round++) {
-        venv_environment e;
-        venv_machine_mark mark;
-        char *xml = NULL;
-        random_environment(&random, &e);
-        random_mark(&random, &mark);
-        assert_rc(venv_environment_domain_xml(&e, &mark, &xml, &err), VENV_OK);
-        assert_same(xml, &e, &mark);
-        assert_mark_comes_back(xml, &e, &mark);
+    for (unsigned round = 0; round < HOSTILE_ROUNDS; round++) {
+        venv_random shape, same_shape, texts;
+        generated hostile, tame;
+        venv_random_init(&shape, 20071123 + round);
+        venv_random_init(&same_shape, 20071123 + round);
+        venv_random_init(&texts, round);
+        generate(&shape, &texts, true, VENV_HYPERVISOR__COUNT, &hostile);
+        generate(&same_shape, &texts, false, VENV_HYPERVISOR__COUNT, &tame);
+        char *xml = draw(&hostile), *tame_xml = draw(&tame);
+        venv_buf a, b;
+        shape_of(xml, &a);
+        shape_of(tame_xml, &b);
+        assert_string_equal(venv_buf_peek_text(&a), venv_buf_peek_text(&b));
+        assert_texts(xml, &hostile);
+        assert_mark_comes_back(xml, &hostile);
+        venv_buf_fini(&a);
+        venv_buf_fini(&b);
         free(xml);
-        release_environment(&e);
+        free(tame_xml);
+        generated_fini(&hostile);
+        generated_fini(&tame);
     }
 }
 
@@ -287,17 +241,17 @@ static void the_check_of_texts_refuses_what_xml_cannot_hold(void **state)
     (void)state;
     for (uint32_t point = 1; point < 0x20; point++) {
         char c = (char)point;
-        assert_false(venv_environment_text_check((venv_str){ &c, 1 }, 100));
+        assert_false(venv_environment_text_check((venv_str){ &c, 1 }, 100, false));
     }
-    assert_false(venv_environment_text_check((venv_str){ "a\0b", 3 }, 100));
-    assert_false(venv_environment_text_check(VENV_STR("\x7f"), 100));
-    assert_false(venv_environment_text_check(VENV_STR("\xc2\x85"), 100));         /* C1 */
-    assert_false(venv_environment_text_check(VENV_STR("\xef\xbf\xbe"), 100));     /* U+FFFE */
-    assert_false(venv_environment_text_check(VENV_STR("\xed\xa0\x80"), 100));     /* a surrogate */
-    assert_false(venv_environment_text_check(VENV_STR("\xff"), 100));
-    assert_false(venv_environment_text_check(VENV_STR(""), 100));
-    assert_false(venv_environment_text_check(VENV_STR("abc"), 2));
-    assert_true(venv_environment_text_check(VENV_STR("abc"), 3));
+    assert_false(venv_environment_text_check((venv_str){ "a\0b", 3 }, 100, false));
+    assert_false(venv_environment_text_check(VENV_STR("\x7f"), 100, false));
+    assert_false(venv_environment_text_check(VENV_STR("\xc2\x85"), 100, false));         /* C1 */
+    assert_false(venv_environment_text_check(VENV_STR("\xef\xbf\xbe"), 100, false));     /* U+FFFE */
+    assert_false(venv_environment_text_check(VENV_STR("\xed\xa0\x80"), 100, false));     /* a surrogate */
+    assert_false(venv_environment_text_check(VENV_STR("\xff"), 100, false));
+    assert_false(venv_environment_text_check(VENV_STR(""), 100, false));
+    assert_false(venv_environment_text_check(VENV_STR("abc"), 2, false));
+    assert_true(venv_environment_text_check(VENV_STR("abc"), 3, false));
     static const char *const bad_paths[] = { "", "a", "./a", "/", "/a/", "//a", "/a//b", "/a/./b", "/a/../b", "/..", "/a/..", "/a\n" };
     for (size_t i = 0; i < sizeof bad_paths / sizeof bad_paths[0]; i++)
         assert_false(venv_environment_path_check((venv_str){ bad_paths[i], strlen(bad_paths[i]) }));
@@ -311,28 +265,19 @@ static void a_malformed_identity_makes_no_xml(void **state)
     (void)state;
     venv_random random;
     venv_random_init(&random, 3);
-    venv_environment e;
-    random_environment(&random, &e);
-    venv_machine_mark good, mark;
-    random_mark(&random, &good);
+    generated g;
+    generate(&random, &random, true, VENV_HYPERVISOR_KVM, &g);
+    venv_machine_mark bad[5] = { g.mark, g.mark, g.mark, g.mark, g.mark };
+    snprintf(bad[0].instance, sizeof bad[0].instance, "../x");
+    snprintf(bad[1].cluster, sizeof bad[1].cluster, "a<b");
+    memset(bad[2].instance, 'a', sizeof bad[2].instance); /* no end */
+    memset(&bad[3].id, 0, sizeof bad[3].id);
+    snprintf(bad[4].console, sizeof bad[4].console, "relative.log");
     char *xml = NULL;
-    mark = good;
-    snprintf(mark.instance, sizeof mark.instance, "../x");
-    assert_rc(venv_environment_domain_xml(&e, &mark, &xml, &err), VENV_EINVAL);
-    mark = good;
-    snprintf(mark.cluster, sizeof mark.cluster, "a<b");
-    assert_rc(venv_environment_domain_xml(&e, &mark, &xml, &err), VENV_EINVAL);
-    mark = good;
-    memset(mark.instance, 'a', sizeof mark.instance); /* no end */
-    assert_rc(venv_environment_domain_xml(&e, &mark, &xml, &err), VENV_EINVAL);
-    mark = good;
-    memset(&mark.id, 0, sizeof mark.id);
-    assert_rc(venv_environment_domain_xml(&e, &mark, &xml, &err), VENV_EINVAL);
-    mark = good;
-    snprintf(mark.console, sizeof mark.console, "relative.log");
-    assert_rc(venv_environment_domain_xml(&e, &mark, &xml, &err), VENV_EINVAL);
+    for (size_t i = 0; i < 5; i++)
+        assert_rc(venv_environment_domain_xml(g.environment, &bad[i], &g.files, &xml, &err), VENV_EINVAL);
     assert_null(xml);
-    release_environment(&e);
+    generated_fini(&g);
 }
 
 /* --- the mark, as a stranger may have written it -------------------------------------------------------- */
@@ -436,31 +381,17 @@ static void libvirts_schema_takes_it(void **state)
     venv_random random;
     venv_random_init(&random, 11);
     for (int i = 0; i < SCHEMA_FILES; i++) {
-        venv_environment e;
-        venv_machine_mark mark;
-        char *xml = NULL;
-        random_environment(&random, &e);
-        /* The schema is stricter than libvirt about the characters of a path and a device. */
-        for (size_t k = 0; k < e.disk_count; k++)
-            snprintf(e.disks[k].file, strlen(e.disks[k].file) + 1, "/d");
-        for (size_t k = 0; k < e.network_count; k++)
-            if (e.networks[k].kind != VENV_NETWORK_USER)
-                snprintf(e.networks[k].name, sizeof e.networks[k].name, "br0");
-        if (e.kernel) {
-            snprintf(e.kernel, strlen(e.kernel) + 1, "/k");
-            snprintf(e.initrd, strlen(e.initrd) + 1, "/i");
-        }
-        random_mark(&random, &mark);
-        if (mark.console[0])
-            snprintf(mark.console, sizeof mark.console, "/c");
-        assert_rc(venv_environment_domain_xml(&e, &mark, &xml, &err), VENV_OK);
+        generated g;
+        /* Tame texts: the schema is stricter than libvirt about the characters of a path and a device. */
+        generate(&random, &random, false, (venv_hypervisor_kind)(i % VENV_HYPERVISOR__COUNT), &g);
+        char *xml = draw(&g);
         snprintf(files[i], sizeof files[i], "%s/%d.xml", folder, i);
         FILE *file = fopen(files[i], "we");
         assert_non_null(file);
         assert_true(fputs(xml, file) >= 0 && fclose(file) == 0);
         argv[5 + i] = files[i];
         free(xml);
-        release_environment(&e);
+        generated_fini(&g);
     }
     char said[64], line[512];
     snprintf(said, sizeof said, "%s/said", folder);

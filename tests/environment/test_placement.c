@@ -35,7 +35,7 @@ static venv_environment *environment_of(const char *json)
     venv_value value = venv_value_null();
     venv_environment *environment = NULL;
     assert_rc(venv_json_parse(json, strlen(json), 4096, &value, &err), VENV_OK);
-    assert_rc(venv_environment_from_value("class2", &value, NULL, expressions, &environment, &err), VENV_OK);
+    assert_rc(venv_environment_from_value("class2", &value, NULL, &(venv_environment_words){ .place = expressions }, &environment, &err), VENV_OK);
     venv_value_unref(&value);
     return environment;
 }

@@ -49,7 +49,7 @@ PURE_SYMBOLS = re.compile(
     |__ctype_b_loc|__ctype_tolower_loc|__ctype_toupper_loc|tolower|toupper
     |u?abs|llabs|l?div|ll?round|round|floor|ceil|trunc|fabs|fmod|modf|pow|exp\w*|log\w*|sqrt|rint|nearbyint|ldexp|frexp
     |__strn(cpy|cat)_chk|localeconv|isnan|isinf|signbit|__isnan|__isinf|__signbit|__fpclassify|__finite|copysign|nextafter|fma
-    |newlocale|uselocale|freelocale|strtod_l|strtod
+    |newlocale|uselocale|freelocale|strtod_l|strtod|inet_pton
     |yaml_\w+|yajl_\w+|ZSTD_\w+|_?setjmp|__longjmp_chk|longjmp|localeconv|pcre2_\w+
     |xml(New|Add|Set|Free|Doc|Buf|Node|Get|Has|Str|Char|Unlink|Encode|First|Next|Prev|Last|Child|Parse(Char)?|BufferCreate|Search|CopyNode|IsBlank|Check|Ctxt)\w*
     |xmlReadMemory|xmlFree\w*|xmlMalloc\w*|xmlCtxtReadMemory|xmlStructuredErrorFunc|xmlSetStructuredErrorFunc|xmlResetError

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "suite.h"
 
-#include "environment/definition.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -70,18 +69,24 @@ char *suite_xml(venv_hypervisor_kind kind, unsigned number, const char *cluster,
     /* Nothing to boot from on an empty disk: the firmware says so and waits, for ever. */
     char disk[128];
     snprintf(disk, sizeof disk, "%s/empty.raw", suite_folder());
-    venv_environment environment = {
-        .references = 1, .name = "class2", .hypervisor = kind, .vcpus = 1, .memory_bytes = 32u << 20,
-        .disks = { { .file = disk, .format = VENV_DISK_RAW, .readonly = true } }, .disk_count = 1,
-        .networks = { { .kind = VENV_NETWORK_USER } }, .network_count = 1,
-    };
+    char text[512];
+    snprintf(text, sizeof text,
+             "{\"hypervisor\":\"%s\",\"memory\":\"32MiB\",\"disks\":[{\"file\":\"%s\",\"format\":\"raw\",\"readonly\":true}],"
+             "\"networks\":[{\"user\":true}]}",
+             venv_hypervisor_kind_name(kind), disk);
+    venv_value value = venv_value_null();
+    venv_environment *environment = NULL;
+    venv_error err = { 0 };
+    assert_rc(venv_json_parse(text, strlen(text), sizeof text, &value, &err), VENV_OK, &err);
+    assert_rc(venv_environment_from_value("class2", &value, NULL, NULL, &environment, &err), VENV_OK, &err);
+    venv_value_unref(&value);
     venv_machine_mark mark = { .id = suite_id(number), .epoch = epoch };
     snprintf(mark.cluster, sizeof mark.cluster, "%s", cluster);
     snprintf(mark.instance, sizeof mark.instance, "%s", instance);
     snprintf(mark.console, sizeof mark.console, "%s/%u.log", suite_folder(), number);
     char *xml = NULL;
-    venv_error err = { 0 };
-    assert_rc(venv_environment_domain_xml(&environment, &mark, &xml, &err), VENV_OK, &err);
+    assert_rc(venv_environment_domain_xml(environment, &mark, NULL, &xml, &err), VENV_OK, &err);
+    venv_environment_unref(environment);
     return xml;
 }
 
