@@ -103,7 +103,7 @@ static void draw_kind(venv_random *random, size_t number, kind *k)
         used += snprintf(text + used, sizeof text - (size_t)used, ",\"anti_affinity\":[\"e%zu\",\"e%zu\"]", (number + 2) % KINDS, number);
     used += snprintf(text + used, sizeof text - (size_t)used, "%s}", k->zone ? ",\"zone\":\"lab\"" : "");
     assert_int_equal(venv_json_parse(text, (size_t)used, 4096, &value, &err), VENV_OK);
-    venv_rc rc = venv_environment_from_value(name, &value, NULL, expressions, &k->environment, &err);
+    venv_rc rc = venv_environment_from_value(name, &value, NULL, &(venv_environment_words){ .place = expressions }, &k->environment, &err);
     if (rc != VENV_OK)
         print_error("%s: %s\n", text, err.text);
     assert_int_equal(rc, VENV_OK);
@@ -282,7 +282,7 @@ static void a_survey_tells_the_chosen_one_first(void **state)
     venv_placement_pool *pool = NULL;
     size_t index = 0, told[4], count = 0;
     assert_int_equal(venv_json_parse(text, sizeof text - 1, 4096, &value, &err), VENV_OK);
-    assert_int_equal(venv_environment_from_value("e", &value, NULL, expressions, &e, &err), VENV_OK);
+    assert_int_equal(venv_environment_from_value("e", &value, NULL, &(venv_environment_words){ .place = expressions }, &e, &err), VENV_OK);
     assert_int_equal(venv_placement_pool_new(nodes, 3, context, NULL, &pool, &err), VENV_OK);
     venv_placement_want want = { .environment = e };
     assert_int_equal(venv_placement_pool_choose(pool, &want, &index, &err), VENV_OK);
