@@ -49,6 +49,8 @@ venv_rc venv_agent_new(const venv_agent_config *config, venv_id boot, uint64_t s
     venv_agent_link_start(agent, now);
     venv_rc rc = properties_copy(agent, now, err);
     if (rc == VENV_OK)
+        venv_agent_sampling_init(agent);
+    if (rc == VENV_OK)
         rc = venv_agent_machines_init(agent, venv_random_next(&agent->random), now, err);
     if (rc) {
         venv_agent_free(agent);
@@ -109,7 +111,8 @@ venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event 
                         venv_error *err)
 {
     agent_step step = { .agent = agent, .now = now, .actions = actions, .err = err };
-    take_event(&step, event);
+    for (; event && step.rc == VENV_OK; event = event->next)
+        take_event(&step, event);
     venv_agent_machines_tick(&step);
     venv_agent_images_tick(&step);
     venv_agent_sampling_tick(&step);

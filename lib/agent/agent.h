@@ -22,6 +22,7 @@
  * "there is no machine".
  */
 
+#include "agent/builtin.h"
 #include "agent/run_outcome.h"
 
 #include <venv/message.h>
@@ -55,13 +56,14 @@ typedef struct venv_agent_event {
     venv_rc rc;
     const char *text;         /* reason; may be NULL */
     const venv_run_outcome *run; /* RAN */
+    const struct venv_agent_event *next; /* what happened at the same moment: one step takes all of them; NULL: nothing */
 } venv_agent_event;
 
 typedef enum venv_agent_action_kind {
     VENV_AGENT_ACT_CONNECT = 0,  /* dial `name` ("host:port", one of the configuration's managers) */
     VENV_AGENT_ACT_CLOSE,        /* drop the connection, or the attempt, after what was sent; text = reason; DISCONNECTED follows */
     VENV_AGENT_ACT_SEND,         /* type, request, value (owned by the action) */
-    VENV_AGENT_ACT_SAMPLE,       /* read built-in property `name` (agent/builtin.h) with the arguments `value`; SAMPLED(token) follows */
+    VENV_AGENT_ACT_SAMPLE,       /* read the built-in property `builtin` with the arguments `value`; SAMPLED(token) follows */
     VENV_AGENT_ACT_RUN,          /* run command `name` with `value`, `timeout`, output limits; RAN(token) follows in every case */
     VENV_AGENT_ACT_KILL,         /* end the run `token` early; RAN(token) still follows */
     VENV_AGENT_ACT_SYNC,         /* bring image `name` here within `timeout`; SYNCED(token) follows in every case */
@@ -91,7 +93,8 @@ typedef struct venv_agent_action {
     int16_t type;
     uint64_t request;
     venv_value value;      /* SEND body; RUN and SAMPLE arguments (list of strings, or null) */
-    char *name;            /* CONNECT, SAMPLE, RUN, MACHINE START (the instance): owned */
+    char *name;            /* CONNECT, RUN, MACHINE START (the instance): owned */
+    const venv_builtin *builtin; /* SAMPLE */
     venv_span timeout;     /* RUN, SYNC, MACHINE from PAUSE on */
     uint64_t epoch;        /* MACHINE MIGRATE: the one that it has there */
     size_t out_max, err_max; /* RUN: how much of stdout and stderr is kept */
@@ -126,7 +129,7 @@ void venv_agent_free(venv_agent *agent);
 venv_rc venv_agent_recall(venv_agent *agent, const venv_value *kept, venv_error *err);
 
 /*
- * Take one event. Actions are appended, in the order in which they are to be done. Fails only for VENV_ENOMEM: the agent is
+ * Take one event, and those that hang on it. Actions are appended, in the order in which they are to be done. Fails only for VENV_ENOMEM: the agent is
  * then to be freed and what was appended not to be done; the shell ends the process and starts anew.
  */
 venv_rc venv_agent_step(venv_agent *agent, venv_now now, const venv_agent_event *event,

@@ -94,7 +94,7 @@ static venv_value hypervisor_to_value(agent_step *step)
 
 venv_rc venv_agent_hypervisor_value(agent_step *step, venv_value *ret_value, char *reason, size_t size)
 {
-    const agent_machines *machines = &step->agent->machines;
+    agent_machines *machines = &step->agent->machines;
     if (!machines->table) {
         snprintf(reason, size, "this agent has no hypervisor (agent.hypervisor is none)");
         return VENV_EUNSUPPORTED;
@@ -103,6 +103,11 @@ venv_rc venv_agent_hypervisor_value(agent_step *step, venv_value *ret_value, cha
         snprintf(reason, size, "%s", machines->reason);
         return VENV_EUNREACHABLE;
     }
-    *ret_value = hypervisor_to_value(step);
+    if (machines->shown_version != machines->version) {
+        venv_value_unref(&machines->shown);
+        machines->shown = hypervisor_to_value(step);
+        machines->shown_version = machines->version;
+    }
+    *ret_value = venv_value_ref(&machines->shown);
     return VENV_OK;
 }

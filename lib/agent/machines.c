@@ -27,6 +27,8 @@ venv_rc venv_agent_machines_init(venv_agent *agent, uint64_t seed, venv_now now,
 {
     agent->machines.next = VENV_INSTANT_NEVER;
     agent->machines.told = agent->machines.node = agent->machines.foreign = venv_value_null();
+    agent->machines.list = agent->machines.shown = venv_value_null();
+    agent->machines.version = 1;
     snprintf(agent->machines.reason, sizeof(agent->machines.reason), "the hypervisor was not asked yet");
     if (!venv_agent_config_has_hypervisor(agent->config))
         return VENV_OK;
@@ -49,6 +51,8 @@ void venv_agent_machines_fini(venv_agent *agent)
     venv_value_unref(&machines->told);
     venv_value_unref(&machines->node);
     venv_value_unref(&machines->foreign);
+    venv_value_unref(&machines->list);
+    venv_value_unref(&machines->shown);
 }
 
 agent_machine *venv_agent_machines_find(const venv_agent *agent, venv_id id)
@@ -68,6 +72,7 @@ static void make_room(agent_machines *machines)
         if (!venv_agent_machine_is_memory(machine))
             continue;
         venv_table_remove(machines->table, machine->id.bytes, sizeof(machine->id.bytes));
+        machines->version++;
         venv_agent_machine_free(machine);
         return;
     }
@@ -91,6 +96,7 @@ agent_machine *venv_agent_machines_find_or_add(agent_step *step, venv_id id)
     }
     machine->id = id;
     machine->grace_end = machine->ask_next = VENV_INSTANT_NEVER;
+    machines->version++;
     return machine;
 }
 
@@ -194,6 +200,7 @@ void venv_agent_machines_set_epoch(agent_step *step, agent_machine *machine, uin
     machine->ran = machine->ran && machine->epoch == epoch;
     machine->epoch = epoch;
     machine->ended = ended;
+    step->agent->machines.version++;
     venv_agent_memory_change(step);
 }
 
@@ -202,6 +209,7 @@ static void note_ran(agent_step *step, agent_machine *machine)
     if (machine->ran)
         return;
     machine->ran = true;
+    step->agent->machines.version++;
     venv_agent_memory_change(step);
 }
 
@@ -224,9 +232,11 @@ static void ask_guest(agent_step *step, agent_machine *machine)
 agent_machine_effect venv_agent_machines_advance(agent_step *step, agent_machine *machine, agent_machine_event event, char *xml)
 {
     agent_machine_rule rule = venv_agent_machine_rule_of(machine->state, event);
-    if (rule.next != machine->state)
+    if (rule.next != machine->state) {
+        step->agent->machines.version++;
         venv_agent_log(step, VENV_LOG_DEBUG, "machine %s: %s, then %s", machine->instance,
                   venv_agent_machine_state_name(machine->state), venv_agent_machine_state_name(rule.next));
+    }
     machine->state = rule.next;
     switch (rule.effect) {
     case MACHINE_CALL_START:
@@ -500,6 +510,7 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
     if (!machine)
         return; /* overtaken by a destroy */
     machine->token = 0;
+    machines->version++;
     venv_rc rc = event->rc;
     agent_machine_state was = machine->state;
     /* A guest that is gone needs no stop. One that could not be asked, for whatever reason but the connection's,
@@ -589,10 +600,15 @@ static void keep(venv_value *kept, const venv_value *value)
         *kept = venv_value_ref(value);
 }
 
-/* A whole list: what is not in it is not there. */
+/* A whole list: what is not in it is not there. One that says what was made of the last one says nothing new. */
 static void take_list(agent_step *step, const venv_value *list)
 {
     agent_machines *machines = &step->agent->machines;
+    if (machines->list_version == machines->version && venv_value_equal(list, &machines->list))
+        return;
+    venv_value_unref(&machines->list);
+    machines->list = venv_value_ref(list);
+    machines->list_version = ++machines->version;
     const venv_value *items = venv_value_get(list, "machines");
     size_t cursor = 0;
     void *item = NULL;
@@ -621,6 +637,9 @@ static void set_reachable(agent_step *step, bool reachable, const char *reason)
         venv_agent_log(step, VENV_LOG_INFO, "the hypervisor answers");
     if (!reachable && (machines->reachable || !machines->answered))
         venv_agent_log(step, VENV_LOG_WARNING, "the hypervisor cannot be asked: %s", reason);
+    if (reachable && machines->reachable && machines->answered)
+        return;
+    machines->version++;
     machines->answered = true;
     machines->reachable = reachable;
     venv_text_safe((venv_str){ reason, strlen(reason) }, machines->reason, sizeof(machines->reason));
@@ -710,6 +729,10 @@ static void tell(agent_step *step, uint64_t request)
     agent_machines *machines = &step->agent->machines;
     if (!machines->table || !venv_agent_link_is_up(step->agent) || step->rc)
         return;
+    bool any = venv_value_kind(&machines->told) != VENV_NULL;
+    if (request == 0 && any && machines->told_version == machines->version)
+        return;
+    machines->told_version = machines->version;
     venv_value body = machines_to_value(step);
     if (step->rc || (request == 0 && venv_value_equal(&body, &machines->told))) {
         venv_value_unref(&body);

@@ -18,14 +18,18 @@
 
 enum { ERR_KEPT = 4096 /* stderr of a property's command: for the reason */ };
 
-static bool is_command(const venv_agent *agent, uint32_t slot)
+void venv_agent_sampling_init(venv_agent *agent)
 {
-    return venv_property_set_peek(agent->properties, slot)->source == VENV_PROPERTY_COMMAND;
+    for (uint32_t slot = 0; slot < venv_property_set_count(agent->properties); slot++) {
+        const venv_property *property = venv_property_set_peek(agent->properties, slot);
+        if (property->source != VENV_PROPERTY_COMMAND)
+            agent->sampling.builtins[slot] = venv_builtin_find(property->name); /* the configuration has no others */
+    }
 }
 
 static bool is_hypervisor(const venv_agent *agent, uint32_t slot)
 {
-    const venv_builtin *builtin = venv_builtin_find(venv_property_set_peek(agent->properties, slot)->name);
+    const venv_builtin *builtin = agent->sampling.builtins[slot];
     return builtin && builtin->id == VENV_BUILTIN_HYPERVISOR;
 }
 
@@ -49,7 +53,7 @@ void venv_agent_sampling_hypervisor(agent_step *step)
 {
     venv_agent *agent = step->agent;
     for (uint32_t slot = 0; slot < venv_property_set_count(agent->properties); slot++) {
-        if (is_command(agent, slot) || !is_hypervisor(agent, slot))
+        if (!is_hypervisor(agent, slot))
             continue;
         venv_property_set_begin(agent->properties, slot, step->now.mono);
         sample_hypervisor(step, slot);
@@ -60,26 +64,27 @@ static void start(agent_step *step, uint32_t slot)
 {
     venv_agent *agent = step->agent;
     const venv_property *property = venv_property_set_peek(agent->properties, slot);
-    bool command = is_command(agent, slot);
-    if (!command && is_hypervisor(agent, slot)) {
+    const venv_builtin *builtin = agent->sampling.builtins[slot];
+    if (is_hypervisor(agent, slot)) {
         sample_hypervisor(step, slot);
         return;
     }
     char *name = NULL;
-    if (!venv_agent_text_dup(step, property->name.data, property->name.size, &name))
+    if (!builtin && !venv_agent_text_dup(step, property->name.data, property->name.size, &name))
         return;
-    venv_agent_action *action = venv_agent_act(step, command ? VENV_AGENT_ACT_RUN : VENV_AGENT_ACT_SAMPLE);
+    venv_agent_action *action = venv_agent_act(step, builtin ? VENV_AGENT_ACT_SAMPLE : VENV_AGENT_ACT_RUN);
     if (!action) {
         free(name);
         return;
     }
     action->name = name;
+    action->builtin = builtin;
     action->value = venv_value_ref(&property->args);
     action->token = agent->sampling.tokens[slot] = venv_agent_token(step);
     action->timeout = property->timeout;
     action->out_max = VENV_PROPERTY_VALUE_MAX + 1;
     action->err_max = ERR_KEPT;
-    if (command)
+    if (!builtin)
         agent->sampling.running++;
 }
 
@@ -97,10 +102,10 @@ static void enqueue(agent_sampling *sampling, uint32_t slot, bool first)
 /* Commands wait for a free place; what is built in costs nothing and does not. A slot is in the queue at most once. */
 static void request_sampling(agent_step *step, uint32_t slot, bool first)
 {
-    if (is_command(step->agent, slot))
-        enqueue(&step->agent->sampling, slot, first);
-    else
+    if (step->agent->sampling.builtins[slot])
         start(step, slot);
+    else
+        enqueue(&step->agent->sampling, slot, first);
 }
 
 static void start_waiting(agent_step *step)

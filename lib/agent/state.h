@@ -69,6 +69,7 @@ typedef struct agent_waiter {
 typedef struct agent_sampling {
     uint32_t queue[VENV_PROPERTY_COUNT_MAX]; /* slots that are due and wait for a free place, a ring */
     size_t queue_first, queue_count;
+    const venv_builtin *builtins[VENV_PROPERTY_COUNT_MAX]; /* by slot; NULL: a command */
     uint64_t tokens[VENV_PROPERTY_COUNT_MAX]; /* by slot: the action that samples it; 0: none */
     size_t running;                           /* commands */
     agent_waiter waiters[AGENT_WAITERS_MAX];
@@ -120,8 +121,14 @@ typedef struct agent_machines {
     bool reachable;
     char reason[256];        /* why it is not */
     venv_value node, foreign; /* last answer */
+    uint64_t version;        /* of all of this that anybody is told: changes with it */
+    venv_value list;         /* what was listed last… */
+    uint64_t list_version;   /* …and what was made of it */
+    venv_value shown;        /* the built-in property `hypervisor`, as of shown_version */
+    uint64_t shown_version;
     venv_instant next;       /* ask then */
     venv_value told;         /* body of the last MACHINES of this connection; null: none */
+    uint64_t told_version;
     agent_done *done;        /* a ring of AGENT_DONE_MAX, allocated for hypervisor nodes */
     size_t done_next, done_count;
     uint64_t look_request, look_connection; /* the manager wants a fresh list… */
@@ -215,6 +222,7 @@ venv_instant venv_agent_push_deadline(const venv_agent *agent);
 venv_value venv_agent_property_list(agent_step *step);
 
 /* sampling.c */
+void venv_agent_sampling_init(venv_agent *agent);
 void venv_agent_sampling_tick(agent_step *step);
 bool venv_agent_sampling_sampled(agent_step *step, const venv_agent_event *event);
 bool venv_agent_sampling_ran(agent_step *step, uint64_t token, const venv_run_outcome *run);

@@ -36,6 +36,8 @@ static void mark_changed(venv_property_set *set, venv_property_slot *slot)
 
 static void set_quality(venv_property_set *set, venv_property_slot *slot, venv_quality quality, const char *reason)
 {
+    if (slot->sample.quality == quality && !reason[0] && !slot->reason[0])
+        return;
     char safe[VENV_PROPERTY_REASON_MAX];
     venv_text_safe((venv_str){ reason, strlen(reason) }, safe, sizeof(safe));
     if (slot->sample.quality == quality && strcmp(slot->reason, safe) == 0)
@@ -93,8 +95,10 @@ venv_rc venv_property_set_good(venv_property_set *set, uint32_t slot, venv_now n
         venv_property_set_failed(set, slot, now, text);
         return VENV_OK;
     }
-    size_t size = 0;
-    venv_rc rc = value_size(&coerced, &size, err);
+    bool same = s->sample.time.ns && venv_value_kind(&coerced) == venv_value_kind(&s->sample.value) &&
+                venv_value_compare(&coerced, &s->sample.value) == 0;
+    size_t size = s->size;
+    venv_rc rc = same ? VENV_OK : value_size(&coerced, &size, err);
     if (rc == VENV_ENOMEM)
         return rc;
     if (rc) {
@@ -103,20 +107,20 @@ venv_rc venv_property_set_good(venv_property_set *set, uint32_t slot, venv_now n
         venv_property_set_failed(set, slot, now, text);
         return VENV_OK;
     }
-    rc = venv_value_dup(&coerced, &copy, err);
-    if (rc)
+    if (!same && (rc = venv_value_dup(&coerced, &copy, err)) != VENV_OK)
         return rc;
-    if (venv_value_kind(&copy) != venv_value_kind(&s->sample.value) || venv_value_compare(&copy, &s->sample.value) != 0 ||
-        !s->sample.time.ns)
+    if (!same) {
         mark_changed(set, s);
-    venv_value_unref(&s->sample.value);
-    s->sample.value = copy;
-    s->size = (uint32_t)size;
+        venv_value_unref(&s->sample.value);
+        s->sample.value = copy;
+        s->size = (uint32_t)size;
+    }
     s->sample.time = now.wall.ns ? now.wall : (venv_wall){ 1 }; /* 0 means that there is none */
     s->sample.taken = s->sample.tried = now.mono;
     s->sample.failures = 0;
     s->busy = false;
     set_quality(set, s, VENV_QUALITY_OK, "");
+    venv_property_slot_wake(set, s);
     return VENV_OK;
 }
 
@@ -129,18 +133,22 @@ void venv_property_set_failed(venv_property_set *set, uint32_t slot, venv_now no
         s->sample.failures++;
     bool stale = s->sample.quality == VENV_QUALITY_STALE || venv_property_slot_stale_at(set, s).ns <= now.mono.ns;
     set_quality(set, s, stale ? VENV_QUALITY_STALE : VENV_QUALITY_ERROR, reason && reason[0] ? reason : "it failed");
+    venv_property_slot_wake(set, s);
+}
+
+void venv_property_slot_make_stale(venv_property_set *set, venv_property_slot *slot)
+{
+    set_quality(set, slot, VENV_QUALITY_STALE, slot->reason[0] ? slot->reason : "no new value in time");
+    venv_property_slot_wake(set, slot);
 }
 
 void venv_property_set_age(venv_property_set *set, venv_instant now)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        venv_property_slot *s = set->slots[i];
-        if (venv_property_slot_stale_at(set, s).ns > now.ns)
-            continue;
-        char reason[VENV_PROPERTY_REASON_MAX];
-        memcpy(reason, s->reason, sizeof(reason));
-        set_quality(set, s, VENV_QUALITY_STALE, reason[0] ? reason : "no new value in time");
-    }
+    if (venv_wakes_first(&set->wakes).ns > now.ns)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        if (venv_property_slot_stale_at(set, set->slots[i]).ns <= now.ns)
+            venv_property_slot_make_stale(set, set->slots[i]);
 }
 
 bool venv_property_set_changed(const venv_property_set *set, venv_instant now, venv_span refresh, uint32_t *cursor,

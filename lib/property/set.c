@@ -61,6 +61,7 @@ void venv_property_set_free(venv_property_set *set)
     for (size_t i = 0; i < set->count; i++)
         slot_free(set->slots[i]);
     free(set->slots);
+    venv_wakes_fini(&set->wakes);
     venv_table_free(set->labels);
     free(set);
 }
@@ -130,12 +131,15 @@ venv_rc venv_property_set_add(venv_property_set *set, const venv_property *prope
     venv_property_slot *slot = slot_new(property, err);
     if (!slot)
         return VENV_ENOMEM;
+    venv_instant due = slot->property.every < 0 ? VENV_INSTANT_NEVER : set->start;
     rc = venv_table_add(set->labels, property->label.data, property->label.size, slot, err);
+    if (rc == VENV_OK && (rc = venv_wakes_add(&set->wakes, due, err)) != VENV_OK)
+        (void)venv_table_remove(set->labels, property->label.data, property->label.size);
     if (rc) {
         slot_free(slot);
         return rc;
     }
-    slot->due = slot->property.every < 0 ? VENV_INSTANT_NEVER : set->start;
+    slot->due = due;
     slot->index = (uint32_t)set->count;
     set->slots[set->count++] = slot;
     *ret_slot = slot->index;
@@ -178,18 +182,15 @@ static venv_instant slot_next(const venv_property_set *set, const venv_property_
 
 bool venv_property_set_due(venv_property_set *set, venv_instant now, uint32_t *ret_slot)
 {
-    size_t best = set->count;
-    for (size_t i = 0; i < set->count; i++) {
-        const venv_property_slot *slot = set->slots[i];
-        if (slot->busy || slot->due.ns > now.ns || slot->due.ns == VENV_INSTANT_NEVER.ns)
-            continue;
-        if (best == set->count || slot->due.ns < set->slots[best]->due.ns)
-            best = i;
+    while (venv_wakes_first(&set->wakes).ns <= now.ns && set->count > 0) {
+        venv_property_slot *slot = set->slots[venv_wakes_who(&set->wakes)];
+        if (!slot->busy && slot->due.ns <= now.ns) {
+            *ret_slot = slot->index;
+            return venv_property_set_begin(set, slot->index, now);
+        }
+        venv_property_slot_make_stale(set, slot);
     }
-    if (best == set->count)
-        return false;
-    *ret_slot = (uint32_t)best;
-    return venv_property_set_begin(set, (uint32_t)best, now);
+    return false;
 }
 
 bool venv_property_set_begin(venv_property_set *set, uint32_t slot, venv_instant now)
@@ -201,6 +202,7 @@ bool venv_property_set_begin(venv_property_set *set, uint32_t slot, venv_instant
     /* A sampling out of turn does not move the turns, except that it takes the place of one that is due. */
     if (s->due.ns <= now.ns)
         s->due = slot_next(set, s, now);
+    venv_property_slot_wake(set, s);
     return true;
 }
 
@@ -220,16 +222,15 @@ venv_instant venv_property_slot_stale_at(const venv_property_set *set, const ven
     return instant_after(slot->sample.taken, grace);
 }
 
+void venv_property_slot_wake(venv_property_set *set, const venv_property_slot *slot)
+{
+    venv_instant at = venv_property_slot_stale_at(set, slot);
+    if (!slot->busy && slot->due.ns < at.ns)
+        at = slot->due;
+    venv_wakes_set(&set->wakes, slot->index, at);
+}
+
 venv_instant venv_property_set_deadline(const venv_property_set *set)
 {
-    venv_instant first = VENV_INSTANT_NEVER;
-    for (size_t i = 0; i < set->count; i++) {
-        const venv_property_slot *slot = set->slots[i];
-        venv_instant stale = venv_property_slot_stale_at(set, slot);
-        if (!slot->busy && slot->due.ns < first.ns)
-            first = slot->due;
-        if (stale.ns < first.ns)
-            first = stale;
-    }
-    return first;
+    return venv_wakes_first(&set->wakes);
 }

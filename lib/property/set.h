@@ -5,6 +5,7 @@
 /* The inside of a property set, shared by set.c (slots, schedule) and sample.c (values, changes). */
 
 #include "base/table.h"
+#include "base/wakes.h"
 
 #include <venv/property.h>
 
@@ -28,11 +29,18 @@ struct venv_property_set {
     venv_property_slot **slots; /* pointers: a sample's address stays */
     size_t count, capacity;
     size_t changed_count;
+    venv_wakes wakes;           /* by slot: when it is due, or stale */
     venv_table *labels;         /* label → slot */
 };
 
 /* When the value in a slot becomes too old; VENV_INSTANT_NEVER if it does not. */
 venv_instant venv_property_slot_stale_at(const venv_property_set *set, const venv_property_slot *slot);
+
+/* Something that this depends on has changed: when the slot wants to be looked at next. */
+void venv_property_slot_wake(venv_property_set *set, const venv_property_slot *slot);
+
+/* It is too old, and whoever asks is told so. */
+void venv_property_slot_make_stale(venv_property_set *set, venv_property_slot *slot);
 
 /* About how many bytes a row of PUSH with this sample takes. */
 size_t venv_property_set_row_size(const venv_property_set *set, uint32_t slot);

@@ -110,8 +110,8 @@ static void keep_event(agent_shell *shell, const venv_agent_event *event)
     }
 }
 
-/* Point the event at what is kept with it: the array may have moved since. */
-static const venv_agent_event *settle_event(owned_event *kept)
+/* Point the event at what is kept with it (the array may have moved since), and at the one that follows. */
+static void settle_event(owned_event *kept, const owned_event *next)
 {
     if (kept->event.value)
         kept->event.value = &kept->value;
@@ -121,7 +121,7 @@ static const venv_agent_event *settle_event(owned_event *kept)
         kept->run.error = kept->text;
         kept->event.run = &kept->run;
     }
-    return &kept->event;
+    kept->event.next = next ? &next->event : NULL;
 }
 
 static void do_actions(agent_shell *shell, venv_agent_actions *actions);
@@ -138,6 +138,22 @@ static void step_once(agent_shell *shell, const venv_agent_event *event)
     venv_agent_actions_fini(&actions);
 }
 
+/* All that the last step caused at once is one step. */
+static void step_kept(agent_shell *shell)
+{
+    owned_event *events = shell->events;
+    size_t count = shell->event_count;
+    shell->events = NULL;
+    shell->event_count = shell->event_capacity = 0;
+    for (size_t i = count; i-- > 0;)
+        settle_event(&events[i], i + 1 < count ? &events[i + 1] : NULL);
+    if (!shell->stopping)
+        step_once(shell, &events[0].event);
+    for (size_t i = 0; i < count; i++)
+        venv_value_unref(&events[i].value);
+    free(events);
+}
+
 /* Hand an event to the core, now or after the step that is under way. */
 static void deliver(agent_shell *shell, const venv_agent_event *event)
 {
@@ -149,13 +165,8 @@ static void deliver(agent_shell *shell, const venv_agent_event *event)
     }
     shell->stepping = true;
     step_once(shell, event);
-    for (size_t i = 0; i < shell->event_count; i++) {
-        owned_event kept = shell->events[i];
-        if (!shell->stopping)
-            step_once(shell, settle_event(&kept));
-        venv_value_unref(&kept.value);
-    }
-    shell->event_count = 0;
+    while (shell->event_count > 0)
+        step_kept(shell);
     shell->stepping = false;
     if (!shell->stopping)
         venv_loop_set_deadline(&shell->loop, venv_agent_deadline(shell->core));
@@ -303,13 +314,12 @@ static void sample(agent_shell *shell, const venv_agent_action *action)
 {
     venv_error err = { 0 };
     venv_value value = venv_value_null();
-    const venv_builtin *builtin = venv_builtin_find((venv_str){ action->name, strlen(action->name) });
-    if (builtin && (builtin->id == VENV_BUILTIN_DISKTOTAL || builtin->id == VENV_BUILTIN_DISKFREE)) {
-        venv_disk_samples_read(shell->disks, action->token, builtin->id, &action->value);
+    venv_builtin_id id = action->builtin->id;
+    if (id == VENV_BUILTIN_DISKTOTAL || id == VENV_BUILTIN_DISKFREE) {
+        venv_disk_samples_read(shell->disks, action->token, id, &action->value);
         return;
     }
-    venv_rc rc = builtin ? venv_samples_read(&shell->samples, builtin->id, &value, &err)
-                         : venv_error_set(&err, VENV_ENOENT, "there is no built-in property '%s'", action->name);
+    venv_rc rc = venv_samples_read(&shell->samples, id, &value, &err);
     on_sampled(shell, action->token, rc, rc == VENV_OK ? &value : NULL, err.text);
     venv_value_unref(&value);
 }

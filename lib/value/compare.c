@@ -240,9 +240,9 @@ int venv_value_compare(const venv_value *a, const venv_value *b)
             return a->w.as.i < b->w.as.i ? -1 : 1;
         return a->w.extra < b->w.extra ? -1 : a->w.extra > b->w.extra;
     case VENV_LIST:
-        return compare_lists(a->w.as.object, b->w.as.object);
+        return a->w.as.object == b->w.as.object ? 0 : compare_lists(a->w.as.object, b->w.as.object);
     case VENV_MAP:
-        return compare_maps(a->w.as.object, b->w.as.object);
+        return a->w.as.object == b->w.as.object ? 0 : compare_maps(a->w.as.object, b->w.as.object);
     case VENV_OPAQUE:
         return compare_opaque(a->w.as.object, b->w.as.object);
     default:

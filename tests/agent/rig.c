@@ -207,7 +207,7 @@ venv_agent_action *rig_take_named(agent_rig *rig, venv_agent_action_kind kind, c
 {
     for (size_t i = 0; i < rig->actions.count; i++) {
         venv_agent_action *action = &rig->actions.items[i];
-        if (action->kind == kind && action->level >= 0 && strcmp(action->name, name) == 0)
+        if (action->kind == kind && action->level >= 0 && strcmp(action->builtin ? action->builtin->name : action->name, name) == 0)
             return strike(action);
     }
     return NULL;

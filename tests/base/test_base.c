@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/table.h"
+#include "base/wakes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -360,10 +361,38 @@ static void logs_one_safe_line(void **state)
     assert_string_equal(venv_version(), "0.1.0");
 }
 
+/* Against the plain way: look at all of them. */
+static void wakes_the_earliest(void **state)
+{
+    (void)state;
+    enum { COUNT = 300 };
+    int64_t at[COUNT];
+    venv_wakes wakes;
+    venv_random random;
+    venv_random_init(&random, 7);
+    venv_wakes_init(&wakes);
+    assert_true(venv_wakes_first(&wakes).ns == VENV_INSTANT_NEVER.ns);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        at[i] = i % 5 ? (int64_t)venv_random_below(&random, 50) : INT64_MAX;
+        assert_int_equal(venv_wakes_add(&wakes, (venv_instant){ at[i] }, NULL), VENV_OK);
+    }
+    for (int turn = 0; turn < 20000; turn++) {
+        uint32_t first = 0, changed = (uint32_t)venv_random_below(&random, COUNT);
+        for (uint32_t i = 1; i < COUNT; i++)
+            first = at[i] < at[first] ? i : first;
+        assert_int_equal(venv_wakes_first(&wakes).ns, at[first]);
+        assert_int_equal(venv_wakes_who(&wakes), first);
+        changed = turn % 3 ? changed : first;
+        at[changed] = turn % 7 ? (int64_t)venv_random_below(&random, 1000) : INT64_MAX;
+        venv_wakes_set(&wakes, changed, (venv_instant){ at[changed] });
+    }
+    venv_wakes_fini(&wakes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_every_code),     cmocka_unit_test(fills_errors),  cmocka_unit_test(cleans_errors),
+        cmocka_unit_test(wakes_the_earliest), cmocka_unit_test(names_every_code),     cmocka_unit_test(fills_errors),  cmocka_unit_test(cleans_errors),
         cmocka_unit_test(reads_and_writes_ids), cmocka_unit_test(checks_names),  cmocka_unit_test(names_roles),
         cmocka_unit_test(grows_buffers),
         cmocka_unit_test(lends_from_the_arena), cmocka_unit_test(hashes_as_published),

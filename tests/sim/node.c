@@ -53,7 +53,7 @@ void node_init(sim *s, node *n, int index, int server_index, const char *name, b
     snprintf(text, sizeof text, hypervisor ? node_yaml : head_yaml, name, (index / s->server_count) % 2 ? ", tools" : "");
     clock_init(s, &n->process.clock);
     configure(s, n, text, hypervisor ? sim_between(s, 1, 4) : 0, INT64_C(8) << 30);
-    n->process.wake = s->wakes[index] = NEVER;
+    sim_wakes(s, (uint32_t)index, &n->process, NEVER);
 }
 
 /* One that a scenario declares. */
@@ -66,7 +66,7 @@ void node_init_script(sim *s, node *n, int index)
     memcpy(n->name, declared.name, sizeof n->name);
     clock_init(s, &n->process.clock);
     configure(s, n, text, declared.cpus, declared.memory);
-    n->process.wake = s->wakes[index] = NEVER;
+    sim_wakes(s, (uint32_t)index, &n->process, NEVER);
     free(text);
 }
 
@@ -84,7 +84,7 @@ void node_woken(sim *s, node *n)
     int64_t at = n->core ? clock_when(s, &n->process.clock, venv_agent_deadline(n->core)) : NEVER;
     if (at < n->process.frozen_until)
         at = n->process.frozen_until;
-    n->process.wake = s->wakes[n->index] = at;
+    sim_wakes(s, (uint32_t)n->index, &n->process, at);
 }
 
 static happening *plan_for(sim *s, node *n, int64_t delay, happening_kind kind)
@@ -154,23 +154,27 @@ void node_freeze(sim *s, node *n, int64_t span)
 
 /* --- what the agent asks for ------------------------------------------------------------------------------ */
 
-static void sample(sim *s, node *n, const venv_agent_action *a)
+static venv_value sample(sim *s, const venv_builtin *builtin)
 {
-    const venv_builtin *builtin = venv_builtin_find((venv_str){ a->name, strlen(a->name) });
-    happening *h = plan_for(s, n, sim_between(s, MS(1), MS(20)), SAMPLED);
-    h->token = a->token;
-    venv_map_builder map;
-    switch (builtin ? builtin->type : VENV_PROPERTY_INT) {
-    case VENV_PROPERTY_DOUBLE: h->value = venv_value_double((double)sim_chance(s, 100) / 100); break;
-    case VENV_PROPERTY_STRING: h->value = venv_value_literal("sim"); break;
-    case VENV_PROPERTY_BOOL: h->value = venv_value_bool(true); break;
-    case VENV_PROPERTY_JSON:
-        venv_map_init(&map);
-        if (venv_map_take(&map, &h->value, NULL) != VENV_OK)
-            sim_fail(s, "out of memory");
-        break;
-    default: h->value = venv_value_int(sim_chance(s, 1000)); break;
+    switch (builtin->type) {
+    case VENV_PROPERTY_DOUBLE: return venv_value_double((double)sim_chance(s, 100) / 100);
+    case VENV_PROPERTY_STRING: return venv_value_literal("sim");
+    case VENV_PROPERTY_BOOL: return venv_value_bool(true);
+    default: return venv_value_int(sim_chance(s, 1000));
     }
+}
+
+/* All that one step asks for is there at one moment, as /proc is. */
+static void sample_all(sim *s, node *n, const venv_agent_actions *out, size_t count)
+{
+    happening *h = plan_for(s, n, sim_between(s, MS(1), MS(20)), SAMPLED);
+    sampled *samples = h->samples = calloc(count, sizeof *samples);
+    if (!samples)
+        abort();
+    h->sample_count = count;
+    for (size_t i = 0; i < out->count; i++)
+        if (out->items[i].kind == VENV_AGENT_ACT_SAMPLE)
+            *samples++ = (sampled){ out->items[i].token, sample(s, out->items[i].builtin) };
 }
 
 static void run(sim *s, node *n, const venv_agent_action *a)
@@ -190,7 +194,6 @@ static void carry_out(sim *s, node *n, const venv_agent_action *a)
     case VENV_AGENT_ACT_CONNECT: network_dial(s, n); break;
     case VENV_AGENT_ACT_CLOSE: network_close(s, n->connection, TO_MANAGER); break;
     case VENV_AGENT_ACT_SEND: network_send(s, n->connection, TO_MANAGER, a->type, a->request, &a->value); break;
-    case VENV_AGENT_ACT_SAMPLE: sample(s, n, a); break;
     case VENV_AGENT_ACT_RUN: run(s, n, a); break;
     case VENV_AGENT_ACT_KILL:
         h = plan_for(s, n, MS(1), RAN);
@@ -218,8 +221,13 @@ void node_event(sim *s, node *n, const venv_agent_event *event)
     venv_agent_actions_init(&out);
     if (venv_agent_step(n->core, clock_read(s, &n->process.clock), event, &out, &err) != VENV_OK)
         sim_fail(s, "agent %s failed: %s", n->name, err.text);
-    for (size_t i = 0; i < out.count; i++)
+    size_t samples = 0;
+    for (size_t i = 0; i < out.count; i++) {
+        samples += out.items[i].kind == VENV_AGENT_ACT_SAMPLE;
         carry_out(s, n, &out.items[i]);
+    }
+    if (samples > 0)
+        sample_all(s, n, &out, samples);
     uint64_t shape[] = { out.count, (uint64_t)event->kind };
     venv_agent_actions_fini(&out);
     report_mix(s, shape, sizeof shape);
@@ -250,6 +258,20 @@ static void ran(sim *s, node *n, const happening *h)
     node_event(s, n, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_RAN, .token = h->token, .run = &outcome });
 }
 
+/* They make one step. */
+static void told_samples(sim *s, node *n, const happening *h)
+{
+    size_t count = h->sample_count;
+    venv_agent_event *events = calloc(count, sizeof *events);
+    if (!events)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        events[i] = (venv_agent_event){ .kind = VENV_AGENT_EVENT_SAMPLED, .token = h->samples[i].token, .value = &h->samples[i].value,
+                                        .next = i + 1 < count ? &events[i + 1] : NULL };
+    node_event(s, n, events);
+    free(events);
+}
+
 void node_happening(sim *s, happening *h)
 {
     node *n = &s->nodes[h->index];
@@ -262,12 +284,11 @@ void node_happening(sim *s, happening *h)
         again->at = at;
         h->value = venv_value_null();
         h->text = NULL;
+        h->samples = NULL;
         return;
     }
     switch (h->kind) {
-    case SAMPLED:
-        node_event(s, n, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_SAMPLED, .token = h->token, .value = &h->value });
-        break;
+    case SAMPLED: told_samples(s, n, h); break;
     case RAN: ran(s, n, h); break;
     case MACHINE_TOLD:
         node_event(s, n, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_MACHINE_DONE, .token = h->token, .rc = h->rc, .text = h->text });

@@ -89,7 +89,7 @@ void server_init(sim *s, server *v, int index)
     v->ledger = ledger_new();
     if (s->settings.record && index == 0 && venv_recorder_new(VENV_RECORD_SIZE_DEFAULT, &v->recorder, &err) != VENV_OK)
         abort();
-    v->process.wake = s->wakes[NODES_MAX + index] = NEVER;
+    sim_wakes(s, (uint32_t)(NODES_MAX + index), &v->process, NEVER);
 }
 
 static void action_fini(venv_manager_action *a)
@@ -123,7 +123,7 @@ void server_woken(sim *s, server *v)
     int64_t at = v->core ? clock_when(s, &v->process.clock, venv_manager_deadline(v->core)) : NEVER;
     if (at < v->process.frozen_until)
         at = v->process.frozen_until;
-    v->process.wake = s->wakes[NODES_MAX + v->index] = at;
+    sim_wakes(s, (uint32_t)(NODES_MAX + v->index), &v->process, at);
 }
 
 void server_start(sim *s, server *v)

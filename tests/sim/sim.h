@@ -24,6 +24,7 @@
 #include "agent/config.h"
 #include "base/random.h"
 #include "base/table.h"
+#include "base/wakes.h"
 #include "manager/config.h"
 #include "manager/manager.h"
 #include "virt/fake.h"
@@ -106,7 +107,7 @@ typedef enum happening_kind {
     MANAGER_START,
     MANAGER_CRASH,    /* at a bad moment: right after it wrote */
     AGENT_START,
-    SAMPLED,          /* node, token, value */
+    SAMPLED,          /* all built-in properties that were asked for at one moment */
     RAN,
     MACHINE_RUN,      /* the hypervisor does what it was told */
     MACHINE_TOLD,     /* the agent is told of it */
@@ -119,6 +120,12 @@ typedef enum happening_kind {
     ADMIN,            /* the administrator does something */
     HAPPENING__COUNT
 } happening_kind;
+
+/* What a built-in property is, and for which action. */
+typedef struct sampled {
+    uint64_t token;
+    venv_value value;        /* owns nothing */
+} sampled;
 
 typedef struct happening {
     int64_t at, planned_at;
@@ -133,6 +140,8 @@ typedef struct happening {
     venv_machine_verb verb;
     venv_id machine;
     char *text;              /* XML; reason */
+    sampled *samples;        /* SAMPLED */
+    size_t sample_count;
     bool timed_out;
 } happening;
 
@@ -287,7 +296,7 @@ struct sim {
     int server_count;
     node nodes[NODES_MAX];
     int node_count;
-    int64_t *wakes;          /* of all processes: nodes, then servers */
+    venv_wakes wakes;        /* of all processes: nodes, then servers */
     int weights[FAULT__COUNT];
     int64_t fault_every;     /* mean time between misfortunes */
     int64_t fault_total;     /* of the weights */
@@ -310,6 +319,8 @@ sim *sim_new(uint64_t seed, const sim_settings *settings);
 void sim_free(sim *s);
 void sim_play(sim *s, int64_t until);
 happening *sim_plan(sim *s, int64_t delay, happening_kind kind);
+/* A process wants TIME at its `wake`, or never. */
+void sim_wakes(sim *s, uint32_t who, process *p, int64_t at);
 int64_t sim_chance(sim *s, int64_t below);
 bool sim_percent(sim *s, int64_t percent);
 int64_t sim_between(sim *s, int64_t low, int64_t high);

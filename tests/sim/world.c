@@ -111,6 +111,13 @@ static happening pop(sim *s)
 
 /* --- the loop -------------------------------------------------------------------------------------------- */
 
+static void happening_fini(happening *h)
+{
+    venv_value_unref(&h->value);
+    free(h->text);
+    free(h->samples);
+}
+
 static void server_happening(sim *s, happening *h)
 {
     server *v = &s->servers[h->index];
@@ -171,30 +178,16 @@ static void happen(sim *s, happening *h)
     case ADMIN: admin_acts(s); break;
     case HAPPENING__COUNT: break;
     }
-    venv_value_unref(&h->value);
-    free(h->text);
+    happening_fini(h);
 }
 
-/* The earliest deadline: who, among nodes and then managers. */
-static int first_wake(const sim *s, int64_t *ret_at)
+void sim_wakes(sim *s, uint32_t who, process *p, int64_t at)
 {
-    int who = -1;
-    int64_t first = NEVER;
-    for (int i = 0; i < s->node_count; i++)
-        if (s->wakes[i] < first) {
-            first = s->wakes[i];
-            who = i;
-        }
-    for (int i = NODES_MAX; i < NODES_MAX + s->server_count; i++)
-        if (s->wakes[i] < first) {
-            first = s->wakes[i];
-            who = i;
-        }
-    *ret_at = first;
-    return who;
+    p->wake = at;
+    venv_wakes_set(&s->wakes, who, (venv_instant){ at });
 }
 
-static void wake(sim *s, int who)
+static void wake(sim *s, uint32_t who)
 {
     report_trace(s, "wakes", (uint64_t)who, 0);
     if (who >= NODES_MAX)
@@ -206,8 +199,7 @@ static void wake(sim *s, int who)
 void sim_play(sim *s, int64_t until)
 {
     while (!s->failed) {
-        int64_t at;
-        int who = first_wake(s, &at);
+        int64_t at = venv_wakes_first(&s->wakes).ns;
         bool planned = s->heap_count > 0 && s->heap[0].at <= at;
         if (planned)
             at = s->heap[0].at;
@@ -220,7 +212,7 @@ void sim_play(sim *s, int64_t until)
             happening h = pop(s);
             happen(s, &h);
         } else {
-            wake(s, who);
+            wake(s, venv_wakes_who(&s->wakes));
         }
         check_step(s);
         rules_step(s);
@@ -266,8 +258,10 @@ sim *sim_new(uint64_t seed, const sim_settings *settings)
     s->settings = *settings;
     s->now = S(100);
     s->connections = calloc(CONNECTIONS_MAX, sizeof *s->connections);
-    s->wakes = calloc(NODES_MAX + SERVERS_MAX, sizeof *s->wakes);
-    if (!s->connections || !s->wakes)
+    for (int i = 0; i < NODES_MAX + SERVERS_MAX; i++)
+        if (venv_wakes_add(&s->wakes, VENV_INSTANT_NEVER, NULL) != VENV_OK)
+            abort();
+    if (!s->connections)
         abort();
     venv_random_init(&s->random, seed);
     s->rules = rules_new();
@@ -296,8 +290,7 @@ void sim_free(sim *s)
 {
     while (s->heap_count > 0) {
         happening h = pop(s);
-        venv_value_unref(&h.value);
-        free(h.text);
+        happening_fini(&h);
     }
     network_fini(s);
     rules_free(s->rules);
@@ -309,7 +302,7 @@ void sim_free(sim *s)
     free(s->pool);
     free(s->pool_free);
     free(s->connections);
-    free(s->wakes);
+    venv_wakes_fini(&s->wakes);
     free(s);
 }
 
