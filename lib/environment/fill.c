@@ -12,7 +12,7 @@
 venv_rc venv_environment_blame(const venv_environment_reading *r, const char *key, venv_rc rc, const char *expected)
 {
     char path[VENV_CONFIG_PATH_MAX];
-    snprintf(path, sizeof path, "%s%s%s", r->path, r->path[0] && key[0] ? "." : "", key);
+    snprintf(path, sizeof path, "%.180s%s%.64s", r->path, r->path[0] && key[0] ? "." : "", key);
     venv_error_set(r->err, rc, "%s: %s%s%s", r->where, path, path[0] ? " " : "", expected);
     return venv_mark_blame(venv_mark_find(r->mark, r->value, path), r->err);
 }

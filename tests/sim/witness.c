@@ -171,7 +171,7 @@ static void wait_for(sim *s, server *v, server_witness *w)
         venv_map_put_z(&map, "wait", "stopped");
         witness_tell(s, v, number, VENV_MSG_STOP, ASK_STOP, &map);
     } else {
-        venv_map_put_z(&map, "target", sim_percent(s, 50) ? "*" : "@batch");
+        venv_map_put_z(&map, "target", sim_percent(s, 50) ? "@all" : "@batch");
         venv_map_put_z(&map, "label", sim_percent(s, 50) ? "queue" : "load1");
         witness_tell(s, v, number, VENV_MSG_FETCH, ASK_FETCH, &map);
     }
