@@ -215,6 +215,7 @@ typedef enum venv_client_verb {
     VENV_CLIENT_EVALUATE = 418,
     VENV_CLIENT_DUMP = 419,
     VENV_CLIENT_FORGET = 425,
+    VENV_CLIENT_NODE = 426,
     VENV_CLIENT_CHANGE = 440,
     VENV_CLIENT_SYNC = 441,
 } venv_client_verb;
@@ -399,6 +400,39 @@ VENV_API VENV_MUST_USE venv_rc venv_client_reset_breaker(venv_client *client, co
 VENV_API VENV_MUST_USE venv_rc venv_client_forget_agent(venv_client *client, const char *agent,
                                                         const venv_client_change_options *options,
                                                         venv_value *ret_agent, venv_error *err);
+
+/** How a node is put in maintenance. */
+typedef struct venv_client_node_options {
+    venv_id id;         /**< As of venv_client_change_options. */
+    const char *by;     /**< `"migrate"`, `"stop"` or `"save"`: how the instances there leave.  NULL: they stay. */
+    const char *why;    /**< For those who look at it later.  NULL: none. */
+    bool wait;          /**< Until the node is empty. */
+    venv_span timeout;  /**< Of that.  0: what the manager gives to what moves memory. */
+} venv_client_node_options;
+
+/**
+ * Put a node in maintenance: nothing is placed there, and what is there leaves.
+ * @param options    May be NULL.
+ * @param ret_agent  As venv_client_show() gives it, with `maintenance`.  Owned.
+ * @retval VENV_ENOENT     There is no such agent.
+ * @retval VENV_ETIMEDOUT  It is not empty in the time given; the drain goes on.
+ * @retval VENV_ECANCELED  It was taken out of maintenance, or drained anew, before it was empty.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_node_drain(venv_client *client, const char *agent,
+                                                      const venv_client_node_options *options,
+                                                      venv_value *ret_agent, venv_error *err);
+
+/**
+ * Take a node out of maintenance.  A drain that is not over is abandoned.
+ * @param options    May be NULL; `id` and `why` are used.
+ * @param ret_agent  As venv_client_show() gives it.  Owned.
+ * @retval VENV_ENOENT  There is no such agent.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_node_resume(venv_client *client, const char *agent,
+                                                       const venv_client_node_options *options,
+                                                       venv_value *ret_agent, venv_error *err);
 
 /**
  * Have the manager read its configuration anew: all of it is used, or nothing.

@@ -168,6 +168,39 @@ venv_rc venv_client_forget_agent(venv_client *client, const char *agent, const v
     return change(client, VENV_CLIENT_FORGET, "agent", agent, NULL, options, ret_agent, err);
 }
 
+static venv_rc node(venv_client *client, const char *agent, const char *verb, const venv_client_node_options *options, venv_value *ret_agent,
+                    venv_error *err)
+{
+    static const venv_client_node_options none;
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    options = options ? options : &none;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "agent", agent);
+    venv_map_put_z(&map, "verb", verb);
+    if (options->by)
+        venv_map_put_z(&map, "by", options->by);
+    if (options->why)
+        venv_map_put_z(&map, "why", options->why);
+    if (options->wait)
+        venv_map_put(&map, "wait", venv_value_bool(true));
+    put_common(&map, options->id, 0, NULL, options->timeout, false);
+    venv_rc rc = finish(client, VENV_CLIENT_NODE, &map, &answer, err);
+    return rc == VENV_OK ? take_part(&answer, "agent", VENV_MAP, ret_agent, err) : rc;
+}
+
+venv_rc venv_client_node_drain(venv_client *client, const char *agent, const venv_client_node_options *options, venv_value *ret_agent,
+                               venv_error *err)
+{
+    return node(client, agent, "drain", options, ret_agent, err);
+}
+
+venv_rc venv_client_node_resume(venv_client *client, const char *agent, const venv_client_node_options *options, venv_value *ret_agent,
+                                venv_error *err)
+{
+    return node(client, agent, "resume", options, ret_agent, err);
+}
+
 venv_rc venv_client_reload(venv_client *client, bool dry_run, venv_value *ret_difference, venv_error *err)
 {
     venv_map_builder map;

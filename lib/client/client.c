@@ -362,6 +362,7 @@ static bool carries_id(venv_client_verb verb)
     case VENV_CLIENT_PROPOSAL:
     case VENV_CLIENT_TRIGGER:
     case VENV_CLIENT_RESET:
+    case VENV_CLIENT_NODE:
         return true;
     default:
         return false;

@@ -53,6 +53,7 @@ void venv_mgr_agent_free(agent *a)
     free(a->unreachable_reason);
     venv_value_unref(&a->node);
     venv_value_unref(&a->cached);
+    free(a->maintenance);
     free(a);
 }
 
@@ -443,6 +444,7 @@ static void forget(venv_manager *m, agent *a, venv_id cause, const char *reason)
         venv_mgr_no_memory(m);
         return;
     }
+    venv_mgr_maintenance_forget(m, a);
     venv_mgr_effect_delete(m, VENV_ROWS_AGENTS, key);
     venv_mgr_event_add(m, "agent-forgotten", a->name, cause, venv_value_null(), "agent %s is forgotten: %s", a->name, reason);
     venv_mgr_world_stale(m, a);
@@ -520,4 +522,7 @@ void venv_mgr_agent_restore(venv_manager *m, const char *name, const venv_value 
     venv_value_get_id(row, "machine", &a->machine);
     a->has_queue = venv_value_get_bool(row, "queue", false);
     a->hypervisor = venv_value_get_bool(row, "hypervisor", false);
+    const venv_value *kept = venv_value_get(row, "maintenance");
+    if (kept)
+        venv_mgr_maintenance_restore(m, a, kept);
 }

@@ -147,6 +147,36 @@ static void waiter_failed(venv_manager *m, peer *p, const waiter *w, venv_rc rc,
     venv_mgr_effect_send(m, p, VENV_MSG_FAILED, w->request, venv_mgr_take_map(m, &map));
 }
 
+/* An action that is waited for itself has ended. */
+static bool action_over(venv_manager *m, peer *p, const waiter *w)
+{
+    const deed *d = venv_mgr_deed_find(m, w->action);
+    bool late = w->deadline.ns <= m->now.mono.ns;
+    venv_error err = { 0 };
+    if (d && venv_mgr_deed_is_open(d) && !late)
+        return false;
+    if (!d)
+        venv_error_set(&err, VENV_EUNKNOWN, "nothing is kept of this action any more");
+    else if (venv_mgr_deed_is_open(d))
+        venv_error_set(&err, VENV_ETIMEDOUT, "%s %s has not ended in the time given; it goes on", d->kind, d->subject);
+    else if (d->state != DEED_DONE)
+        venv_error_set(&err, d->rc, "%s", d->error);
+    if (!p)
+        return true;
+    if (err.rc != VENV_OK) {
+        venv_mgr_request_failed(m, p, w->request, &err);
+        return true;
+    }
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, "action", venv_mgr_deed_view(m, d, true));
+    venv_value shown = venv_value_null();
+    if (venv_mgr_show_thing(m, VENV_STR("agent"), (venv_str){ d->subject, strlen(d->subject) }, &shown, NULL) == VENV_OK)
+        venv_map_put(&map, "agent", shown);
+    venv_mgr_request_result(m, p, w->request, venv_mgr_take_map(m, &map));
+    return true;
+}
+
 /* The change that is waited for has not worked: then no state that the instance comes into is what was asked for. */
 static bool change_broken(venv_manager *m, peer *p, const waiter *w)
 {
@@ -170,6 +200,11 @@ void venv_mgr_waiters_check(venv_manager *m)
 {
     for (size_t n = m->waiter_count; n-- > 0;) {
         waiter *w = &m->waiters[n];
+        if (w->for_action) {
+            if (action_over(m, venv_mgr_peer_find(m, w->peer), w))
+                waiter_drop(m, n);
+            continue;
+        }
         if (change_broken(m, venv_mgr_peer_find(m, w->peer), w)) {
             waiter_drop(m, n);
             continue;
@@ -204,12 +239,35 @@ venv_span venv_mgr_request_timeout(const venv_value *body, venv_span fallback)
     return span.ns > TIMEOUT_MAX ? (venv_span){ TIMEOUT_MAX } : span;
 }
 
+static waiter *waiter_new(venv_manager *m, peer *p, uint64_t request, venv_span timeout)
+{
+    venv_error err = { 0 };
+    if (!m->waiters)
+        m->waiters = calloc(WAITERS_MAX, sizeof *m->waiters);
+    if (!m->waiters || m->waiter_count == WAITERS_MAX) {
+        venv_error_set(&err, VENV_ELIMIT, "it is being done, but too many wait already; look with `show`");
+        venv_mgr_request_failed(m, p, request, &err);
+        return NULL;
+    }
+    waiter *w = &m->waiters[m->waiter_count++];
+    *w = (waiter){ .peer = p->number, .request = request, .deadline = venv_mgr_after(m, timeout) };
+    return w;
+}
+
+void venv_mgr_answer_action(venv_manager *m, peer *p, uint64_t request, venv_id action, venv_span timeout)
+{
+    waiter *w = waiter_new(m, p, request, timeout);
+    if (w) {
+        w->for_action = true;
+        w->action = action;
+    }
+}
+
 /* Answer at once, or when the instances of `body` are in the state that is waited for. */
 void venv_mgr_answer_or_wait(venv_manager *m, peer *p, uint64_t request, const venv_value *asked, const venv_value *body,
                            venv_span fallback)
 {
     venv_instance_state state;
-    venv_error err = { 0 };
     venv_str wanted = venv_value_get_text(asked, "wait");
     if (wanted.size == 0) {
         venv_mgr_request_result(m, p, request, venv_value_ref(body));
@@ -221,17 +279,16 @@ void venv_mgr_answer_or_wait(venv_manager *m, peer *p, uint64_t request, const v
     }
     const venv_value *list = venv_value_get(body, "instances");
     size_t count = list ? venv_value_count(list) : 0;
-    if (!m->waiters)
-        m->waiters = calloc(WAITERS_MAX, sizeof *m->waiters);
     venv_id *ids = calloc(count + 1, sizeof *ids);
-    if (!m->waiters || !ids || m->waiter_count == WAITERS_MAX) {
+    waiter *w = ids ? waiter_new(m, p, request, venv_mgr_request_timeout(asked, fallback)) : NULL;
+    if (!w) {
+        if (!ids)
+            venv_mgr_no_memory(m);
         free(ids);
-        venv_error_set(&err, VENV_ELIMIT, "it is being done, but too many wait already; look with `show`");
-        venv_mgr_request_failed(m, p, request, &err);
         return;
     }
-    waiter *w = &m->waiters[m->waiter_count++];
-    *w = (waiter){ p->number, request, { { 0 } }, ids, 0, state, venv_mgr_after(m, venv_mgr_request_timeout(asked, fallback)) };
+    w->instances = ids;
+    w->state = state;
     venv_value_get_id(body, "action", &w->action);
     for (size_t n = 0; n < count; n++)
         if (venv_value_get_id(venv_value_at(list, n), "id", &ids[w->count]))
@@ -280,6 +337,8 @@ bool venv_mgr_answer_again(venv_manager *m, peer *p, int16_t type, uint64_t requ
         venv_mgr_request_failed(m, p, request, &err);
     } else if (answer && (type == VENV_MSG_EXEC || type == VENV_MSG_FORGET || type == VENV_MSG_SYNC_IMAGE)) {
         venv_mgr_request_result(m, p, request, venv_value_ref(answer));
+    } else if (answer && venv_value_get_bool(body, "wait", false) && venv_mgr_deed_find(m, id)) {
+        venv_mgr_answer_action(m, p, request, id, venv_mgr_request_timeout(body, m->config->move_timeout));
     } else if (answer) {
         venv_mgr_answer_or_wait(m, p, request, body, answer, m->config->action_timeout);
     } else if (g) {

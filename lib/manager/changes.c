@@ -355,15 +355,9 @@ static venv_rc check_one(venv_manager *m, const instance *i, change_kind kind, v
     return VENV_OK;
 }
 
-static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, const char *node, venv_error *err)
+static void begin_checked(venv_manager *m, instance *i, change_kind kind, deed *d, const char *target)
 {
     const change_row *row = &rows[kind];
-    char target[VENV_NAME_MAX + 1];
-    venv_rc rc = check_one(m, i, kind, err);
-    if (rc == VENV_OK && kind == CHANGE_MIGRATE)
-        rc = venv_mgr_place_target(m, i, node, target, err);
-    if (rc != VENV_OK)
-        return rc;
     if (kind == CHANGE_MIGRATE) {
         forget_target(m, i);
         i->target = venv_mgr_copy_text(m, target);
@@ -380,7 +374,33 @@ static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, co
     }
     venv_mgr_instance_touch(m, i);
     send_change(m, i);
-    return VENV_OK;
+}
+
+static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, const char *node, venv_error *err)
+{
+    char target[VENV_NAME_MAX + 1] = "";
+    venv_rc rc = check_one(m, i, kind, err);
+    if (rc == VENV_OK && kind == CHANGE_MIGRATE)
+        rc = venv_mgr_place_target(m, i, node, target, err);
+    if (rc == VENV_OK)
+        begin_checked(m, i, kind, d, target);
+    return rc;
+}
+
+venv_rc venv_mgr_change_begin(venv_manager *m, instance *i, change_kind kind, venv_id parent, const char *by, const char *node, venv_error *err)
+{
+    char target[VENV_NAME_MAX + 1];
+    venv_rc rc = check_one(m, i, kind, err);
+    if (rc == VENV_OK && kind == CHANGE_MIGRATE) {
+        rc = venv_mgr_place_target(m, i, node, target, err); /* first: an action that cannot begin is not made again and again */
+        node = target;
+    }
+    deed *child = rc == VENV_OK ? venv_mgr_deed_new(m, venv_random_id(&m->random), parent, rows[kind].name, i->name, by) : NULL;
+    if (rc == VENV_OK && !child)
+        rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
+    if (rc == VENV_OK)
+        begin_checked(m, i, kind, child, node);
+    return rc;
 }
 
 static int by_age(const void *a, const void *b)

@@ -177,6 +177,7 @@ static void sweep(venv_manager *m)
     venv_mgr_agents_sweep(m);
     venv_mgr_gathers_sweep(m);
     venv_mgr_deeds_sweep(m);
+    venv_mgr_maintenance_sweep(m);
     venv_mgr_instances_sweep(m);
     venv_mgr_proposals_sweep(m);
     venv_mgr_breakers_sweep(m);

@@ -23,6 +23,7 @@
  *      export.c     every row, whatever has changed               record.c    the flight recorder
  *      changes.c    pause, save, migrate …                        retention.c what is old enough to go
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
+ *      maintenance.c nodes that are emptied
  *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
@@ -93,6 +94,15 @@ typedef struct duplicate {
     venv_instant told;      /* in the log of events */
 } duplicate;
 
+/* A node that nothing is placed on, and what is done to what is there (maintenance.c). */
+typedef enum drain_kind { DRAIN_NONE = 0, DRAIN_MIGRATE, DRAIN_STOP, DRAIN_SAVE, DRAIN__COUNT } drain_kind;
+typedef struct maintenance {
+    venv_wall since;
+    char by[BY_MAX], why[REASON_MAX], trouble[REASON_MAX]; /* trouble: why something cannot leave */
+    drain_kind drain;
+    venv_id action;
+} maintenance;
+
 typedef struct agent {
     char *name;
     uint64_t peer;          /* 0: no session */
@@ -117,6 +127,7 @@ typedef struct agent {
     venv_wall updated;      /* when a value came last; 0: none since the manager began */
     venv_value cached;      /* what expressions see; null when something changed */
     venv_wall cached_heard, cached_updated; /* as in it */
+    maintenance *maintenance; /* NULL: it is not */
     uint32_t series;
     bool dirty;
 } agent;
@@ -154,6 +165,7 @@ typedef struct instance {
     uint64_t placed, changed; /* revisions of the events: why it is where it is, how it came into this state; 0: not known */
     venv_instant retry;     /* when to send again; NEVER */
     venv_instant give_up;   /* pending: when to fail */
+    venv_instant leave_again; /* it could not leave its node: not before this */
     uint32_t series;
     venv_id change;         /* the deed of what is being done to it; none */
     change_kind change_kind;
@@ -252,6 +264,7 @@ typedef struct waiter {
     size_t count;
     venv_instance_state state;
     venv_instant deadline;
+    bool for_action; /* … to end, not for a state */
 } waiter;
 
 /* A request to several agents, answered when all have answered. */
@@ -325,7 +338,16 @@ typedef struct history_ask {
 } history_ask;
 
 typedef struct venv_mgr_sender venv_mgr_sender; /* sender.c */
-typedef struct venv_mgr_placing venv_mgr_placing; /* place.c */
+typedef struct venv_mgr_placing venv_mgr_placing; /* maintenance.c */
+venv_rc venv_mgr_maintenance_change(venv_manager *m, const char *by, venv_id id, const venv_value *body, agent **ret_agent, venv_error *err);
+venv_value venv_mgr_maintenance_row(venv_manager *m, const agent *a);
+venv_value venv_mgr_maintenance_view(venv_manager *m, const agent *a);
+void venv_mgr_maintenance_restore(venv_manager *m, agent *a, const venv_value *row);
+const char *venv_mgr_maintenance_text(const agent *a, char *text, size_t size);
+void venv_mgr_maintenance_forget(venv_manager *m, agent *a);
+void venv_mgr_maintenance_sweep(venv_manager *m);
+
+/* place.c */
 void venv_mgr_place_stale(venv_manager *m);
 void venv_mgr_placing_free(venv_manager *m);
 
@@ -610,6 +632,8 @@ venv_value venv_mgr_untold_item(venv_manager *m, const char *agent_name, const c
 
 /* verbs.c: what users and triggers can ask for, done in one place. `deed` carries id, parent and who. */
 venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment, const char *node, int64_t count, venv_error *err);
+/* One of them, as a child of `parent`, or none. */
+venv_rc venv_mgr_stop_begin(venv_manager *m, instance *i, venv_id parent, const char *by, bool force, venv_span grace, venv_error *err);
 venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
 venv_rc venv_mgr_verb_destroy(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
 venv_rc venv_mgr_verb_sync(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
@@ -674,6 +698,8 @@ bool venv_mgr_is_member(void *user, const char *group, const char *name);
 /* changes.c */
 change_kind venv_mgr_change_parse(venv_str name); /* CHANGE_NONE: there is none */
 const char *venv_mgr_change_name(change_kind kind);
+/* One of them, as a child of `parent`; `node`: where a migration goes, or NULL. An error leaves no action behind. */
+venv_rc venv_mgr_change_begin(venv_manager *m, instance *i, change_kind kind, venv_id parent, const char *by, const char *node, venv_error *err);
 venv_rc venv_mgr_verb_change(venv_manager *m, deed *d, change_kind kind, const venv_value *arguments, venv_error *err);
 venv_rc venv_mgr_change_select(venv_manager *m, change_kind kind, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);
 bool venv_mgr_change_result(venv_manager *m, instance *i, venv_id id, venv_rc rc, const char *error);
@@ -696,6 +722,7 @@ venv_value venv_mgr_request_failure(venv_manager *m, const venv_error *err);
 venv_value *venv_mgr_request_find(venv_manager *m, venv_id id);
 venv_span venv_mgr_request_timeout(const venv_value *body, venv_span fallback);
 void venv_mgr_answer_or_wait(venv_manager *m, peer *p, uint64_t request, const venv_value *asked, const venv_value *body, venv_span fallback);
+void venv_mgr_answer_action(venv_manager *m, peer *p, uint64_t request, venv_id action, venv_span timeout); /* when it has ended */
 venv_rc venv_mgr_request_id(venv_manager *m, const venv_value *body, venv_id *ret_id, venv_error *err);
 venv_rc venv_mgr_request_check_wait(const venv_value *body, venv_error *err);
 bool venv_mgr_answer_again(venv_manager *m, peer *p, int16_t type, uint64_t request, venv_id id, const venv_value *body);

@@ -91,6 +91,10 @@ static venv_value agent_view(venv_manager *m, const agent *a, bool whole)
     if (a->duplicate.count > 0)
         venv_map_put(&map, "duplicate", duplicate_view(m, &a->duplicate));
     put_breaker(m, &map, true, a->name);
+    if (a->maintenance) {
+        venv_map_put(&map, "maintenance", venv_mgr_maintenance_view(m, a));
+        venv_map_put_z(&map, "maintenance_by", a->maintenance->by);
+    }
     if (a->hypervisor) {
         venv_map_put(&map, "reachable", venv_value_bool(a->peer && a->machines_known && a->reachable));
         venv_map_put(&map, "node", venv_value_ref(&a->node));

@@ -77,6 +77,8 @@ static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate
     };
     if (venv_mgr_breaker_refuses(m, true, node->name, c->breaker, sizeof c->breaker))
         node->breaker = c->breaker;
+    if (a->maintenance)
+        node->maintenance = venv_mgr_maintenance_text(a, c->maintenance, sizeof c->maintenance);
 }
 
 static venv_placement_guest guest_of(const instance *i)

@@ -343,6 +343,13 @@ static venv_rc change_breaker(venv_manager *m, const char *by, venv_id id, const
     return rc;
 }
 
+static venv_rc change_node(venv_manager *m, const char *by, venv_id id, const venv_value *body, venv_value *ret, venv_error *err)
+{
+    agent *a = NULL;
+    venv_rc rc = venv_mgr_maintenance_change(m, by, id, body, &a, err);
+    return rc == VENV_OK ? venv_mgr_show_thing(m, VENV_STR("agent"), (venv_str){ a->name, strlen(a->name) }, ret, err) : rc;
+}
+
 static const struct {
     int16_t type;
     const char *part; /* of the answer */
@@ -351,6 +358,7 @@ static const struct {
     { VENV_MSG_PROPOSAL, "proposal", change_proposal },
     { VENV_MSG_TRIGGER, "trigger", change_trigger },
     { VENV_MSG_RESET, "breaker", change_breaker },
+    { VENV_MSG_NODE, "agent", change_node },
 };
 
 /* Once for each id, and the same answer every time. */
@@ -377,7 +385,12 @@ static venv_rc do_change(venv_manager *m, peer *p, int16_t type, uint64_t reques
     venv_map_put(&map, changes[at].part, part);
     venv_value answer = venv_mgr_take_map(m, &map);
     venv_mgr_request_remember(m, id, type, by, &answer);
-    venv_mgr_request_result(m, p, request, answer);
+    if (venv_value_get_bool(body, "wait", false) && venv_mgr_deed_find(m, id)) {
+        venv_mgr_answer_action(m, p, request, id, venv_mgr_request_timeout(body, m->config->move_timeout));
+        venv_value_unref(&answer);
+    } else {
+        venv_mgr_request_result(m, p, request, answer);
+    }
     return VENV_OK;
 }
 
@@ -548,6 +561,7 @@ static venv_rc take_request(venv_manager *m, peer *p, int16_t type, uint64_t req
     case VENV_MSG_PROPOSAL:
     case VENV_MSG_TRIGGER:
     case VENV_MSG_RESET:
+    case VENV_MSG_NODE:
         return do_change(m, p, type, request, body, err);
     case VENV_MSG_EVENTS:
         venv_mgr_events_request(m, p, request, body);

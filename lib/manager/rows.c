@@ -120,6 +120,8 @@ venv_value venv_mgr_agent_row(venv_manager *m, const agent *a)
     venv_map_put_id(&map, "machine", a->machine);
     venv_map_put(&map, "queue", venv_value_bool(a->has_queue));
     venv_map_put(&map, "hypervisor", venv_value_bool(a->hypervisor));
+    if (a->maintenance)
+        venv_map_put(&map, "maintenance", venv_mgr_maintenance_row(m, a));
     return venv_mgr_take_map(m, &map);
 }
 

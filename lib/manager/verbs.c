@@ -128,6 +128,19 @@ venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, 
     return VENV_OK;
 }
 
+venv_rc venv_mgr_stop_begin(venv_manager *m, instance *i, venv_id parent, const char *by, bool force, venv_span grace, venv_error *err)
+{
+    deed *old = venv_mgr_deed_find(m, i->stop);
+    deed *child = venv_mgr_deed_new(m, venv_random_id(&m->random), parent, "stop", i->name, by);
+    if (!child)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    venv_mgr_deed_run(m, child, (venv_span){ m->config->action_timeout.ns + grace.ns });
+    if (old)
+        venv_mgr_deed_end(m, old, VENV_ECANCELED, "a stop by force took its place");
+    venv_mgr_instance_stop(m, i, child->id, force, grace);
+    return VENV_OK;
+}
+
 venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)
 {
     instance **items = NULL;
@@ -147,14 +160,8 @@ venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments
         instance *i = items[n];
         if (i->stop_wanted && !(force && !i->force))
             continue;
-        deed *old = venv_mgr_deed_find(m, i->stop);
-        deed *child = venv_mgr_deed_new(m, venv_random_id(&m->random), d->id, "stop", i->name, d->by);
-        if (!child)
+        if (venv_mgr_stop_begin(m, i, d->id, d->by, force, grace, NULL) != VENV_OK)
             break;
-        venv_mgr_deed_run(m, child, (venv_span){ m->config->action_timeout.ns + grace.ns });
-        if (old)
-            venv_mgr_deed_end(m, old, VENV_ECANCELED, "a stop by force took its place");
-        venv_mgr_instance_stop(m, i, child->id, force, grace);
     }
     venv_mgr_deed_children_made(m, d);
     free(items);

@@ -70,6 +70,7 @@ static const venv_value *agent_value(venv_manager *m, agent *a)
     else
         venv_map_put_z(&map, "state", venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
     venv_map_put_z(&map, "breaker", venv_mgr_breaker_state(venv_mgr_breaker_of(m, true, a->name)));
+    venv_map_put(&map, "maintenance", venv_value_bool(a->maintenance != NULL));
     if (member) {
         bool known = !awaited && member->heard_wall.ns != 0;
         venv_map_put(&map, "groups", groups_value(m, member));

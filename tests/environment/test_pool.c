@@ -90,7 +90,6 @@ static void draw_kind(venv_random *random, size_t number, kind *k)
                  .spread = (int)venv_random_below(random, 5), .pinned = venv_random_below(random, 4) == 0,
                  .with = venv_random_below(random, 6) == 0, .without = venv_random_below(random, 6) == 0,
                  .zone = venv_random_below(random, 4) == 0 ? "lab" : NULL };
-    k->spread = 0; k->pinned = k->with = k->without = false; k->zone = NULL; /*TEMP*/
     k->vcpus = 1 + (uint32_t)venv_random_below(random, 4);
     k->memory = MIB(64 * (1 + venv_random_below(random, 16)));
     snprintf(name, sizeof name, "e%zu", number);

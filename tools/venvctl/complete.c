@@ -146,6 +146,7 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
     static const char *const states[] = { "running", "stopped", "starting", "paused", "saved", "migrating", NULL };
     static const char *const steer[] = { "stop", "rcon", "rjoin", NULL };
     static const char *const roles[] = { "manager", "agent", "user", NULL };
+    static const char *const drains[] = { "migrate", "stop", "save", "none", NULL };
     static const char *const keys[] = { "p256", "ed25519", NULL };
     static const char *const reasons[] = { "instance", "node", "trigger", "action", NULL };
     char plural[32];
@@ -194,6 +195,9 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
         return;
     case WORDS_ROLE:
         offer_list(app, prefix, roles);
+        return;
+    case WORDS_DRAIN:
+        offer_list(app, prefix, drains);
         return;
     case WORDS_KEY:
         offer_list(app, prefix, keys);

@@ -7,7 +7,7 @@
 
 /* --- what there is to list ---------------------------------------------------------------------------- */
 
-#define COLUMNS_MAX 9
+#define COLUMNS_MAX 10
 
 typedef struct kind_row {
     const char *plural, *singular;
@@ -19,7 +19,7 @@ static const kind_row kinds[] = {
       { { "NAME", "name", CELL_TEXT }, { "STATE", "state", CELL_TEXT }, { "SINCE", "since", CELL_AGE },
         { "HEARD", "heard", CELL_AGE }, { "PROPERTIES", "properties", CELL_NUMBER },
         { "INSTANCES", "instances", CELL_NUMBER }, { "ADDRESS", "address", CELL_TEXT }, { "GROUPS", "groups", CELL_LIST },
-        { "BREAKER", "breaker", CELL_TEXT } } },
+        { "BREAKER", "breaker", CELL_TEXT }, { "MAINTENANCE", "maintenance_by", CELL_TEXT } } },
     { "groups", "group",
       { { "NAME", "name", CELL_TEXT }, { "CONNECTED", "connected", CELL_NUMBER }, { "AGENTS", "agents", CELL_LIST } } },
     { "environments", "environment",

@@ -73,6 +73,7 @@ typedef enum option_id {
     OPTION_BOOT,
     OPTION_EXPLAIN,
     OPTION_TICK,
+    OPTION_BY,
     OPTION__END
 } option_id;
 #define OPTION_GLOBAL_END (OPTION_VERSION + 1)
@@ -93,6 +94,7 @@ typedef enum word_kind {
     WORDS_STATE,
     WORDS_STEER,       /* stop, rcon, rjoin */
     WORDS_ROLE,
+    WORDS_DRAIN,       /* migrate, stop, save, none */
     WORDS_KEY,
     WORDS_VERB,
     WORDS_TRIGGER,
@@ -266,6 +268,8 @@ int run_control(venvctl *app);
 int run_history(venvctl *app);
 int run_accept_rollback(venvctl *app);
 int run_forget(venvctl *app);
+int run_node_drain(venvctl *app);
+int run_node_resume(venvctl *app);
 int run_cert_init(venvctl *app);
 int run_cert_issue(venvctl *app);
 int run_cert_show(venvctl *app);

@@ -57,6 +57,8 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_BOOT] = { "boot", 0, "TIME", false, false, WORDS_NONE, "From start to running, where no recorded instance tells it (1m)." },
     [OPTION_TICK] = { "tick", 0, "TIME", false, false, WORDS_NONE, "Length of a tick, the unit of `every` (that of the manager; with --state 1s)." },
     [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "Also the value of each part of the expression; of a replay, for each firing, with the samples." },
+    [OPTION_BY] = { "by", 0, "HOW", false, false, WORDS_DRAIN,
+        "How the instances of the node leave: migrate, stop or save; none (if nothing is said): they stay until somebody ends or moves them." },
     [OPTION_COST] = { "cost", 0, NULL, false, false, WORDS_NONE, "Print the estimated cost and, if it runs, what it took." },
 };
 
@@ -292,6 +294,18 @@ const verb_row verb_rows[] = {
               "If it connects again it is as new.",
       .json = "An object: the agent as it was, as in show.", .example = "venvctl forget node07",
       .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_AGENT, WORDS_NONE }, .run = run_forget },
+    { .name = "node drain", .arguments = "NODE", .summary = "Put a node in maintenance: nothing is started there; with --by it is emptied.",
+      .text = "The node refuses every placement with the reason, until `node resume`; a restart of the manager or of the node changes "
+              "nothing about it. With --by the instances that run there leave, some at a time: they are migrated, stopped or saved. One that "
+              "cannot leave stays, is tried again after 30 s, and `show agent NODE` says why; one that cannot be seen is waited for. "
+              "With --wait the command ends when the node is empty. Asking again with another --by goes on in that way.",
+      .json = "An object: the agent, as in show, with `maintenance` (`since`, `by`, `why`, `drain`, `left`, `trouble`, `action`).",
+      .example = "venvctl node drain node07 --by migrate --wait --why 'new memory'",
+      .least = 1, .most = 1, .options = { OPTION_BY, OPTION_WAIT, OPTION_WHY, OPTION_ID }, .words = { WORDS_AGENT }, .run = run_node_drain },
+    { .name = "node resume", .arguments = "NODE", .summary = "Take a node out of maintenance; a drain that is not over is abandoned.",
+      .text = "What has left does not come back by itself; what is on its way goes on.",
+      .json = "An object: the agent, as in show.", .example = "venvctl node resume node07",
+      .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_AGENT }, .run = run_node_resume },
     { .name = "trigger replay", .arguments = "FILE", .summary = "Say what triggers would have done in the past, beside what did happen.",
       .text = "FILE holds triggers as in venv-mgr.yaml(5), alone or below `triggers:`. The history that the manager keeps is gone through "
               "by the code that decides in the manager; what would have fired is listed with what did fire then, and the hours of machines are "
