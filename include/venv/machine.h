@@ -66,9 +66,12 @@ typedef struct venv_hypervisor_options {
     size_t size;               /**< sizeof(venv_hypervisor_options). */
     const char *cluster;       /**< Whose machines are ours; `"default"` if NULL. As venv_name_is_valid(). */
     venv_span keepalive;       /**< Time between probes of the connection; three lost ones close it.  0 for 5 s. */
+    const char *saves;         /**< Folder of the node, absolute, for memories of saved machines and for checkpoints; NULL: saved where
+                                    libvirt keeps such files, from where they do not move to other nodes, and no checkpoints. */
+    bool saves_shared;         /**< The other nodes have the same folder under the same path (a network file system). */
 } venv_hypervisor_options;
 
-#define VENV_HYPERVISOR_OPTIONS_INIT { sizeof(venv_hypervisor_options), NULL, { 0 } }
+#define VENV_HYPERVISOR_OPTIONS_INIT { sizeof(venv_hypervisor_options), NULL, { 0 }, NULL, false }
 
 /**
  * Connect.
@@ -290,22 +293,153 @@ VENV_API VENV_MUST_USE venv_rc venv_machine_restore(venv_hypervisor *hypervisor,
                                                     venv_error *err);
 
 /**
- * Move a running machine to another hypervisor while it runs, and remove it here.
+ * Start the guest's system anew: press its power button, and reset it if it has not gone down within `grace`.  The machine stays:
+ * what its disks hold is there, its memory is not.
  *
- * The hypervisors talk to each other; disks must be reachable by both.  At each moment at most one of both runs the guest.
+ * @param grace  0: reset at once.  At most an hour.
+ * @retval VENV_OK            It starts anew.
+ * @retval VENV_ECANCELED     venv_hypervisor_cancel(); the guest was asked and may still start anew.
+ * Others as venv_machine_pause().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_reboot(venv_hypervisor *hypervisor, venv_id id, venv_span grace,
+                                                   venv_error *err);
+
+/**
+ * Keep what the guest is now, and let it go on: its memory and the disks that it writes to, of one moment, in the folder `saves` of
+ * venv_hypervisor_options.  The last checkpoint of a machine replaces the one before, when it is complete.
+ *
+ * The guest stands still meanwhile: about as long as a save, a copy of its disks (no copy where the file system can share blocks),
+ * and a restore take.
+ *
+ * @retval VENV_OK            It goes on, and the checkpoint is there.
+ * @retval VENV_EUNSUPPORTED  No folder was given, or a disk is no file.
+ * @retval VENV_EIO           There is no new checkpoint; the guest goes on, or (as `err` says) is saved: venv_machine_restore().
+ * Others as venv_machine_pause().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_checkpoint(venv_hypervisor *hypervisor, venv_id id, venv_error *err);
+
+/**
+ * Go back to the last checkpoint: what the guest did since is lost.  The machine may run, be paused, saved, stopped or have crashed.
+ *
+ * @retval VENV_ENOENT  There is no such machine, or no checkpoint of it.  Others as venv_machine_checkpoint().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_revert(venv_hypervisor *hypervisor, venv_id id, venv_error *err);
+
+/** Takes a part of what is read; false: no more is wanted. */
+typedef bool (*venv_machine_sink_fn)(void *user, const void *data, size_t size);
+
+#define VENV_MEDIA_MAX 64u /**< Bytes of a media type, with the terminating NUL. */
+
+/**
+ * What is on the machine's screen.
+ *
+ * @param ret_media  Set before the first part: `"image/x-portable-pixmap"` (QEMU), `"image/png"`.
+ * @param sink       Called with the parts, in order.
+ * @retval VENV_OK  @retval VENV_ECANCELED  `sink` wanted no more.
+ * @retval VENV_EUNSUPPORTED  It has no screen, or the hypervisor cannot tell.  Others as venv_machine_pause().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_screenshot(venv_hypervisor *hypervisor, venv_id id, char ret_media[VENV_MEDIA_MAX],
+                                                       venv_machine_sink_fn sink, void *user, venv_error *err);
+
+/** How far something long has come. */
+typedef struct venv_machine_progress {
+    venv_span elapsed;
+    uint64_t bytes_total, bytes_done, bytes_left; /**< Memory and, if they are copied, disks. 0 if that is not known. */
+    uint64_t rate;             /**< Bytes a second that are carried. */
+    uint64_t dirty_rate;       /**< Bytes a second that the guest changes; 0 if that is not known. */
+    uint64_t round;            /**< How often the memory was gone through. */
+} venv_machine_progress;
+
+/** How to move.  Start from VENV_MIGRATE_OPTIONS_INIT. */
+typedef struct venv_migrate_options {
+    size_t size;               /**< sizeof(venv_migrate_options). */
+    uint64_t bandwidth;        /**< Bytes a second, rounded up to MiB; 0: no limit. */
+    venv_span timeout;         /**< The guest must have moved by then, else the move is ended: VENV_ELIMIT. 0: no limit. */
+    bool copy_disks;           /**< The other node does not have the disks: copy what is written to.  Their bases must be there. */
+    bool auto_converge;        /**< Slow the guest down if it changes its memory faster than that is carried. */
+    bool tls;                  /**< Encrypt the guest's memory on its way (both hypervisors need certificates). */
+    /** Called about twice a second, in another thread; NULL: never.  False: end the move, VENV_ECANCELED. */
+    bool (*progress)(void *user, const venv_machine_progress *progress);
+    void *user;
+} venv_migrate_options;
+
+#define VENV_MIGRATE_OPTIONS_INIT { sizeof(venv_migrate_options), 0, { 0 }, false, false, false, NULL, NULL }
+
+/**
+ * Move a machine to another hypervisor, and remove it here.  One that runs goes on running meanwhile; one that is saved is saved
+ * there afterwards: it needs the folder `saves` of venv_hypervisor_options, of the same path on both.
+ *
+ * The hypervisors talk to each other.  At each moment at most one of both runs the guest.  Disks must be reachable by both, or be
+ * copied.
  *
  * @param uri    Of the other, as this one reaches it: `qemu+tls://node08/system`.
  * @param epoch  That its mark has there; later than the one here.
- * @retval VENV_OK            It runs there, and is gone here.
- * @retval VENV_ECONFLICT     It does not run, or its epoch is not older than `epoch`.
+ * @param options  May be NULL for the defaults.
+ * @retval VENV_OK            It is there, and gone here.
+ * @retval VENV_ECONFLICT     It neither runs nor is saved, or its epoch is not older than `epoch`.
  * @retval VENV_EINVAL        Malformed URI.
  * @retval VENV_EUNSUPPORTED  This hypervisor, or this machine, cannot be moved.
+ * @retval VENV_ELIMIT        `timeout` was over: the guest changes its memory faster than it is carried, or there was too much of it. It runs here.
+ * @retval VENV_ECANCELED     venv_machine_cancel(), or `progress`, ended it.  It runs here.
  * @retval VENV_EUNREACHABLE  Nothing was done.
- * @retval VENV_EUNKNOWN      The connection went away in between: look at both.
- * @retval VENV_EIO           It was not moved, and runs here.
+ * @retval VENV_EUNKNOWN      A connection went away in between: look at both.
+ * @retval VENV_EIO           It was not moved, and is here as before.
  */
-VENV_API VENV_MUST_USE venv_rc venv_machine_migrate(venv_hypervisor *hypervisor, venv_id id,
-                                                    const char *uri, uint64_t epoch, venv_error *err);
+VENV_API VENV_MUST_USE venv_rc venv_machine_migrate(venv_hypervisor *hypervisor, venv_id id, const char *uri, uint64_t epoch,
+                                                    const venv_migrate_options *options, venv_error *err);
+
+/**
+ * End what takes long with a machine, a migration or a save, and leave it as it was.  Called through another connection than
+ * the one that is busy with it.  What cannot be ended any more is done.
+ *
+ * @retval VENV_OK        It was told.  @retval VENV_ECONFLICT  There is nothing of that kind.  Others as venv_machine_pause().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_cancel(venv_hypervisor *hypervisor, venv_id id, venv_error *err);
+
+/** How far a migration or save has come.  @retval VENV_ENOENT  There is no machine, or nothing of that kind.  Others as venv_machine_get(). */
+VENV_API VENV_MUST_USE venv_rc venv_machine_progress_get(venv_hypervisor *hypervisor, venv_id id,
+                                                         venv_machine_progress *ret_progress, venv_error *err);
+/** @} */
+
+/** @name Console
+ * The machine's first serial line, both ways.  It has one reader at a time.
+ * @{ */
+
+typedef struct venv_console venv_console;
+
+/**
+ * Open it.
+ *
+ * @param take  Take it away from whoever has it.
+ * @param ret_console  Owned: release with venv_console_close(), before the hypervisor.
+ * @retval VENV_OK  @retval VENV_ENOENT  @retval VENV_EDENIED  Not ours.
+ * @retval VENV_ECONFLICT     It does not run, or somebody else has the console.
+ * @retval VENV_EUNSUPPORTED  It has none, or the hypervisor cannot do that.
+ * @retval VENV_EUNREACHABLE  @retval VENV_EIO  @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_console_open(venv_hypervisor *hypervisor, venv_id id, bool take,
+                                                 venv_console **ret_console, venv_error *err);
+
+/**
+ * Read what the guest wrote.
+ *
+ * @retval VENV_OK         `*ret_size` bytes, at least one; 0: the console has ended, as the machine did.
+ * @retval VENV_ETIMEDOUT  Nothing came.
+ * @retval VENV_ECANCELED  venv_console_wake().
+ * @retval VENV_EUNREACHABLE  @retval VENV_EIO
+ */
+VENV_API VENV_MUST_USE venv_rc venv_console_read(venv_console *console, void *buffer, size_t size, venv_span timeout,
+                                                 size_t *ret_size, venv_error *err);
+
+/** Write what the guest reads; as much of it as it takes at once, perhaps nothing (VENV_OK, 0).  Fails as venv_console_read(). */
+VENV_API VENV_MUST_USE venv_rc venv_console_write(venv_console *console, const void *data, size_t size,
+                                                  size_t *ret_size, venv_error *err);
+
+/** Make the venv_console_read() that waits, or else the next one, return VENV_ECANCELED.  May be called from any thread. */
+VENV_API void venv_console_wake(venv_console *console);
+
+/** Let go of it.  Accepts NULL. */
+VENV_API void venv_console_close(venv_console *console);
 /** @} */
 
 VENV_END_DECLS

@@ -216,7 +216,7 @@ static void call_now(machine_context *c, machine_job *job)
     case VENV_MACHINE_CALL_SAVE: job->rc = venv_machine_save(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_RESTORE: job->rc = venv_machine_restore(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_MIGRATE:
-        job->rc = venv_machine_migrate(c->hypervisor, job->id, job->text ? job->text : "", job->epoch, &job->err);
+        job->rc = venv_machine_migrate(c->hypervisor, job->id, job->text ? job->text : "", job->epoch, NULL, &job->err);
         break;
     }
     end_call(c);

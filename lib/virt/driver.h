@@ -48,8 +48,22 @@ typedef struct venv_virt_driver {
     venv_rc (*power_off)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*freeze)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*thaw)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
-    venv_rc (*save)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err); /* `boot` restores it */
-    venv_rc (*migrate)(venv_hypervisor *hypervisor, venv_virt_domain *domain, const char *uri, uint64_t epoch, venv_error *err);
+    venv_rc (*save)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err); /* `restore` lets it go on */
+    venv_rc (*restore)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    /* Running or saved; `options` are complete. */
+    venv_rc (*migrate)(venv_hypervisor *hypervisor, venv_virt_domain *domain, const char *uri, uint64_t epoch,
+                       const venv_migrate_options *options, venv_error *err);
+    venv_rc (*reset)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    /* Ask the guest to start anew; that it has is told by `reboots`. */
+    venv_rc (*press_reboot)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    uint64_t (*reboots)(venv_hypervisor *hypervisor, venv_id id); /* that were seen; any number to compare with a later one */
+    venv_rc (*checkpoint)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    venv_rc (*revert)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err); /* it is not active */
+    venv_rc (*screenshot)(venv_hypervisor *hypervisor, venv_virt_domain *domain, char ret_media[VENV_MEDIA_MAX],
+                          venv_machine_sink_fn sink, void *user, venv_error *err);
+    venv_rc (*abort_job)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    venv_rc (*progress)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_machine_progress *ret_progress, venv_error *err);
+    venv_rc (*console)(venv_hypervisor *hypervisor, venv_virt_domain *domain, bool take, venv_console **ret_console, venv_error *err);
     /* VENV_ENOENT is a success for the caller. */
     venv_rc (*undefine)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*wait)(venv_hypervisor *hypervisor, venv_span timeout, venv_hypervisor_event *ret_event,
@@ -60,7 +74,19 @@ typedef struct venv_virt_driver {
     void (*cancel)(venv_hypervisor *hypervisor); /* from any thread */
 } venv_virt_driver;
 
+/* A console: as the functions of venv/machine.h. */
+typedef struct venv_virt_console_driver {
+    venv_rc (*read)(venv_console *console, void *buffer, size_t size, venv_span timeout, size_t *ret_size, venv_error *err);
+    venv_rc (*write)(venv_console *console, const void *data, size_t size, size_t *ret_size, venv_error *err);
+    void (*wake)(venv_console *console);
+    void (*close)(venv_console *console);
+} venv_virt_console_driver;
+
 /* First member of what a driver allocates. */
+struct venv_console {
+    const venv_virt_console_driver *driver;
+};
+
 struct venv_hypervisor {
     const venv_virt_driver *driver;
     char cluster[VENV_NAME_MAX + 1];
@@ -74,7 +100,7 @@ venv_rc venv_virt_classify(const venv_hypervisor *hypervisor, const char *metada
 venv_rc venv_virt_init(venv_hypervisor *hypervisor, const venv_virt_driver *driver, const char *cluster,
                        venv_error *err);
 
-venv_rc venv_libvirt_open(const char *uri, const char *cluster, venv_span keepalive,
-                          venv_hypervisor **ret_hypervisor, venv_error *err);
+venv_rc venv_libvirt_open(const char *uri, const venv_hypervisor_options *options, venv_hypervisor **ret_hypervisor,
+                          venv_error *err);
 
 #endif

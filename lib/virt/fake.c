@@ -19,6 +19,9 @@ typedef struct fake_domain {
     venv_machine_state state;
     const char *reason;
     int64_t ends_ns; /* STOPPING: when the guest is down */
+    int64_t reboots_ns; /* when it starts anew; 0: not */
+    uint64_t reboots;   /* so often */
+    bool has_checkpoint;
 } fake_domain;
 
 typedef struct fake_failure {
@@ -60,7 +63,8 @@ static const char *const call_names[VENV_FAKE_CALL__COUNT] = {
     [VENV_FAKE_OPEN] = "open",   [VENV_FAKE_INFO] = "info",         [VENV_FAKE_LIST] = "list",
     [VENV_FAKE_GET] = "get",     [VENV_FAKE_START] = "start",       [VENV_FAKE_SHUTDOWN] = "shutdown",
     [VENV_FAKE_DESTROY] = "destroy", [VENV_FAKE_PAUSE] = "pause", [VENV_FAKE_RESUME] = "resume",
-    [VENV_FAKE_SAVE] = "save",       [VENV_FAKE_MIGRATE] = "migrate",
+    [VENV_FAKE_SAVE] = "save",       [VENV_FAKE_MIGRATE] = "migrate",     [VENV_FAKE_REBOOT] = "reboot",
+    [VENV_FAKE_CHECKPOINT] = "checkpoint",
 };
 
 static bool is_active(const fake_domain *domain)
@@ -97,6 +101,10 @@ static void settle(venv_fake_world *world)
         fake_domain *domain = world->domains[i];
         if (domain->state == VENV_MACHINE_STOPPING && domain->ends_ns <= world->now_ns)
             become(world, domain, VENV_MACHINE_STOPPED, "shut down");
+        if (domain->reboots_ns && domain->reboots_ns <= world->now_ns) {
+            domain->reboots_ns = 0;
+            domain->reboots++;
+        }
     }
 }
 
@@ -442,10 +450,159 @@ static venv_rc fake_save(venv_hypervisor *hypervisor, venv_virt_domain *handle, 
     return set_state(hypervisor, handle, VENV_FAKE_SAVE, VENV_MACHINE_SAVED, "saved", err);
 }
 
+static venv_rc fake_press_reboot(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    venv_fake_world *world;
+    venv_rc rc = enter(hypervisor, VENV_FAKE_REBOOT, &world, err);
+    fake_domain *domain = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    if (rc != VENV_OK)
+        return rc;
+    if (!domain || !is_active(domain))
+        return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
+    if (!world->disobedient && !domain->reboots_ns)
+        domain->reboots_ns = world->now_ns + VENV_FAKE_REBOOT_NS;
+    return injected(world, VENV_FAKE_REBOOT, VENV_FAKE_AFTER, err);
+}
+
+static venv_rc fake_reset(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    venv_fake_world *world;
+    venv_rc rc = enter(hypervisor, VENV_FAKE_REBOOT, &world, err);
+    fake_domain *domain = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    if (rc != VENV_OK)
+        return rc;
+    if (!domain || !is_active(domain))
+        return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
+    domain->reboots_ns = 0;
+    domain->reboots++;
+    return injected(world, VENV_FAKE_REBOOT, VENV_FAKE_AFTER, err);
+}
+
+static uint64_t fake_reboots(venv_hypervisor *hypervisor, venv_id id)
+{
+    const fake_domain *domain = domain_of(((fake_connection *)hypervisor)->world, id);
+    return domain ? domain->reboots : 0;
+}
+
+static venv_rc fake_checkpoint(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    venv_fake_world *world;
+    venv_rc rc = enter(hypervisor, VENV_FAKE_CHECKPOINT, &world, err);
+    fake_domain *domain = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    if (rc != VENV_OK)
+        return rc;
+    if (!domain || !is_active(domain))
+        return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
+    domain->has_checkpoint = true;
+    return injected(world, VENV_FAKE_CHECKPOINT, VENV_FAKE_AFTER, err);
+}
+
+static venv_rc fake_revert(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    venv_fake_world *world;
+    venv_rc rc = enter(hypervisor, VENV_FAKE_CHECKPOINT, &world, err);
+    fake_domain *domain = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    if (rc != VENV_OK)
+        return rc;
+    if (!domain || !domain->has_checkpoint)
+        return venv_error_set(err, VENV_ENOENT, "there is no checkpoint");
+    become(world, domain, VENV_MACHINE_RUNNING, "restored");
+    return injected(world, VENV_FAKE_CHECKPOINT, VENV_FAKE_AFTER, err);
+}
+
+static venv_rc fake_screenshot(venv_hypervisor *hypervisor, venv_virt_domain *handle, char ret_media[VENV_MEDIA_MAX],
+                               venv_machine_sink_fn sink, void *user, venv_error *err)
+{
+    static const char picture[] = "P6\n1 1\n255\n\0\0"; /* one black point; the last byte is the literal's */
+    (void)hypervisor;
+    (void)handle;
+    snprintf(ret_media, VENV_MEDIA_MAX, "image/x-portable-pixmap");
+    return sink(user, picture, sizeof picture) ? VENV_OK : venv_error_set(err, VENV_ECANCELED, "no more was wanted");
+}
+
+static venv_rc fake_abort_job(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    (void)hypervisor;
+    return venv_error_set(err, VENV_ECONFLICT, "nothing takes long with instance %s", handle->info.instance);
+}
+
+static venv_rc fake_progress(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_machine_progress *ret_progress, venv_error *err)
+{
+    (void)hypervisor;
+    (void)ret_progress;
+    return venv_error_set(err, VENV_ENOENT, "nothing takes long with instance %s", handle->info.instance);
+}
+
+/* --- a console that echoes ---------------------------------------------------------------------------- */
+
+#define FAKE_CONSOLE_MAX 4096u
+
+typedef struct fake_console {
+    venv_console base;
+    char kept[FAKE_CONSOLE_MAX];
+    size_t size;
+    atomic_bool woken;
+} fake_console;
+
+static venv_rc fake_console_read(venv_console *console, void *buffer, size_t size, venv_span timeout, size_t *ret_size, venv_error *err)
+{
+    fake_console *c = (fake_console *)console;
+    (void)timeout;
+    if (atomic_exchange(&c->woken, false))
+        return venv_error_set(err, VENV_ECANCELED, "woken");
+    if (c->size == 0)
+        return venv_error_set(err, VENV_ETIMEDOUT, "the guest wrote nothing");
+    size = size < c->size ? size : c->size;
+    memcpy(buffer, c->kept, size);
+    memmove(c->kept, c->kept + size, c->size - size);
+    c->size -= size;
+    *ret_size = size;
+    return VENV_OK;
+}
+
+static venv_rc fake_console_write(venv_console *console, const void *data, size_t size, size_t *ret_size, venv_error *err)
+{
+    fake_console *c = (fake_console *)console;
+    (void)err;
+    size = size < FAKE_CONSOLE_MAX - c->size ? size : FAKE_CONSOLE_MAX - c->size;
+    if (size)
+        memcpy(c->kept + c->size, data, size);
+    c->size += size;
+    *ret_size = size;
+    return VENV_OK;
+}
+
+static void fake_console_wake(venv_console *console)
+{
+    atomic_store(&((fake_console *)console)->woken, true);
+}
+
+static void fake_console_close(venv_console *console)
+{
+    free(console);
+}
+
+static venv_rc fake_console_open(venv_hypervisor *hypervisor, venv_virt_domain *handle, bool take, venv_console **ret_console,
+                                 venv_error *err)
+{
+    static const venv_virt_console_driver driver = { fake_console_read, fake_console_write, fake_console_wake, fake_console_close };
+    (void)hypervisor;
+    (void)handle;
+    (void)take;
+    fake_console *c = calloc(1, sizeof *c);
+    if (!c)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory");
+    c->base.driver = &driver;
+    *ret_console = &c->base;
+    return VENV_OK;
+}
+
 static venv_rc fake_undefine(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err);
 
-static venv_rc fake_migrate(venv_hypervisor *hypervisor, venv_virt_domain *handle, const char *uri, uint64_t epoch, venv_error *err)
+static venv_rc fake_migrate(venv_hypervisor *hypervisor, venv_virt_domain *handle, const char *uri, uint64_t epoch,
+                            const venv_migrate_options *options, venv_error *err)
 {
+    (void)options; /* it is done at once */
     venv_fake_world *world, *other = NULL;
     fake_domain *there = NULL;
     venv_rc rc = enter(hypervisor, VENV_FAKE_MIGRATE, &world, err);
@@ -463,7 +620,8 @@ static venv_rc fake_migrate(venv_hypervisor *hypervisor, venv_virt_domain *handl
     if (rc != VENV_OK)
         return rc;
     there->summary.mark.epoch = epoch;
-    become(other, there, VENV_MACHINE_RUNNING, "migrated");
+    there->has_checkpoint = here->has_checkpoint;
+    become(other, there, here->state, "migrated");
     rc = fake_undefine(hypervisor, handle, err);
     return rc == VENV_OK ? injected(world, VENV_FAKE_MIGRATE, VENV_FAKE_AFTER, err) : rc;
 }
@@ -551,7 +709,17 @@ static const venv_virt_driver fake_driver = {
     .freeze = fake_freeze,
     .thaw = fake_thaw,
     .save = fake_save,
+    .restore = fake_boot,
     .migrate = fake_migrate,
+    .reset = fake_reset,
+    .press_reboot = fake_press_reboot,
+    .reboots = fake_reboots,
+    .checkpoint = fake_checkpoint,
+    .revert = fake_revert,
+    .screenshot = fake_screenshot,
+    .abort_job = fake_abort_job,
+    .progress = fake_progress,
+    .console = fake_console_open,
     .undefine = fake_undefine,
     .wait = fake_wait,
     .pause = fake_pause,

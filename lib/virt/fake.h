@@ -29,6 +29,8 @@ typedef enum venv_fake_call {
     VENV_FAKE_RESUME,
     VENV_FAKE_SAVE,
     VENV_FAKE_MIGRATE,
+    VENV_FAKE_REBOOT,
+    VENV_FAKE_CHECKPOINT,
     VENV_FAKE_CALL__COUNT
 } venv_fake_call;
 
@@ -49,6 +51,8 @@ venv_rc venv_fake_open(const char *cluster, venv_hypervisor **ret_hypervisor, ve
 /* What `uri` means for a migration out of this world; at most VENV_FAKE_LINKS_MAX, the texts and worlds are borrowed. */
 #define VENV_FAKE_LINKS_MAX 8u
 void venv_fake_world_link(venv_fake_world *world, const char *uri, venv_fake_world *other);
+/* A guest that is asked to start anew (and is obedient) has done so after this time. Its console echoes what is written to it. */
+#define VENV_FAKE_REBOOT_NS VENV_NS_PER_S
 /* The next `count` calls of this kind fail with `rc`. */
 void venv_fake_world_fail(venv_fake_world *world, venv_fake_call call, venv_fake_when when, venv_rc rc, uint32_t count);
 /* As libvirtd killed: open connections are dead for good, new ones are refused until it is reachable again. */

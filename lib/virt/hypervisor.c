@@ -71,7 +71,9 @@ venv_rc venv_hypervisor_open(const char *uri, const venv_hypervisor_options *opt
         return venv_error_set(err, VENV_EINVAL, "no URI of a hypervisor; for example qemu:///system");
     if (strcmp(uri, "fake:") == 0)
         return venv_fake_open(given.cluster, ret_hypervisor, err);
-    return venv_libvirt_open(uri, given.cluster, given.keepalive, ret_hypervisor, err);
+    if (given.saves && given.saves[0] != '/')
+        return venv_error_set(err, VENV_EINVAL, "the folder for saved machines must be an absolute path, not '%.200s'", given.saves);
+    return venv_libvirt_open(uri, &given, ret_hypervisor, err);
 }
 
 void venv_hypervisor_close(venv_hypervisor *hypervisor)

@@ -18,28 +18,13 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct libvirt_hypervisor {
-    venv_hypervisor base;
-    virConnectPtr conn;
-    venv_libvirt_inbox *inbox;
-    int lifecycle;        /* number of the callback, -1 for none */
-    bool close_callback;
-    uint32_t kinds;       /* asked once: it makes libvirt run QEMU */
-    bool kinds_known;
-} libvirt_hypervisor;
+typedef venv_libvirt_hypervisor libvirt_hypervisor;
 
-static libvirt_hypervisor *self_of(venv_hypervisor *hypervisor)
-{
-    return (libvirt_hypervisor *)hypervisor;
-}
+#define self_of venv_libvirt_self
+#define failed venv_libvirt_failed
+#define check_alive venv_libvirt_check_alive
 
-static venv_rc failed(libvirt_hypervisor *self, bool changes, const char *what, venv_error *err)
-{
-    return venv_libvirt_error(self->conn, self->inbox, changes, what, err);
-}
-
-/* Before a step that changes something: a connection that is known to be dead has done nothing. */
-static venv_rc check_alive(libvirt_hypervisor *self, venv_error *err)
+venv_rc venv_libvirt_check_alive(venv_libvirt_hypervisor *self, venv_error *err)
 {
     if (venv_libvirt_inbox_is_closed(self->inbox) || virConnectIsAlive(self->conn) == 0)
         return venv_error_set(err, VENV_EUNREACHABLE, "the connection to the hypervisor was lost");
@@ -54,12 +39,15 @@ static void libvirt_close(venv_hypervisor *hypervisor)
     if (self->conn) {
         if (self->lifecycle >= 0)
             virConnectDomainEventDeregisterAny(self->conn, self->lifecycle);
+        if (self->reboot >= 0)
+            virConnectDomainEventDeregisterAny(self->conn, self->reboot);
         if (self->close_callback)
             virConnectUnregisterCloseCallback(self->conn, venv_libvirt_inbox_closed);
         virConnectClose(self->conn);
     }
     venv_libvirt_loop_release();
     venv_libvirt_inbox_unref(self->inbox);
+    free(self->saves);
     free(self);
 }
 
@@ -83,22 +71,32 @@ static venv_rc listen_to(libvirt_hypervisor *self, venv_span keepalive, venv_err
         self->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
         VIR_DOMAIN_EVENT_CALLBACK(venv_libvirt_inbox_lifecycle), venv_libvirt_inbox_ref(self->inbox),
         venv_libvirt_inbox_unref);
-    if (self->lifecycle >= 0)
-        return VENV_OK;
-    venv_libvirt_inbox_unref(self->inbox);
-    return failed(self, false, "the hypervisor tells no events", err);
+    if (self->lifecycle < 0) {
+        venv_libvirt_inbox_unref(self->inbox);
+        return failed(self, false, "the hypervisor tells no events", err);
+    }
+    /* A driver without this one has no reboots to tell. */
+    self->reboot = virConnectDomainEventRegisterAny(self->conn, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
+                                                    VIR_DOMAIN_EVENT_CALLBACK(venv_libvirt_inbox_reboot),
+                                                    venv_libvirt_inbox_ref(self->inbox), venv_libvirt_inbox_unref);
+    if (self->reboot < 0)
+        venv_libvirt_inbox_unref(self->inbox);
+    return VENV_OK;
 }
 
 static const venv_virt_driver libvirt_driver;
 
-venv_rc venv_libvirt_open(const char *uri, const char *cluster, venv_span keepalive,
-                          venv_hypervisor **ret_hypervisor, venv_error *err)
+venv_rc venv_libvirt_open(const char *uri, const venv_hypervisor_options *options, venv_hypervisor **ret_hypervisor,
+                          venv_error *err)
 {
     libvirt_hypervisor *self = calloc(1, sizeof *self);
     if (!self)
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
-    self->lifecycle = -1;
-    venv_rc rc = venv_virt_init(&self->base, &libvirt_driver, cluster, err);
+    self->lifecycle = self->reboot = -1;
+    self->saves_shared = options->saves_shared;
+    venv_rc rc = venv_virt_init(&self->base, &libvirt_driver, options->cluster, err);
+    if (rc == VENV_OK && options->saves && !(self->saves = strdup(options->saves)))
+        rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
     if (rc == VENV_OK)
         rc = venv_libvirt_inbox_new(&self->inbox, err);
     if (rc == VENV_OK)
@@ -106,6 +104,7 @@ venv_rc venv_libvirt_open(const char *uri, const char *cluster, venv_span keepal
     if (rc != VENV_OK) {
         if (self->inbox)
             venv_libvirt_inbox_unref(self->inbox);
+        free(self->saves);
         free(self);
         return rc;
     }
@@ -115,7 +114,7 @@ venv_rc venv_libvirt_open(const char *uri, const char *cluster, venv_span keepal
         snprintf(what, sizeof what, "cannot connect to hypervisor %.80s", uri);
         rc = venv_libvirt_error(NULL, NULL, false, what, err);
     } else {
-        rc = listen_to(self, keepalive, err);
+        rc = listen_to(self, options->keepalive, err);
     }
     if (rc != VENV_OK) {
         libvirt_close(&self->base);
@@ -185,7 +184,7 @@ static const state_text ended_texts[] = {
     { VIR_DOMAIN_SHUTOFF_SHUTDOWN, "shut down" },   { VIR_DOMAIN_SHUTOFF_DESTROYED, "powered off" },
     { VIR_DOMAIN_SHUTOFF_CRASHED, "crashed" },      { VIR_DOMAIN_SHUTOFF_MIGRATED, "migrated away" },
     { VIR_DOMAIN_SHUTOFF_SAVED, "saved" },          { VIR_DOMAIN_SHUTOFF_FAILED, "did not start" },
-    { VIR_DOMAIN_SHUTOFF_DAEMON, "the hypervisor gave it up" },
+    { VIR_DOMAIN_SHUTOFF_DAEMON, "the hypervisor gave it up" }, { VIR_DOMAIN_SHUTOFF_UNKNOWN, "it does not run, and the hypervisor does not know why" },
 };
 
 static void describe_state(int state, int reason, venv_virt_domain *domain)
@@ -215,7 +214,8 @@ static void describe_state(int state, int reason, venv_virt_domain *domain)
         break;
     case VIR_DOMAIN_SHUTOFF:
         domain->active = false;
-        info->state = reason == VIR_DOMAIN_SHUTOFF_CRASHED || reason == VIR_DOMAIN_SHUTOFF_FAILED
+        /* Unknown: libvirtd has been started since it ran, if it ever did. One that ended in order is told so by the libvirtd that saw it. */
+        info->state = reason == VIR_DOMAIN_SHUTOFF_CRASHED || reason == VIR_DOMAIN_SHUTOFF_FAILED || reason == VIR_DOMAIN_SHUTOFF_UNKNOWN
                           ? VENV_MACHINE_FAILED
                           : VENV_MACHINE_STOPPED;
         for (size_t i = 0; i < VENV_COUNT_OF(ended_texts); i++)
@@ -235,13 +235,11 @@ static void describe_state(int state, int reason, venv_virt_domain *domain)
 }
 
 /* What the state does not say: a memory that waits in a file, or a migration that goes on after whoever asked for it has gone. */
-static void look_closer(virDomainPtr handle, venv_virt_domain *domain)
+static void look_closer(libvirt_hypervisor *self, virDomainPtr handle, int reason, venv_virt_domain *domain)
 {
     venv_machine_info *info = &domain->info;
-    if (!domain->active && virDomainHasManagedSaveImage(handle, 0) == 1) {
-        info->state = VENV_MACHINE_SAVED;
-        snprintf(info->reason, sizeof info->reason, "saved");
-    }
+    if (!domain->active)
+        venv_libvirt_look_saved(self, handle, reason, info);
     virDomainJobInfo job;
     if (!domain->active || virDomainGetJobInfo(handle, &job) < 0 || job.type == VIR_DOMAIN_JOB_NONE)
         return;
@@ -277,7 +275,7 @@ static venv_rc look(libvirt_hypervisor *self, virDomainPtr handle, venv_virt_dom
         return failed(self, false, "cannot read the metadata of a domain", err);
     }
     if (domain.ours)
-        look_closer(handle, &domain);
+        look_closer(self, handle, reason, &domain);
     *ret_domain = domain;
     return VENV_OK;
 }
@@ -413,58 +411,38 @@ static venv_rc libvirt_thaw(venv_hypervisor *hypervisor, venv_virt_domain *domai
     return act(hypervisor, domain, virDomainResume, "the machine cannot be resumed", err);
 }
 
-/* Whatever it was, it goes on running when it is restored. */
-static int save_running(virDomainPtr domain)
+static int reset(virDomainPtr domain)
 {
-    if (virDomainManagedSave(domain, VIR_DOMAIN_SAVE_RUNNING) == 0)
-        return 0;
-    int code = virGetLastErrorCode();
-    return code == VIR_ERR_INVALID_ARG || code == VIR_ERR_ARGUMENT_UNSUPPORTED ? virDomainManagedSave(domain, 0) : -1;
+    return virDomainReset(domain, 0);
 }
 
-static venv_rc libvirt_save(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
+static venv_rc libvirt_reset(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
 {
-    return act(hypervisor, domain, save_running, "the machine cannot be saved", err);
+    return act(hypervisor, domain, reset, "the machine cannot be reset", err);
 }
 
-/* The domain's own XML with another epoch in its mark: as it runs, or as it is defined. */
-static venv_rc xml_with_epoch(libvirt_hypervisor *self, virDomainPtr handle, unsigned flags, uint64_t epoch, char **ret_xml,
-                              venv_error *err)
+static int press_reboot(virDomainPtr domain)
+{
+    return virDomainReboot(domain, 0);
+}
+
+static venv_rc libvirt_press_reboot(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
+{
+    return act(hypervisor, domain, press_reboot, "the guest cannot be asked to start anew", err);
+}
+
+static uint64_t libvirt_reboots(venv_hypervisor *hypervisor, venv_id id)
+{
+    return venv_libvirt_inbox_reboots(self_of(hypervisor)->inbox, id);
+}
+
+venv_rc venv_libvirt_xml_with_epoch(libvirt_hypervisor *self, virDomainPtr handle, unsigned flags, uint64_t epoch, char **ret_xml,
+                                    venv_error *err)
 {
     VENV_AUTO_FREE char *xml = virDomainGetXMLDesc(handle, flags);
     if (!xml)
         return failed(self, false, "cannot read the machine's definition", err);
     return venv_domain_set_epoch(xml, strlen(xml), epoch, ret_xml, err);
-}
-
-/*
- * From libvirtd to libvirtd: it goes on if we die. Libvirt pauses the guest here before it runs there, and lets it go on here if that
- * fails; so at most one of both runs. A disk that only this node has is refused by libvirt.
- */
-static venv_rc libvirt_migrate(venv_hypervisor *hypervisor, venv_virt_domain *domain, const char *uri, uint64_t epoch,
-                               venv_error *err)
-{
-    libvirt_hypervisor *self = self_of(hypervisor);
-    VENV_AUTO_FREE char *live = NULL;
-    VENV_AUTO_FREE char *kept = NULL;
-    virTypedParameterPtr parameters = NULL;
-    int count = 0, capacity = 0;
-    venv_rc rc = check_alive(self, err);
-    if (rc == VENV_OK)
-        rc = xml_with_epoch(self, domain->handle, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, epoch, &live, err);
-    if (rc == VENV_OK)
-        rc = xml_with_epoch(self, domain->handle, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_INACTIVE, epoch, &kept, err);
-    if (rc != VENV_OK)
-        return rc;
-    if (virTypedParamsAddString(&parameters, &count, &capacity, VIR_MIGRATE_PARAM_DEST_XML, live) < 0 ||
-        virTypedParamsAddString(&parameters, &count, &capacity, VIR_MIGRATE_PARAM_PERSIST_XML, kept) < 0)
-        rc = venv_error_set(err, VENV_ENOMEM, "out of memory for a migration");
-    unsigned flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE |
-                     VIR_MIGRATE_ABORT_ON_ERROR;
-    if (rc == VENV_OK && virDomainMigrateToURI3(domain->handle, uri, parameters, (unsigned)count, flags) < 0)
-        rc = failed(self, true, "the machine is not moved", err);
-    virTypedParamsFree(parameters, count);
-    return rc;
 }
 
 /* With what libvirt may have kept for it; a driver that does not know the flags has kept nothing of that. */
@@ -485,7 +463,10 @@ static int undefine_all(virDomainPtr domain)
 
 static venv_rc libvirt_undefine(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
 {
-    return act(hypervisor, domain, undefine_all, "the machine's definition cannot be removed", err);
+    venv_rc rc = act(hypervisor, domain, undefine_all, "the machine's definition cannot be removed", err);
+    if (rc == VENV_OK)
+        venv_libvirt_forget_saves(self_of(hypervisor), &domain->info);
+    return rc;
 }
 
 /* --- time and events -------------------------------------------------------------------------------- */
@@ -528,8 +509,18 @@ static const venv_virt_driver libvirt_driver = {
     .power_off = libvirt_power_off,
     .freeze = libvirt_freeze,
     .thaw = libvirt_thaw,
-    .save = libvirt_save,
-    .migrate = libvirt_migrate,
+    .save = venv_libvirt_save,
+    .restore = venv_libvirt_restore,
+    .migrate = venv_libvirt_migrate,
+    .reset = libvirt_reset,
+    .press_reboot = libvirt_press_reboot,
+    .reboots = libvirt_reboots,
+    .checkpoint = venv_libvirt_checkpoint,
+    .revert = venv_libvirt_revert,
+    .screenshot = venv_libvirt_screenshot,
+    .abort_job = venv_libvirt_abort_job,
+    .progress = venv_libvirt_progress,
+    .console = venv_libvirt_console,
     .undefine = libvirt_undefine,
     .wait = libvirt_wait,
     .pause = libvirt_pause,

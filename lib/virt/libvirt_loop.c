@@ -98,6 +98,8 @@ void venv_libvirt_loop_release(void)
     pthread_mutex_unlock(&loop_lock);
 }
 
+#define REBOOTS_MAX 32u /* domains whose last reboot is remembered: only while somebody waits for one */
+
 /* --- the inbox of a connection -------------------------------------------------------------------- */
 
 struct venv_libvirt_inbox {
@@ -107,6 +109,11 @@ struct venv_libvirt_inbox {
     venv_hypervisor_event events[VENV_HYPERVISOR_EVENTS_MAX];
     size_t first, count;
     uint64_t told; /* events ever */
+    struct {
+        venv_id id;
+        uint64_t count;
+    } reboots[REBOOTS_MAX]; /* the last ones, each domain once */
+    uint64_t reboot_count;
     bool gap, closed, canceled;
 };
 
@@ -193,6 +200,45 @@ int venv_libvirt_inbox_lifecycle(virConnectPtr conn, virDomainPtr domain, int ev
     pthread_cond_broadcast(&inbox->changed);
     pthread_mutex_unlock(&inbox->lock);
     return 0;
+}
+
+/* With the lock held: its place, else that of the oldest. */
+static size_t reboot_place(const venv_libvirt_inbox *inbox, venv_id id)
+{
+    size_t oldest = 0;
+    for (size_t i = 0; i < REBOOTS_MAX; i++) {
+        if (inbox->reboots[i].count && venv_id_equal(inbox->reboots[i].id, id))
+            return i;
+        if (inbox->reboots[i].count < inbox->reboots[oldest].count)
+            oldest = i;
+    }
+    return oldest;
+}
+
+int venv_libvirt_inbox_reboot(virConnectPtr conn, virDomainPtr domain, void *opaque)
+{
+    (void)conn;
+    venv_libvirt_inbox *inbox = opaque;
+    venv_id id;
+    if (virDomainGetUUID(domain, id.bytes) < 0)
+        return 0;
+    pthread_mutex_lock(&inbox->lock);
+    size_t place = reboot_place(inbox, id);
+    inbox->reboots[place].id = id;
+    inbox->reboots[place].count = ++inbox->reboot_count;
+    inbox->told++;
+    pthread_cond_broadcast(&inbox->changed);
+    pthread_mutex_unlock(&inbox->lock);
+    return 0;
+}
+
+uint64_t venv_libvirt_inbox_reboots(venv_libvirt_inbox *inbox, venv_id id)
+{
+    pthread_mutex_lock(&inbox->lock);
+    size_t place = reboot_place(inbox, id);
+    uint64_t count = venv_id_equal(inbox->reboots[place].id, id) ? inbox->reboots[place].count : 0;
+    pthread_mutex_unlock(&inbox->lock);
+    return count;
 }
 
 void venv_libvirt_inbox_closed(virConnectPtr conn, int reason, void *opaque)

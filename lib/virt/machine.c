@@ -264,7 +264,7 @@ static venv_rc restore(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
     if (rc != VENV_OK)
         return rc;
     if (domain.info.state == VENV_MACHINE_SAVED)
-        rc = hypervisor->driver->boot(hypervisor, &domain, err);
+        rc = hypervisor->driver->restore(hypervisor, &domain, err);
     else if (!is_up(&domain))
         rc = wrong_state(&domain, "restored", err);
     hypervisor->driver->release(hypervisor, &domain);
@@ -283,21 +283,107 @@ static bool is_remote_uri(const char *uri)
     return true;
 }
 
-static venv_rc migrate(venv_hypervisor *hypervisor, venv_id id, const char *uri, uint64_t epoch, venv_error *err)
+static venv_rc take_options(const venv_migrate_options *given, venv_migrate_options *ret_options, venv_error *err)
 {
+    *ret_options = (venv_migrate_options)VENV_MIGRATE_OPTIONS_INIT;
+    if (given && given->size > sizeof *ret_options)
+        return venv_error_set(err, VENV_EUNSUPPORTED, "the options are of a newer libvenv");
+    if (given)
+        memcpy(ret_options, given, given->size);
+    if (ret_options->timeout.ns < 0)
+        return venv_error_set(err, VENV_EINVAL, "the time-out of a migration is negative");
+    return VENV_OK;
+}
+
+static venv_rc migrate(venv_hypervisor *hypervisor, venv_id id, const char *uri, uint64_t epoch, const venv_migrate_options *given,
+                       venv_error *err)
+{
+    venv_migrate_options options;
     if (!is_remote_uri(uri))
         return venv_error_set(err, VENV_EINVAL, "'%.100s' is no URI of another hypervisor", uri);
     venv_virt_domain domain;
-    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    venv_rc rc = take_options(given, &options, err);
+    if (rc == VENV_OK)
+        rc = find_ours(hypervisor, id, &domain, err);
     if (rc != VENV_OK)
         return rc;
-    if (domain.info.state != VENV_MACHINE_RUNNING)
+    if (domain.info.state != VENV_MACHINE_RUNNING && domain.info.state != VENV_MACHINE_SAVED)
         rc = wrong_state(&domain, "migrated", err);
     else if (domain.info.epoch >= epoch)
         rc = venv_error_set(err, VENV_ECONFLICT, "instance %s is here under epoch %llu, not before the asked %llu", domain.info.instance,
                             (unsigned long long)domain.info.epoch, (unsigned long long)epoch);
     else
-        rc = hypervisor->driver->migrate(hypervisor, &domain, uri, epoch, err);
+        rc = hypervisor->driver->migrate(hypervisor, &domain, uri, epoch, &options, err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+/* Press, and look for a reboot until `grace` is over: VENV_OK, VENV_ETIMEDOUT, or what went wrong. */
+static venv_rc wait_for_reboot(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_span grace, venv_error *err)
+{
+    const venv_virt_driver *driver = hypervisor->driver;
+    int64_t begin = driver->now(hypervisor).ns, pressed = INT64_MIN;
+    uint64_t before = driver->reboots(hypervisor, domain->info.id);
+    for (;;) {
+        int64_t now = driver->now(hypervisor).ns, left = grace.ns - (now - begin);
+        venv_rc rc = VENV_OK;
+        if (driver->reboots(hypervisor, domain->info.id) != before)
+            return VENV_OK;
+        if (left <= 0)
+            return VENV_ETIMEDOUT;
+        if (pressed == INT64_MIN || now - pressed >= PRESS_AGAIN_NS) {
+            rc = driver->press_reboot(hypervisor, domain, err);
+            pressed = now;
+        }
+        if (rc == VENV_EUNSUPPORTED)
+            return VENV_ETIMEDOUT;
+        if (rc == VENV_OK)
+            rc = driver->pause(hypervisor, (venv_span){ left < LOOK_AGAIN_NS ? left : LOOK_AGAIN_NS }, err);
+        if (rc != VENV_OK)
+            return rc;
+    }
+}
+
+static venv_rc reboot(venv_hypervisor *hypervisor, venv_id id, venv_span grace, venv_error *err)
+{
+    venv_virt_domain domain;
+    if (grace.ns < 0 || grace.ns > VENV_HYPERVISOR_WAIT_MAX_NS)
+        return venv_error_set(err, VENV_EINVAL, "the grace of a reboot must be from 0 to 1h");
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (domain.info.state != VENV_MACHINE_RUNNING)
+        rc = wrong_state(&domain, "rebooted", err);
+    else if (grace.ns > 0)
+        rc = wait_for_reboot(hypervisor, &domain, grace, err);
+    else
+        rc = VENV_ETIMEDOUT;
+    if (rc == VENV_ETIMEDOUT)
+        rc = hypervisor->driver->reset(hypervisor, &domain, err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+/* One that runs. */
+static venv_rc checkpoint(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    rc = domain.info.state == VENV_MACHINE_RUNNING ? hypervisor->driver->checkpoint(hypervisor, &domain, err)
+                                                   : wrong_state(&domain, "checkpointed", err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+static venv_rc revert(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    rc = hypervisor->driver->revert(hypervisor, &domain, err);
     hypervisor->driver->release(hypervisor, &domain);
     return rc;
 }
@@ -361,8 +447,101 @@ venv_rc venv_machine_restore(venv_hypervisor *hypervisor, venv_id id, venv_error
     return finish(restore(hypervisor, id, &inner), &inner, err);
 }
 
-venv_rc venv_machine_migrate(venv_hypervisor *hypervisor, venv_id id, const char *uri, uint64_t epoch, venv_error *err)
+venv_rc venv_machine_migrate(venv_hypervisor *hypervisor, venv_id id, const char *uri, uint64_t epoch,
+                             const venv_migrate_options *options, venv_error *err)
 {
     venv_error inner = { .rc = VENV_OK };
-    return finish(migrate(hypervisor, id, uri, epoch, &inner), &inner, err);
+    return finish(migrate(hypervisor, id, uri, epoch, options, &inner), &inner, err);
+}
+
+venv_rc venv_machine_reboot(venv_hypervisor *hypervisor, venv_id id, venv_span grace, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(reboot(hypervisor, id, grace, &inner), &inner, err);
+}
+
+venv_rc venv_machine_checkpoint(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(checkpoint(hypervisor, id, &inner), &inner, err);
+}
+
+venv_rc venv_machine_revert(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(revert(hypervisor, id, &inner), &inner, err);
+}
+
+venv_rc venv_machine_screenshot(venv_hypervisor *hypervisor, venv_id id, char ret_media[VENV_MEDIA_MAX],
+                                venv_machine_sink_fn sink, void *user, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    rc = domain.active ? hypervisor->driver->screenshot(hypervisor, &domain, ret_media, sink, user, err)
+                       : wrong_state(&domain, "looked at", err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+venv_rc venv_machine_cancel(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    rc = hypervisor->driver->abort_job(hypervisor, &domain, err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+venv_rc venv_machine_progress_get(venv_hypervisor *hypervisor, venv_id id, venv_machine_progress *ret_progress, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    rc = hypervisor->driver->progress(hypervisor, &domain, ret_progress, err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+/* --- consoles ---------------------------------------------------------------------------------------- */
+
+venv_rc venv_console_open(venv_hypervisor *hypervisor, venv_id id, bool take, venv_console **ret_console, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    rc = domain.active ? hypervisor->driver->console(hypervisor, &domain, take, ret_console, err)
+                       : venv_error_set(err, VENV_ECONFLICT, "instance %s does not run: it has no console", domain.info.instance);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+venv_rc venv_console_read(venv_console *console, void *buffer, size_t size, venv_span timeout, size_t *ret_size, venv_error *err)
+{
+    if (timeout.ns < 0)
+        timeout.ns = 0;
+    if (timeout.ns > VENV_HYPERVISOR_WAIT_MAX_NS)
+        timeout.ns = VENV_HYPERVISOR_WAIT_MAX_NS;
+    return console->driver->read(console, buffer, size, timeout, ret_size, err);
+}
+
+venv_rc venv_console_write(venv_console *console, const void *data, size_t size, size_t *ret_size, venv_error *err)
+{
+    return console->driver->write(console, data, size, ret_size, err);
+}
+
+void venv_console_wake(venv_console *console)
+{
+    console->driver->wake(console);
+}
+
+void venv_console_close(venv_console *console)
+{
+    if (console)
+        console->driver->close(console);
 }

@@ -82,12 +82,16 @@ class Nodes(Rig):
         (self.dir / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{self.address(n)} {n}\n" for n in self.names))
 
     def make_node(self, name):
-        for folder in ("console", "disks", "saves"):
-            (self.dir / name / folder).mkdir(parents=True)
+        own = self.dir / name
+        own.mkdir()
+        self.run("mount", "-t", "tmpfs", "-o", "size=768m", f"venv-{name}", own)  # a disk of its own, that can be full
+        for folder in ("console", "disks", "saves", "state", "libvirtd/etc/hooks"):
+            (own / folder).mkdir(parents=True)
+        hook = own / "libvirtd/etc/hooks/qemu"
+        hook.write_text(HOOK.replace("NODE", str(own)))
+        hook.chmod(0o755)
         script = ("hostname $NAME && ip link set lo up && mount --bind $DIR/hosts /etc/hosts && "
-                  "mount --bind $DIR/$NAME/console $DIR/console && "
-                  "mount -t tmpfs -o size=64m none $DIR/$NAME/disks && mount -t tmpfs -o size=512m none $DIR/$NAME/saves && "
-                  "mkdir -p $DIR/disks $DIR/saves && mount --bind $DIR/$NAME/disks $DIR/disks && mount --bind $DIR/$NAME/saves $DIR/saves && "
+                  "for folder in console disks saves; do mount --bind $DIR/$NAME/$folder $DIR/$folder || exit; done && "
                   "echo ready && exec sleep infinity")
         for folder in ("disks", "saves"):
             (self.dir / folder).mkdir(exist_ok=True)
@@ -128,13 +132,14 @@ class Nodes(Rig):
     def libvirtd_pid(self, name):
         return int(self.libvirtd("pid", name))
 
-    def qemu_pids(self, name):
-        """Of all guests of a node, whether libvirtd knows them or not: by their network namespace."""
+    def qemu_pids(self, name, uuid=""):
+        """Of the guests of a node, whether its libvirtd knows them or not: by their network namespace."""
         network, pids = os.readlink(f"/proc/{self.holders[name].pid}/ns/net"), []
         for path in pathlib.Path("/proc").glob("[0-9]*"):
             try:
+                words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 if (path / "comm").read_text().startswith("qemu-system") and os.readlink(path / "ns/net") == network and \
-                        "-S" in (path / "cmdline").read_bytes().decode(errors="replace").split("\0") and \
+                        "-uuid" in words and words[words.index("-uuid") + 1].startswith(uuid) and \
                         not re.search(r"^State:\s+[ZX]", (path / "status").read_text(), re.M):
                     pids.append(int(path.name))
             except OSError:
@@ -144,6 +149,32 @@ class Nodes(Rig):
     def partition(self, name, cut=True):
         """From everybody, manager and other nodes."""
         self.run("ip", "link", "set", f"to-{name}", "down" if cut else "up")
+
+    def fill(self, name, full=True):
+        """The node's disk."""
+        filler = self.dir / name / "filler"
+        if not full:
+            filler.unlink(missing_ok=True)
+            return
+        with open(filler, "wb") as file:
+            while True:
+                room = os.statvfs(self.dir / name)
+                size = room.f_bavail * room.f_bsize
+                if size == 0:
+                    return
+                try:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), size)
+                except OSError:
+                    return
+
+    def hold(self, name, step, held=True):
+        """Let libvirt stay in a step, as its hook of QEMU has it (prepare, started, stopped, ...), for at most 5 s."""
+        marks = self.dir / name
+        (marks / f"at.{step}").unlink(missing_ok=True)
+        (marks / f"hold.{step}").touch() if held else (marks / f"hold.{step}").unlink(missing_ok=True)
+
+    def is_held(self, name, step):
+        return (self.dir / name / f"at.{step}").exists()
 
     def slow(self, name, rate=None):
         """What leaves the node: `rate` as tc(8) has it; None: unlimited again."""
@@ -253,8 +284,23 @@ class Nodes(Rig):
                 self.libvirtd("stop", name, check=False)
             holder.kill()
             holder.wait()
+            self.run("umount", "--lazy", self.dir / name, check=False)
+        self.run("ip", "link", "delete", "hub", check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
 
+
+# libvirt runs this at the steps of a guest's life, and waits for it (libvirt.org/hooks.html).
+HOOK = """#!/bin/sh
+cat >/dev/null
+[ -e NODE/hold.$2 ] || exit 0
+touch NODE/at.$2
+tries=0
+while [ -e NODE/hold.$2 ] && [ $tries -lt 50 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+exit 0
+"""
 
 MANAGER = """
 manager:

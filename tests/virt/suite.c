@@ -2,6 +2,8 @@
 #include "suite.h"
 
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -42,11 +44,33 @@ const char *suite_folder(void)
     return folder;
 }
 
+const char *suite_saves(void)
+{
+    static char saves[80];
+    snprintf(saves, sizeof saves, "%s/saves", suite_folder());
+    if (mkdir(saves, 0700) != 0 && errno != EEXIST)
+        abort();
+    return saves;
+}
+
+/* Files in the folder of saves. */
+static size_t count_saves(void)
+{
+    DIR *open_folder = opendir(suite_saves());
+    size_t count = 0;
+    assert_non_null(open_folder);
+    for (const struct dirent *entry; (entry = readdir(open_folder)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(open_folder);
+    return count;
+}
+
 void suite_clean(void)
 {
     if (!folder[0])
         return;
     char path[128];
+    rmdir(suite_saves());
     snprintf(path, sizeof path, "%s/empty.raw", folder);
     unlink(path);
     for (unsigned i = 0; i < 100; i++) {
@@ -315,6 +339,133 @@ static void paused_saved_and_restored(void **state)
     assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
 }
 
+static void a_checkpoint_can_be_gone_back_to(void **state)
+{
+    fixture *f = *state;
+    venv_id id = suite_id(33);
+    assert_rc(venv_machine_checkpoint(f->hypervisor, id, &f->err), VENV_ENOENT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 33, "class2-33", 1, &f->err), VENV_OK, &f->err);
+    if (f->driver->no_checkpoints) {
+        assert_rc(venv_machine_checkpoint(f->hypervisor, id, &f->err), VENV_EUNSUPPORTED, &f->err);
+    } else {
+        assert_rc(venv_machine_revert(f->hypervisor, id, &f->err), VENV_ENOENT, &f->err);
+        for (int i = 0; i < 2; i++) {
+            assert_rc(venv_machine_checkpoint(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+            assert_int_equal(state_of(f, 33), VENV_MACHINE_RUNNING);
+        }
+        /* From every state. */
+        assert_rc(venv_machine_revert(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+        assert_int_equal(state_of(f, 33), VENV_MACHINE_RUNNING);
+        assert_rc(venv_machine_save(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+        assert_rc(venv_machine_checkpoint(f->hypervisor, id, &f->err), VENV_ECONFLICT, &f->err);
+        assert_rc(venv_machine_revert(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+        f->driver->end_guest(f->driver->self, id);
+        assert_rc(venv_machine_revert(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+        assert_int_equal(state_of(f, 33), VENV_MACHINE_RUNNING);
+    }
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+    assert_int_equal(count_saves(), 0);
+}
+
+static void a_reboot_keeps_the_machine(void **state)
+{
+    fixture *f = *state;
+    venv_id id = suite_id(34);
+    assert_rc(venv_machine_reboot(f->hypervisor, id, SECONDS(0), &f->err), VENV_ENOENT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 34, "class2-34", 1, &f->err), VENV_OK, &f->err);
+    assert_rc(venv_machine_reboot(f->hypervisor, id, SECONDS(-1), &f->err), VENV_EINVAL, &f->err);
+    for (int grace = 0; grace < 4; grace += 3) {
+        venv_rc rc = venv_machine_reboot(f->hypervisor, id, SECONDS(grace), &f->err);
+        if (f->driver->no_reboot && grace == 0)
+            assert_rc(rc, VENV_EUNSUPPORTED, &f->err);
+        else if (!f->driver->no_reboot)
+            assert_rc(rc, VENV_OK, &f->err);
+        if (!f->driver->no_reboot)
+            assert_int_equal(state_of(f, 34), VENV_MACHINE_RUNNING);
+    }
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+}
+
+static bool count_bytes(void *user, const void *data, size_t size)
+{
+    (void)data;
+    *(size_t *)user += size;
+    return true;
+}
+
+static bool want_nothing(void *user, const void *data, size_t size)
+{
+    (void)user;
+    (void)data;
+    (void)size;
+    return false;
+}
+
+static void the_screen_can_be_seen(void **state)
+{
+    fixture *f = *state;
+    venv_id id = suite_id(35);
+    char media[VENV_MEDIA_MAX] = "";
+    size_t size = 0;
+    assert_rc(venv_machine_screenshot(f->hypervisor, id, media, count_bytes, &size, &f->err), VENV_ENOENT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 35, "class2-35", 1, &f->err), VENV_OK, &f->err);
+    venv_rc rc = venv_machine_screenshot(f->hypervisor, id, media, count_bytes, &size, &f->err);
+    if (rc != VENV_EUNSUPPORTED) {
+        assert_rc(rc, VENV_OK, &f->err);
+        assert_true(size > 10);
+        assert_memory_equal(media, "image/", 6);
+        assert_rc(venv_machine_screenshot(f->hypervisor, id, media, want_nothing, NULL, &f->err), VENV_ECANCELED, &f->err);
+    }
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+}
+
+static void the_console_is_read_and_written(void **state)
+{
+    fixture *f = *state;
+    venv_id id = suite_id(36);
+    venv_console *console = NULL, *other = NULL;
+    char buffer[256];
+    size_t size = 0;
+    assert_rc(venv_console_open(f->hypervisor, id, false, &console, &f->err), VENV_ENOENT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 36, "class2-36", 1, &f->err), VENV_OK, &f->err);
+    if (f->driver->no_console) {
+        assert_rc(venv_console_open(f->hypervisor, id, false, &console, &f->err), VENV_EUNSUPPORTED, &f->err);
+    } else {
+        assert_rc(venv_console_open(f->hypervisor, id, false, &console, &f->err), VENV_OK, &f->err);
+        assert_rc(venv_console_write(console, "\r\n", 2, &size, &f->err), VENV_OK, &f->err);
+        venv_console_wake(console);
+        venv_rc rc = VENV_OK;
+        for (int i = 0; i < 100 && rc == VENV_OK; i++)
+            rc = venv_console_read(console, buffer, sizeof buffer, SECONDS(5), &size, &f->err);
+        assert_rc(rc, VENV_ECANCELED, &f->err);
+        for (int i = 0; i < 100 && (rc == VENV_OK || rc == VENV_ECANCELED); i++)
+            rc = venv_console_read(console, buffer, sizeof buffer, (venv_span){ VENV_NS_PER_S / 5 }, &size, &f->err);
+        assert_rc(rc, VENV_ETIMEDOUT, &f->err);
+        /* It is taken away only from who asks for that. */
+        rc = venv_console_open(f->hypervisor, id, false, &other, &f->err);
+        if (rc == VENV_ECONFLICT)
+            assert_rc(venv_console_open(f->hypervisor, id, true, &other, &f->err), VENV_OK, &f->err);
+        else
+            assert_rc(rc, VENV_OK, &f->err);
+        venv_console_close(other);
+        venv_console_close(console);
+    }
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+}
+
+static void nothing_takes_long(void **state)
+{
+    fixture *f = *state;
+    venv_id id = suite_id(37);
+    venv_machine_progress progress;
+    assert_rc(venv_machine_cancel(f->hypervisor, id, &f->err), VENV_ENOENT, &f->err);
+    assert_rc(start(f->driver, f->hypervisor, 37, "class2-37", 1, &f->err), VENV_OK, &f->err);
+    assert_int_not_equal(venv_machine_cancel(f->hypervisor, id, &f->err), VENV_OK);
+    venv_rc rc = venv_machine_progress_get(f->hypervisor, id, &progress, &f->err);
+    assert_true(rc == VENV_ENOENT || rc == VENV_EUNSUPPORTED);
+    assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
+}
+
 static void a_foreign_domain_is_not_changed(void **state)
 {
     fixture *f = *state;
@@ -323,7 +474,18 @@ static void a_foreign_domain_is_not_changed(void **state)
     assert_rc(venv_machine_resume(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
     assert_rc(venv_machine_save(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
     assert_rc(venv_machine_restore(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
-    assert_rc(venv_machine_migrate(f->hypervisor, id, "qemu+tls://elsewhere/system", 9, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_migrate(f->hypervisor, id, "qemu+tls://elsewhere/system", 9, NULL, &f->err), VENV_EDENIED, &f->err);
+    char media[VENV_MEDIA_MAX];
+    size_t size = 0;
+    venv_console *console = NULL;
+    venv_machine_progress progress;
+    assert_rc(venv_machine_reboot(f->hypervisor, id, SECONDS(0), &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_checkpoint(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_revert(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_screenshot(f->hypervisor, id, media, count_bytes, &size, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_cancel(f->hypervisor, id, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_machine_progress_get(f->hypervisor, id, &progress, &f->err), VENV_EDENIED, &f->err);
+    assert_rc(venv_console_open(f->hypervisor, id, true, &console, &f->err), VENV_EDENIED, &f->err);
     assert_true(f->driver->foreign_runs(f->driver->self));
 }
 
@@ -333,11 +495,11 @@ static void a_migration_that_does_not_work_leaves_it_here(void **state)
     fixture *f = *state;
     venv_id id = suite_id(32);
     assert_rc(start(f->driver, f->hypervisor, 32, "class2-32", 4, &f->err), VENV_OK, &f->err);
-    assert_rc(venv_machine_migrate(f->hypervisor, id, "qemu+tls://elsewhere/system", 4, &f->err), VENV_ECONFLICT, &f->err);
+    assert_rc(venv_machine_migrate(f->hypervisor, id, "qemu+tls://elsewhere/system", 4, NULL, &f->err), VENV_ECONFLICT, &f->err);
     static const char *const bad[] = { "", "elsewhere", "://x", "qemu+ssh://a b/system", "qemu+ext://x/;id", "qemu+ssh://$(id)/system" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_rc(venv_machine_migrate(f->hypervisor, id, bad[i], 5, &f->err), VENV_EINVAL, &f->err);
-    assert_int_not_equal(venv_machine_migrate(f->hypervisor, id, "qemu+unix:///system?socket=/nonexistent/s", 5, &f->err), VENV_OK);
+        assert_rc(venv_machine_migrate(f->hypervisor, id, bad[i], 5, NULL, &f->err), VENV_EINVAL, &f->err);
+    assert_int_not_equal(venv_machine_migrate(f->hypervisor, id, "qemu+unix:///system?socket=/nonexistent/s", 5, NULL, &f->err), VENV_OK);
     assert_int_equal(state_of(f, 32), VENV_MACHINE_RUNNING);
     assert_rc(venv_machine_destroy(f->hypervisor, id, &f->err), VENV_OK, &f->err);
 }
@@ -517,6 +679,11 @@ int suite_run(suite_driver *driver)
         TEST(destroyed_is_gone_and_that_twice),
         TEST(stop_asks_and_then_powers_off),
         TEST(paused_saved_and_restored),
+        TEST(a_checkpoint_can_be_gone_back_to),
+        TEST(a_reboot_keeps_the_machine),
+        TEST(the_screen_can_be_seen),
+        TEST(the_console_is_read_and_written),
+        TEST(nothing_takes_long),
         TEST(a_foreign_domain_is_not_changed),
         TEST(a_migration_that_does_not_work_leaves_it_here),
         TEST(foreign_domains_are_counted_and_left_alone),

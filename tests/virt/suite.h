@@ -19,6 +19,7 @@ typedef struct suite_driver {
     const char *name;
     venv_hypervisor_kind kind;  /* of the machines that it can start */
     bool obedient;              /* its guests hear the power button */
+    bool no_checkpoints, no_console, no_reboot; /* what it cannot do: told as VENV_EUNSUPPORTED */
     venv_hypervisor *(*open)(void *self, const char *cluster);
     venv_id (*foreign)(void *self);                    /* a running domain that is not ours, and is called suite_foreign_name */
     const char *(*foreign_name)(void *self);
@@ -35,6 +36,8 @@ venv_id suite_id(unsigned number);
 char *suite_xml(venv_hypervisor_kind kind, unsigned number, const char *cluster, const char *instance, uint64_t epoch);
 /* A file that the hypervisor may write the console of `number` to, and an empty disk. Made on first use, removed by suite_clean(). */
 const char *suite_folder(void);
+/* Where drivers that can keep memories of saved machines. */
+const char *suite_saves(void);
 void suite_clean(void);
 
 #define assert_rc(rc, expected, err) suite_assert_rc((rc), (expected), (err), __FILE__, __LINE__)

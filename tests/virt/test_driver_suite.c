@@ -41,6 +41,7 @@ static venv_hypervisor *open_uri(void *self, const char *cluster)
     venv_hypervisor_options options = VENV_HYPERVISOR_OPTIONS_INIT;
     options.cluster = cluster;
     options.keepalive = SECONDS(1);
+    options.saves = suite_saves();
     venv_hypervisor *hypervisor = NULL;
     if (venv_hypervisor_open(r->uri, &options, &hypervisor, &err) == VENV_OK)
         return hypervisor;
@@ -90,7 +91,7 @@ static int run_on_test_hypervisor(void)
     virDomainFree(domain);
     suite_driver driver = {
         .name = r.uri, .kind = VENV_HYPERVISOR_TEST, .obedient = true, .open = open_uri, .foreign = foreign,
-        .foreign_name = foreign_name, .foreign_runs = foreign_runs, .end_guest = end_test_guest, .self = &r,
+        .foreign_name = foreign_name, .foreign_runs = foreign_runs, .end_guest = end_test_guest, .no_console = true, .self = &r,
     };
     int failed = suite_run(&driver);
     virConnectClose(r.conn);
