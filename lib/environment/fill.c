@@ -9,12 +9,26 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Where the path is in the file. A single item that stands for a list has no index there: then it is the list's. */
+static const venv_mark *mark_of(const venv_environment_reading *r, char *path)
+{
+    const venv_mark *mark = venv_mark_find(r->mark, r->value, path);
+    while (!mark && path[0]) {
+        size_t size = strlen(path) - 1;
+        while (size && path[size] != '.' && path[size] != '[')
+            size--;
+        path[size] = '\0';
+        mark = venv_mark_find(r->mark, r->value, path);
+    }
+    return mark;
+}
+
 venv_rc venv_environment_blame(const venv_environment_reading *r, const char *key, venv_rc rc, const char *expected)
 {
     char path[VENV_CONFIG_PATH_MAX];
     snprintf(path, sizeof path, "%.180s%s%.64s", r->path, r->path[0] && key[0] ? "." : "", key);
     venv_error_set(r->err, rc, "%s: %s%s%s", r->where, path, path[0] ? " " : "", expected);
-    return venv_mark_blame(venv_mark_find(r->mark, r->value, path), r->err);
+    return venv_mark_blame(mark_of(r, path), r->err);
 }
 
 venv_rc venv_environment_no_memory(const venv_environment_reading *r)

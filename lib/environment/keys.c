@@ -122,7 +122,7 @@ static const venv_environment_field network_fields[] = {
 
 static const venv_config_row seed_rows[] = {
     { .name = "user_data", .kind = VENV_CONFIG_STRING, .min = 1, .max = VENV_ENVIRONMENT_USER_DATA_MAX,
-      .help = "User data as cloud-init knows it (beginning with #cloud-config, #! …), or the absolute path of a file of the node, "
+      .help = "User data as cloud-init knows it (it begins with #, as in #cloud-config, or with Content-Type:), or the absolute path of a file of the node, "
               "in a directory that its agent allows." },
     { .name = "network", .kind = VENV_CONFIG_ANY,
       .help = "A map: network configuration as cloud-init knows it; by default made from networks." },
@@ -218,7 +218,7 @@ const venv_config_row venv_environment_rows[] = {
     { .name = "cmdline", .kind = VENV_CONFIG_STRING, .min = 1, .max = VENV_ENVIRONMENT_CMDLINE_MAX - 1,
       .help = "Command line for the kernel." },
     { .name = "root", .kind = VENV_CONFIG_STRING, .min = 1, .max = 255,
-      .help = "Root device of the kernel, such as /dev/xvda1; comes before cmdline as root=…" },
+      .help = "Root device of the kernel, such as /dev/xvda1; comes before cmdline as root=DEVICE." },
     { .name = "init", .kind = VENV_CONFIG_LIST, .of = &text_row, .one_or_list = true, .min = 1, .max = 32,
       .help = "Containers only: the first program, and its arguments; by default /sbin/init." },
     { .name = "clock", .kind = VENV_CONFIG_ENUM, .choices = venv_clock_names, .fallback = "utc",

@@ -3,65 +3,14 @@
 
 #include "agent/builtin.h"
 #include "agent/config.h"
+#include "keys.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void print(const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '-')
-            fputs("\\-", stdout);
-        else if (*text == '\\')
-            fputs("\\e", stdout);
-        else
-            putchar(*text);
-    }
-}
-
-/* The texts of venv_config_expected() have their article, whose first letter is made large; a list of words as they are written
- * in the file has none. */
-static void print_sentence(const char *text)
-{
-    if (strncmp(text, "a ", 2) != 0 && strncmp(text, "an ", 3) != 0 && strstr(text, " or "))
-        fputs("One of ", stdout);
-    else if (text[0] >= 'a' && text[0] <= 'z')
-        putchar(*text++ - 'a' + 'A');
-    print(text);
-}
-
-typedef struct wanted {
-    const char *prefix;
-    unsigned count;
-} wanted;
-
-static venv_rc key(void *user, const venv_config_line *line)
-{
-    wanted *want = user;
-    size_t size = strlen(want->prefix);
-    if (strncmp(line->path, want->prefix, size) != 0 || !line->row->help)
-        return VENV_OK;
-    want->count++;
-    fputs(".TP\n.B ", stdout);
-    print(line->path + size);
-    fputs("\n", stdout);
-    print(line->row->help);
-    fputs("\n.br\n", stdout);
-    print_sentence(line->expected);
-    if (line->row->required)
-        fputs(". Required", stdout);
-    if (line->row->fallback) {
-        fputs(". Default: ", stdout);
-        print(line->row->fallback);
-    }
-    fputs(".\n", stdout);
-    return VENV_OK;
-}
-
 static int keys(const char *prefix)
 {
-    wanted want = { .prefix = prefix };
-    return venv_config_describe(venv_agent_config_rows(), "", key, &want) || want.count == 0;
+    return !keys_table(venv_agent_config_rows(), prefix, false);
 }
 
 static int builtins(void)
@@ -69,7 +18,7 @@ static int builtins(void)
     for (size_t i = 0; venv_builtin_at(i); i++) {
         const venv_builtin *builtin = venv_builtin_at(i);
         printf(".TP\n.B %s\n", builtin->name);
-        print(builtin->help);
+        keys_print(builtin->help);
         printf(".\n.br\n%s%s%s, ", venv_property_type_name(builtin->type), builtin->unit[0] ? ", in " : "", builtin->unit);
         if (builtin->seconds)
             printf("every %d s", builtin->seconds);

@@ -16,7 +16,10 @@
 
 static const char text[] =
     "{\"hypervisor\":\"qemu\",\"memory\":\"64MiB\",\"kernel\":\"/a/long/path/to/a/kernel\",\"initrd\":\"/a/long/path/to/an/initrd\","
-    "\"cmdline\":\"console=ttyS0 quiet\",\"disks\":[{\"file\":\"/a/long/path/to/a/disk\",\"format\":\"raw\"}],"
+    "\"cmdline\":\"console=ttyS0 quiet\",\"disks\":[{\"file\":\"/a/long/path/to/a/disk\",\"format\":\"raw\"},"
+    "{\"volume\":\"vg0/class2\"},{\"network\":{\"protocol\":\"rbd\",\"name\":\"pool/image\",\"hosts\":[\"10.0.0.1:6789\"]}}],"
+    "\"root\":\"/dev/vda1\",\"vcpus\":2,\"pin\":[0,1],\"affinity\":[\"licences\"],\"cloud_init\":{\"network\":{\"version\":2}},"
+    "\"scale\":{\"desired\":\"1 + 1\",\"max\":2,\"drain\":[\"slurm-drain\"]},"
     "\"networks\":[{\"bridge\":\"br0\",\"mac\":\"52:54:00:12:34:56\"}],\"where\":\"node.p.x > 1\",\"prefer\":\"node.p.x\"}";
 
 static venv_value value;
@@ -40,7 +43,7 @@ static venv_rc draw(void *user)
 {
     venv_machine_mark mark = { .id = { { 1, 2, 3 } }, .cluster = "lab", .instance = "class2-1" };
     char *xml = NULL;
-    venv_rc rc = venv_environment_domain_xml(user, &mark, NULL, &xml, NULL);
+    venv_rc rc = venv_environment_domain_xml(user, &mark, &(venv_domain_files){ .seed = "/made/seed" }, &xml, NULL);
     if (rc == VENV_OK)
         rc = venv_machine_mark_parse(xml, strlen(xml), &mark, NULL);
     free(xml);
@@ -64,7 +67,7 @@ static venv_rc place(void *user)
     if (rc == VENV_OK)
         rc = venv_expr_context_new(&context, NULL);
     if (rc == VENV_OK) {
-        venv_placement_node nodes[] = { { .name = "n", .connected = true, .reachable = true, .kinds = 7, .vcpus = 4,
+        venv_placement_node nodes[] = { { .name = "n", .connected = true, .reachable = true, .kinds = 7, .vcpus = 4, .cpus = 4,
                                           .memory_bytes = UINT64_C(1) << 30, .node = &facts } };
         size_t index = 1;
         venv_placement_pool *pool = NULL;

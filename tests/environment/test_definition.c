@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "generate.h"
+
 #include <venv/codec.h>
 #include <venv/environment.h>
 
@@ -34,7 +36,7 @@ static venv_rc load(const char *name, const char *yaml, venv_environment **ret_e
     err = (venv_error){ 0 };
     venv_rc rc = venv_yaml_parse(yaml, strlen(yaml), "class2.yaml", &value, &marks, &err);
     assert_rc(rc, VENV_OK);
-    rc = venv_environment_from_value(name, &value, venv_yaml_marks_root(marks), &(venv_environment_words){ .place = expressions }, ret_environment, &err);
+    rc = venv_environment_from_value(name, &value, venv_yaml_marks_root(marks), &(venv_environment_words){ expressions, expressions, expressions }, ret_environment, &err);
     venv_value_unref(&value);
     venv_yaml_marks_free(marks);
     return rc;
@@ -124,6 +126,118 @@ static void a_definition_travels(void **state)
     }
 }
 
+/* Each way to write a disk, and where the image goes. */
+static void disks_are_what_was_written(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "image: base@3\nmemory: 1GiB\ncloud_init: {user_data: \"#cloud-config\\n\\tx\\n\", network: {version: 2}}\n"
+        "disks:\n"
+        "  - {file: /d, format: qcow2, cache: none}\n"
+        "  - {size: 20GiB, at_end: keep}\n"
+        "  - {image: data@latest, bus: scsi}\n"
+        "  - {volume: vg0/a.b}\n"
+        "  - {partition: /dev/sda7, format: qcow2}\n"
+        "  - network: {protocol: rbd, name: pool/a, hosts: ['[fd00::1]:6789', mon2], user: u, secret: s}\n"
+        "  - {file: /cd.iso, format: raw, device: cdrom}\n"
+        "networks: [{bridge: br0, address: 10.1.0.7/24, gateway: 10.1.0.1, dns: [10.1.0.2]}, {user: true, model: e1000}]\n";
+    venv_environment *e = NULL;
+    assert_rc(load("class2", yaml, &e), VENV_OK);
+    const venv_definition *is = venv_environment_peek(e);
+    assert_int_equal(is->disk_count, 7);
+    const venv_environment_disk *d = is->disks;
+    assert_true(d[0].source == VENV_DISK_FILE && d[0].at_end == VENV_DISK_KEEP && d[0].cache == VENV_DISK_CACHE_NONE && !d[0].image);
+    assert_true(d[1].source == VENV_DISK_MADE && d[1].at_end == VENV_DISK_KEEP && d[1].format == VENV_DISK_QCOW2);
+    assert_string_equal(d[1].image, "base@3"); /* the first that is made */
+    assert_true(d[1].size_bytes == UINT64_C(20) << 30);
+    assert_string_equal(d[2].image, "data@latest");
+    assert_true(d[2].size_bytes == 0 && d[2].at_end == VENV_DISK_DISCARD && d[2].bus == VENV_DISK_SCSI);
+    assert_string_equal(d[3].path, "/dev/vg0/a.b");
+    assert_true(d[3].format == VENV_DISK_RAW && d[4].format == VENV_DISK_QCOW2);
+    assert_string_equal(d[5].network.hosts[0].name, "fd00::1");
+    assert_int_equal(d[5].network.hosts[0].port, 6789);
+    assert_string_equal(d[5].network.hosts[1].name, "mon2");
+    assert_int_equal(d[5].network.hosts[1].port, 0);
+    assert_true(d[6].readonly && d[6].bus == VENV_DISK_SATA);
+    assert_string_equal(is->cloud_init.user_data, "#cloud-config\n\tx\n");
+    assert_null(is->cloud_init.user_data_file);
+    assert_non_null(is->cloud_init.network);
+    assert_string_equal(is->networks[0].address, "10.1.0.7");
+    assert_int_equal(is->networks[0].prefix, 24);
+    assert_int_equal(is->networks[0].family, 4);
+    assert_string_equal(is->networks[0].dns.items[0], "10.1.0.2");
+    assert_null(is->networks[1].address);
+    static const char *const files[] = { "/d", "/dev/vg0/a.b", "/dev/sda7", "/cd.iso" };
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(venv_environment_file(e, i), files[i]);
+    assert_null(venv_environment_file(e, 4));
+    venv_environment_unref(e);
+    /* No disk that is made: one comes before. */
+    assert_rc(load("c", "{image: base, memory: 1GiB, disks: [{file: /d, format: raw}]}", &e), VENV_OK);
+    assert_int_equal(venv_environment_peek(e)->disk_count, 2);
+    assert_string_equal(venv_environment_peek(e)->disks[0].image, "base");
+    assert_string_equal(venv_environment_peek(e)->disks[1].path, "/d");
+    venv_environment_unref(e);
+}
+
+static void policies_are_what_was_written(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "image: a\nmemory: 1GiB\nvcpus: 2\npin: [3, 5]\nspread: zone\naffinity: b\nanti_affinity: [class2, c]\nzone: [lab, dmz]\n"
+        "ready: agent\nready_timeout: 90s\non_crash: restart\nrestart: {wait: 1s, times: 0}\npreempt: save\n"
+        "scale: {desired: 2 + 1, max: 9, idle: node.p.jobs == 0, drain: [slurm-drain, now], by: save, up: 10s}\n";
+    venv_environment *e = NULL;
+    assert_rc(load("class2", yaml, &e), VENV_OK);
+    const venv_definition *is = venv_environment_peek(e);
+    assert_true(is->pin == VENV_PIN_LIST && is->pin_cpus[0] == 3 && is->pin_cpus[1] == 5);
+    assert_int_equal(is->spread, VENV_SPREAD_ZONE);
+    assert_true(is->affinity.count == 1 && is->anti_affinity.count == 2 && is->zone.count == 2);
+    assert_string_equal(is->zone.items[1], "dmz");
+    assert_true(is->ready == VENV_READY_AGENT && is->ready_timeout.ns == INT64_C(90000000000));
+    assert_true(is->on_crash == VENV_CRASH_RESTART && is->restart.wait.ns == 1000000000 && is->restart.times == 0);
+    assert_true(is->restart.wait_max.ns == INT64_C(600000000000) && is->preempt == VENV_PREEMPT_SAVE);
+    assert_true(is->scale.given && is->scale.max == 9 && is->scale.by == VENV_SCALE_BY_SAVE);
+    assert_true(is->scale.up.ns == INT64_C(10000000000) && is->scale.down.ns == INT64_C(300000000000));
+    assert_string_equal(is->scale.drain.items[1], "now");
+    assert_non_null(venv_environment_desired(e));
+    assert_non_null(venv_environment_idle(e));
+    venv_environment_unref(e);
+    assert_rc(load("class2", "{image: a, memory: 1GiB, pin: true}", &e), VENV_OK);
+    is = venv_environment_peek(e);
+    assert_true(is->pin == VENV_PIN_ANY && !is->scale.given && !is->cloud_init.given && is->preempt == VENV_PREEMPT_NEVER);
+    assert_true(is->ready == VENV_READY_RUNNING && is->ready_timeout.ns == INT64_C(300000000000) && is->restart.times == 5);
+    assert_null(venv_environment_desired(e));
+    venv_environment_unref(e);
+}
+
+/* Whatever a definition may have: back through bytes it is the same. */
+static void generated_definitions_travel(void **state)
+{
+    (void)state;
+    venv_random random;
+    venv_random_init(&random, 5);
+    for (int i = 0; i < 300; i++) {
+        generated g;
+        generate(&random, &random, true, VENV_HYPERVISOR__COUNT, &g);
+        venv_value told = venv_value_null(), back = venv_value_null();
+        venv_environment *received = NULL;
+        uint8_t *bytes = NULL;
+        size_t size = 0;
+        assert_rc(venv_environment_to_value(g.environment, &told, &err), VENV_OK);
+        assert_rc(venv_cbor_encode(&told, NULL, &bytes, &size, &err), VENV_OK);
+        assert_true(size < 65536);
+        assert_rc(venv_cbor_decode(bytes, size, NULL, &back, &err), VENV_OK);
+        assert_rc(venv_environment_from_value(NULL, &back, NULL, NULL, &received, &err), VENV_OK);
+        assert_true(venv_environment_equal(g.environment, received));
+        venv_value_unref(&told);
+        venv_value_unref(&back);
+        free(bytes);
+        venv_environment_unref(received);
+        generated_fini(&g);
+    }
+}
+
 static void differing_definitions_are_not_equal(void **state)
 {
     (void)state;
@@ -200,6 +314,80 @@ static void what_is_wrong_is_told_with_its_place(void **state)
         { "memory: 64MiB\nkernel: /k\nready: soon\n", VENV_EINVAL, 3, "running" },
         { "memory: 64MiB\nkernel: /k\npriority: 5000\n", VENV_ERANGE, 3, "priority" },
         { "memory: 64MiB\nkernel: /k\nname: class3\n", VENV_EINVAL, 3, "name" },
+        { "memory: 64MiB\nhostdev: [{pci: 1}]\n", VENV_EDENIED, 2, "ties the instance" },
+        { "memory: 64MiB\nkernel: /k\nqemu: [-device]\n", VENV_EDENIED, 3, "every check" },
+        { "memory: 64MiB\ndisks: [{size: 1GiB, file: /d, format: raw}]\n", VENV_EINVAL, 2, "one of size" },
+        { "memory: 64MiB\ndisks: [{bus: virtio}]\n", VENV_EINVAL, 2, "one of size" },
+        { "memory: 64MiB\ndisks:\n  - size: 100\n", VENV_ERANGE, 3, "size" },
+        { "memory: 64MiB\ndisks:\n  - size: 1048577\n", VENV_ERANGE, 3, "512" },
+        { "memory: 64MiB\ndisks:\n  - {image: '../x'}\n", VENV_EINVAL, 3, "NAME@VERSION" },
+        { "memory: 64MiB\ndisks:\n  - {image: x@0}\n", VENV_EINVAL, 3, "NAME@VERSION" },
+        { "memory: 64MiB\ndisks:\n  - {image: x, format: raw}\n", VENV_EINVAL, 3, "qcow2" },
+        { "memory: 64MiB\ndisks:\n  - {volume: vg0}\n", VENV_EINVAL, 3, "GROUP/NAME" },
+        { "memory: 64MiB\ndisks:\n  - {volume: ../sda}\n", VENV_EINVAL, 3, "GROUP/NAME" },
+        { "memory: 64MiB\ndisks:\n  - {volume: vg/a/b}\n", VENV_EINVAL, 3, "GROUP/NAME" },
+        { "memory: 64MiB\ndisks:\n  - {partition: sda7}\n", VENV_EINVAL, 3, "partition" },
+        { "memory: 64MiB\ndisks:\n  - {directory: /srv}\n", VENV_EINVAL, 3, "containers" },
+        { "memory: 64MiB\ndisks:\n  - {partition: /dev/sda7, mount: /a}\n", VENV_EINVAL, 3, "containers" },
+        { "memory: 64MiB\ndisks:\n  - {partition: /dev/sda7, at_end: discard}\n", VENV_EINVAL, 3, "keep" },
+        { "memory: 64MiB\ndisks:\n  - {partition: /dev/sda7, bus: xen}\n", VENV_EINVAL, 3, "xen" },
+        { "memory: 64MiB\ndisks:\n  - {partition: /dev/sda7, bus: ide, readonly: true}\n", VENV_EINVAL, 3, "cdrom" },
+        { "memory: 64MiB\ndisks:\n  - {partition: /dev/sda7, bus: virtio, device: cdrom}\n", VENV_EINVAL, 3, "CD" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: nbd, name: x}\n", VENV_EINVAL, 3, "one host" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: ceph, name: x}\n", VENV_EINVAL, 3, "rbd" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: iscsi, name: x, hosts: 'a:0'}\n", VENV_EINVAL, 3, "PORT" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: iscsi, name: x, hosts: ['a b']}\n", VENV_EINVAL, 3, "PORT" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: iscsi, name: x, hosts: ['[::1']}\n", VENV_EINVAL, 3, "PORT" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: rbd, name: x, user: u}\n", VENV_EINVAL, 3, "secret" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: nbd, name: x, hosts: h, user: u, secret: s}\n", VENV_EINVAL, 3, "nbd" },
+        { "memory: 64MiB\ndisks:\n  - network: {protocol: rbd, name: x, host: h}\n", VENV_EINVAL, 3, "hosts" },
+        { "memory: 64MiB\nimage: x\nkernel: /k\nnetworks: [{user: true, address: 10.0.0.1/24}]\n", VENV_EINVAL, 4, "cloud_init" },
+        { "memory: 64MiB\nimage: x\ncloud_init: {}\nnetworks: [{user: true, address: 10.0.0.1}]\n", VENV_EINVAL, 4, "PREFIX" },
+        { "memory: 64MiB\nimage: x\ncloud_init: {}\nnetworks: [{user: true, address: 10.0.0.1/33}]\n", VENV_EINVAL, 4, "PREFIX" },
+        { "memory: 64MiB\nimage: x\ncloud_init: {}\nnetworks: [{user: true, address: '10.0.0.1/24', gateway: 'fd00::1'}]\n", VENV_EINVAL, 4, "same kind" },
+        { "memory: 64MiB\nimage: x\ncloud_init: {}\nnetworks: [{user: true, gateway: 10.0.0.1}]\n", VENV_EINVAL, 4, "dhcp" },
+        { "memory: 64MiB\nimage: x\nnetworks: [{bridge: b, model: ne2k}]\n", VENV_EINVAL, 3, "e1000" },
+        { "memory: 64MiB\nimage: x\ncloud_init: {user_data: class2.user-data}\n", VENV_EINVAL, 3, "absolute path" },
+        { "memory: 64MiB\nimage: x\ncloud_init: {network: [a]}\n", VENV_EKIND, 3, "map" },
+        { "memory: 64MiB\nimage: x\ncloud_init: {userdata: '#cloud-config'}\n", VENV_EINVAL, 3, "user_data" },
+        { "memory: 64MiB\nimage: x\npin: [0, 1]\n", VENV_EINVAL, 3, "one processor for each" },
+        { "memory: 64MiB\nimage: x\npin: yes please\n", VENV_EKIND, 3, "list of processors" },
+        { "memory: 64MiB\nimage: x\npin: [-1]\n", VENV_EINVAL, 3, "numbers" },
+        { "memory: 64MiB\nimage: x\nroot: /dev/vda1\n", VENV_EINVAL, 3, "kernel" },
+        { "memory: 64MiB\nkernel: /k\nroot: '/dev/vda1 ro'\n", VENV_EINVAL, 3, "one word" },
+        { "memory: 64MiB\nkernel: /k\nfirmware: efi\n", VENV_EINVAL, 3, "directly" },
+        { "memory: 64MiB\nimage: x\ninit: /sbin/init\n", VENV_EINVAL, 3, "containers" },
+        { "memory: 64MiB\nhypervisor: xen\nimage: x\n", VENV_EINVAL, 0, "Dom0" },
+        { "memory: 64MiB\nhypervisor: xen\nkernel: /k\ncpu: Westmere\n", VENV_EINVAL, 4, "kvm" },
+        { "memory: 64MiB\nhypervisor: xen\nkernel: /k\ndisplay: vnc\n", VENV_EINVAL, 4, "kvm" },
+        { "memory: 64MiB\nhypervisor: xen\nkernel: /k\nready: qemu-guest-agent\n", VENV_EINVAL, 4, "kvm" },
+        { "memory: 64MiB\nhypervisor: xen\nkernel: /k\nnetworks: [{user: true}]\n", VENV_EINVAL, 4, "QEMU" },
+        { "memory: 64MiB\nhypervisor: xen\nkernel: /k\ndisks: [{partition: /dev/sda1, bus: virtio}]\n", VENV_EINVAL, 4, "xen" },
+        { "memory: 64MiB\nhypervisor: lxc\n", VENV_EINVAL, 0, "/" },
+        { "memory: 64MiB\nhypervisor: lxc\nkernel: /k\n", VENV_EINVAL, 3, "node's" },
+        { "memory: 64MiB\nhypervisor: lxc\ndisks: [{directory: /srv/a}, {directory: /srv/b}]\n", VENV_EINVAL, 3, "mount" },
+        { "memory: 64MiB\nhypervisor: lxc\ndisks: [{directory: /srv/a, mount: /a}]\n", VENV_EINVAL, 3, "must be /" },
+        { "memory: 64MiB\nhypervisor: lxc\ndisks: [{directory: /srv/a, bus: virtio}]\n", VENV_EINVAL, 3, "folder" },
+        { "memory: 64MiB\nhypervisor: lxc\ndisks: [{directory: /srv/a, format: raw}]\n", VENV_EINVAL, 3, "directory" },
+        { "memory: 64MiB\nhypervisor: lxc\nimage: x\ncloud_init: {}\n", VENV_EINVAL, 4, "container" },
+        { "memory: 64MiB\nimage: x\naffinity: [class2]\n", VENV_EINVAL, 3, "other" },
+        { "memory: 64MiB\nimage: x\naffinity: [a]\nanti_affinity: [b, a]\n", VENV_EINVAL, 3, "anti_affinity" },
+        { "memory: 64MiB\nimage: x\naffinity: [A]\n", VENV_EINVAL, 3, "affinity" },
+        { "memory: 64MiB\nimage: x\nzone: Lab 1\n", VENV_EINVAL, 3, "zone" },
+        { "memory: 64MiB\nimage: x\nspread: nodes\n", VENV_EINVAL, 3, "node" },
+        { "memory: 64MiB\nimage: x\nready_timeout: 1ms\n", VENV_ERANGE, 3, "ready_timeout" },
+        { "memory: 64MiB\nimage: x\non_crash: again\n", VENV_EINVAL, 3, "restart" },
+        { "memory: 64MiB\nimage: x\nrestart: {wait: 1h, wait_max: 1m}\n", VENV_ERANGE, 3, "wait_max" },
+        { "memory: 64MiB\nimage: x\npreempt: kill\n", VENV_EINVAL, 3, "save" },
+        { "memory: 64MiB\nimage: x\nscale: {desired: 1, max: 2, min: 3}\n", VENV_ERANGE, 3, "max" },
+        { "memory: 64MiB\nimage: x\nscale: {desired: 1}\n", VENV_EINVAL, 3, "max" },
+        { "memory: 64MiB\nimage: x\nscale:\n  desired: 1\n  max: 2\n  drain: []\n", VENV_ERANGE, 6, "drain" },
+        { "memory: 64MiB\nimage: x\nscale: {desired: '1 +', max: 2}\n", VENV_EINVAL, 3, "scale.desired" },
+        { "memory: 64MiB\nimage: x\nscale: {desired: '\"a\"', max: 2}\n", VENV_EINVAL, 3, "number" },
+        { "memory: 64MiB\nimage: x\nscale: {desired: 1, max: 2, idle: '1'}\n", VENV_EINVAL, 3, "true or false" },
+        { "memory: 64MiB\nimage: x\nscale: {desired: 1, max: 2, steps: 1}\n", VENV_EINVAL, 3, "step_up" },
+        { "memory: 64MiB\nimage: x\ndescription: \"a\\nb\"\n", VENV_EINVAL, 3, "one line" },
+        { "memory: 64MiB\nimage: x\nimages: y\n", VENV_EINVAL, 3, "image" },
         { "[]\n", VENV_EKIND, 0, "class2" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -292,6 +480,9 @@ int main(void)
         cmocka_unit_test(a_definition_says_what_was_written),
         cmocka_unit_test(defaults_are_small),
         cmocka_unit_test(a_definition_travels),
+        cmocka_unit_test(disks_are_what_was_written),
+        cmocka_unit_test(policies_are_what_was_written),
+        cmocka_unit_test(generated_definitions_travel),
         cmocka_unit_test(differing_definitions_are_not_equal),
         cmocka_unit_test(what_is_wrong_is_told_with_its_place),
         cmocka_unit_test(an_error_in_an_expression_points_into_it),

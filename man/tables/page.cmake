@@ -1,0 +1,11 @@
+# Puts what `PROGRAM WORD` prints in the place of each @WORD@ of the page.
+file(READ ${INPUT} page)
+string(REPLACE "," ";" words "${WORDS}")
+foreach(word IN LISTS words)
+  execute_process(COMMAND ${PROGRAM} ${word} OUTPUT_VARIABLE table RESULT_VARIABLE code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${PROGRAM} ${word}: ${code}")
+  endif()
+  string(REPLACE "@${word}@\n" "${table}" page "${page}")
+endforeach()
+file(WRITE ${OUTPUT} "${page}")
