@@ -18,7 +18,7 @@ static const char text[] =
     "{\"hypervisor\":\"qemu\",\"memory\":\"64MiB\",\"kernel\":\"/a/long/path/to/a/kernel\",\"initrd\":\"/a/long/path/to/an/initrd\","
     "\"cmdline\":\"console=ttyS0 quiet\",\"disks\":[{\"file\":\"/a/long/path/to/a/disk\",\"format\":\"raw\"},"
     "{\"volume\":\"vg0/class2\"},{\"network\":{\"protocol\":\"rbd\",\"name\":\"pool/image\",\"hosts\":[\"10.0.0.1:6789\"]}}],"
-    "\"root\":\"/dev/vda1\",\"vcpus\":2,\"pin\":[0,1],\"affinity\":[\"licences\"],\"cloud_init\":{\"network\":{\"version\":2}},"
+    "\"root\":\"/dev/vda1\",\"vcpus\":2,\"pin\":[0,1],\"anti_affinity\":[\"licences\"],\"cloud_init\":{\"network\":{\"version\":2}},"
     "\"scale\":{\"desired\":\"1 + 1\",\"max\":2,\"drain\":[\"slurm-drain\"]},"
     "\"networks\":[{\"bridge\":\"br0\",\"mac\":\"52:54:00:12:34:56\"}],\"where\":\"node.p.x > 1\",\"prefer\":\"node.p.x\"}";
 
