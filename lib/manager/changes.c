@@ -311,6 +311,17 @@ void venv_mgr_change_over(venv_manager *m, instance *i)
         venv_mgr_deed_end(m, d, i->state == VENV_INSTANCE_FAILED ? VENV_EIO : VENV_ECANCELED, i->reason);
 }
 
+/* The node that it leaves was away, and it does not run there any more: nobody will tell whether it has moved. */
+static void look_for_moved(venv_manager *m, instance *i)
+{
+    deed *d = venv_mgr_deed_find(m, i->change);
+    if (i->change_sent)
+        return; /* in this session: the answer comes */
+    into_doubt(m, i);
+    if (d)
+        venv_mgr_deed_end(m, d, VENV_EUNKNOWN, "its node was away, and does not have it any more: both nodes are asked");
+}
+
 /*
  * Its node tells of it while a change is under way, or in doubt. True: that says nothing new. A node that was away is told again what
  * was asked of it.
@@ -319,8 +330,12 @@ bool venv_mgr_change_holds(venv_manager *m, instance *i, venv_instance_state tol
 {
     if (venv_mgr_change_is_in_doubt(i))
         return true;
+    if (i->change_kind == CHANGE_MIGRATE && venv_instance_is_final(told)) {
+        look_for_moved(m, i);
+        return true;
+    }
     if (i->change_kind == CHANGE_NONE || venv_instance_is_final(told))
-        return i->change_kind == CHANGE_MIGRATE;
+        return false;
     if (!i->change_sent)
         send_change(m, i);
     return i->change_kind == CHANGE_SAVE || i->change_kind == CHANGE_RESTORE || i->change_kind == CHANGE_MIGRATE;
@@ -329,14 +344,10 @@ bool venv_mgr_change_holds(venv_manager *m, instance *i, venv_instance_state tol
 /* Its node does not have it. True: it may be elsewhere. */
 bool venv_mgr_change_missing(venv_manager *m, instance *i)
 {
-    if (i->change_kind == CHANGE_MIGRATE && !i->change_sent) {
-        deed *d = venv_mgr_deed_find(m, i->change);
-        into_doubt(m, i);
-        if (d)
-            venv_mgr_deed_end(m, d, VENV_EUNKNOWN, "its node was away, and does not have it any more: both nodes are asked");
-        return true;
-    }
-    return i->change_kind == CHANGE_MIGRATE || venv_mgr_change_is_in_doubt(i);
+    if (i->change_kind != CHANGE_MIGRATE)
+        return venv_mgr_change_is_in_doubt(i);
+    look_for_moved(m, i);
+    return true;
 }
 
 /* --- asking for one ------------------------------------------------------------------------------------- */
@@ -376,12 +387,20 @@ static void begin_checked(venv_manager *m, instance *i, change_kind kind, deed *
     send_change(m, i);
 }
 
+/* Whether it can be begun; `ret_target`: where a migration goes, else empty. */
+static venv_rc find_room(venv_manager *m, instance *i, change_kind kind, const char *node, char ret_target[VENV_NAME_MAX + 1], venv_error *err)
+{
+    venv_rc rc = check_one(m, i, kind, err);
+    ret_target[0] = '\0';
+    if (rc == VENV_OK && kind == CHANGE_MIGRATE)
+        return venv_mgr_place_target(m, i, node, ret_target, err);
+    return rc == VENV_OK && kind == CHANGE_RESTORE ? venv_mgr_place_room(m, i, err) : rc;
+}
+
 static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, const char *node, venv_error *err)
 {
-    char target[VENV_NAME_MAX + 1] = "";
-    venv_rc rc = check_one(m, i, kind, err);
-    if (rc == VENV_OK && kind == CHANGE_MIGRATE)
-        rc = venv_mgr_place_target(m, i, node, target, err);
+    char target[VENV_NAME_MAX + 1];
+    venv_rc rc = find_room(m, i, kind, node, target, err);
     if (rc == VENV_OK)
         begin_checked(m, i, kind, d, target);
     return rc;
@@ -390,16 +409,12 @@ static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, co
 venv_rc venv_mgr_change_begin(venv_manager *m, instance *i, change_kind kind, venv_id parent, const char *by, const char *node, venv_error *err)
 {
     char target[VENV_NAME_MAX + 1];
-    venv_rc rc = check_one(m, i, kind, err);
-    if (rc == VENV_OK && kind == CHANGE_MIGRATE) {
-        rc = venv_mgr_place_target(m, i, node, target, err); /* first: an action that cannot begin is not made again and again */
-        node = target;
-    }
+    venv_rc rc = find_room(m, i, kind, node, target, err); /* first: an action that cannot begin is not made again and again */
     deed *child = rc == VENV_OK ? venv_mgr_deed_new(m, venv_random_id(&m->random), parent, rows[kind].name, i->name, by) : NULL;
     if (rc == VENV_OK && !child)
         rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
     if (rc == VENV_OK)
-        begin_checked(m, i, kind, child, node);
+        begin_checked(m, i, kind, child, target);
     return rc;
 }
 

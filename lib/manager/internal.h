@@ -571,6 +571,7 @@ bool venv_mgr_place_elsewhere(venv_manager *m, instance *i);
 bool venv_mgr_place_instance(venv_manager *m, instance *i);
 /* A node for one that runs, but not that where it is. VENV_ECONFLICT: there is none, and why. */
 venv_rc venv_mgr_place_target(venv_manager *m, instance *i, const char *asked, char ret_node[VENV_NAME_MAX + 1], venv_error *err);
+venv_rc venv_mgr_place_room(venv_manager *m, const instance *i, venv_error *err); /* VENV_ECONFLICT: there is none, and what lacks */
 venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits);
 void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user);
 venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);

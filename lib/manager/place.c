@@ -307,6 +307,24 @@ static venv_value detail(venv_manager *m, const wanting *w, size_t chosen)
     return venv_mgr_placement_detail(m, m->placing->pool, &w->want, chosen, full);
 }
 
+/* One that is saved holds nothing on its node: others may have taken its room. */
+venv_rc venv_mgr_place_room(venv_manager *m, const instance *i, venv_error *err)
+{
+    venv_placement_pool *pool = pool_now(m);
+    size_t index = pool ? venv_placement_pool_find(pool, i->node) : 0;
+    if (!pool || index >= venv_placement_pool_count(pool))
+        return venv_error_set(err, VENV_EUNREACHABLE, "node %s of %s is not known", i->node, i->name);
+    const venv_placement_node *node = venv_placement_pool_node(pool, index);
+    if (node->used_vcpus + i->vcpus > node->vcpus)
+        return venv_error_set(err, VENV_ECONFLICT, "node %s has no room for %s now: it needs %u processors, and %u of %u are taken; "
+                              "stop or move something there, and ask again", i->node, i->name, i->vcpus, node->used_vcpus, node->vcpus);
+    if (node->used_memory_bytes + i->memory > node->memory_bytes)
+        return venv_error_set(err, VENV_ECONFLICT, "node %s has no room for %s now: it needs %llu MiB of memory, and %llu of %llu are taken; "
+                              "stop or move something there, and ask again", i->node, i->name, (unsigned long long)(i->memory >> 20),
+                              (unsigned long long)(node->used_memory_bytes >> 20), (unsigned long long)(node->memory_bytes >> 20));
+    return VENV_OK;
+}
+
 venv_rc venv_mgr_place_target(venv_manager *m, instance *i, const char *asked, char ret_node[VENV_NAME_MAX + 1], venv_error *err)
 {
     venv_environment *environment = NULL;

@@ -229,6 +229,12 @@ bool venv_fake_world_is_running(const venv_fake_world *world, venv_id id)
     return domain && is_active(domain);
 }
 
+venv_machine_state venv_fake_world_state(const venv_fake_world *world, venv_id id)
+{
+    const fake_domain *domain = domain_of(world, id);
+    return domain ? domain->state : VENV_MACHINE_UNKNOWN;
+}
+
 uint32_t venv_fake_world_cpus(const venv_fake_world *world)
 {
     return world->cpus;

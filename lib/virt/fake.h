@@ -71,6 +71,8 @@ bool venv_fake_world_end_guest(venv_fake_world *world, venv_id id, bool crashed)
 /* How often a guest was started in this world, and how many run now, foreign ones included. */
 uint64_t venv_fake_world_start_count(const venv_fake_world *world);
 uint32_t venv_fake_world_running_count(const venv_fake_world *world);
+/* VENV_MACHINE_UNKNOWN: it is not there. */
+venv_machine_state venv_fake_world_state(const venv_fake_world *world, venv_id id);
 bool venv_fake_world_is_running(const venv_fake_world *world, venv_id id);
 uint32_t venv_fake_world_cpus(const venv_fake_world *world);
 

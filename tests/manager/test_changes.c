@@ -211,6 +211,48 @@ static void looked(rig *r, uint64_t node, const char *list, size_t from)
               "\"machines\": [%s]}", list);
 }
 
+/* Its node rebooted with the order on its way: it runs there no more, and both nodes are asked at once, not after the time of the move. */
+static void down_while_it_moves(void **state)
+{
+    (void)state;
+    for (int moved = 0; moved < 2; moved++) {
+        rig *r = running();
+        assert_int_equal(ask(r, "migrate", ""), VENV_MSG_RESULT);
+        rig_down(r, NODE1, "it reboots");
+        size_t sent = r->sent_count;
+        rig_node(r, 3, "node1", BOOT, listed("stopped", 1));
+        assert_string_equal(rig_state(r, "class2-1"), "migrating");
+        assert_int_equal(rig_events(r, "action-unknown"), 2);
+        looked(r, 3, listed("stopped", 1), sent);
+        looked(r, NODE2, moved ? listed("running", 2) : "", sent);
+        assert_string_equal(rig_state(r, "class2-1"), moved ? "running" : "failed");
+        node_is(r, moved ? "node2" : "node1");
+        rig_free(r);
+    }
+}
+
+/* What is saved holds nothing on its node: it comes back only if there is room. */
+static void restore_needs_room(void **state)
+{
+    (void)state;
+    static const char node[] = "{\"reachable\": true, \"node\": {\"cpus\": 8, \"memory\": 8589934592, \"kinds\": [\"test\"]}, "
+                               "\"foreign\": {\"count\": 1, \"vcpus\": %d, \"memory\": %lld}, \"machines\": [%s]}";
+    rig *r = running();
+    ask(r, "save", "");
+    answer(r, VENV_MSG_MACHINE_SAVE, "ok", 0);
+    rig_frame(r, NODE1, VENV_MSG_MACHINES, 0, node, 16, 0LL, listed("saved", 1));
+    assert_int_equal(ask(r, "restore", ""), VENV_MSG_RESULT);
+    rig_frame(r, NODE1, VENV_MSG_MACHINES, 0, node, 0, 8589934592LL, listed("saved", 1));
+    assert_int_equal(ask(r, "restore", ""), VENV_MSG_RESULT);
+    assert_string_equal(rig_state(r, "class2-1"), "saved");
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_RESTORE, 0), 0);
+    assert_int_equal(rig_events(r, "action-failed"), 4); /* each, and what asked for it */
+    rig_frame(r, NODE1, VENV_MSG_MACHINES, 0, node, 0, 0LL, listed("saved", 1));
+    ask(r, "restore", "");
+    assert_string_equal(rig_state(r, "class2-1"), "restoring");
+    rig_free(r);
+}
+
 /* Nobody knows how it ended: both are asked, and the four answers. */
 static void migration_in_doubt(void **state)
 {
@@ -337,6 +379,7 @@ int main(void)
         cmocka_unit_test(there_and_back),      cmocka_unit_test(refused_and_unknown), cmocka_unit_test(the_end_of_its_time),
         cmocka_unit_test(moved),               cmocka_unit_test(migration_refused),   cmocka_unit_test(migration_in_doubt),
         cmocka_unit_test(migration_over_a_restart), cmocka_unit_test(its_time_outlives_a_restart),
+        cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),
         cmocka_unit_test(stop_while_it_moves), cmocka_unit_test(unknown_moves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

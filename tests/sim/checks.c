@@ -2,7 +2,7 @@
 /*
  * What must be true: after every step, at every order to a hypervisor, and at the end.
  */
-#include "sim/sim.h"
+#include "sim/people.h"
 
 #include <string.h>
 
@@ -14,8 +14,9 @@ static void check_machines(sim *s, const server *v)
     size_t asked = 0;
     for (size_t i = 0; i < s->asked_count; i++)
         asked += s->asked[i].server == v->index;
-    if (queue_guests(s, v) > (int64_t)(WANTED_MAX + asked))
-        sim_fail(s, "%lld machines run, and at most %zu were asked for", (long long)queue_guests(s, v), WANTED_MAX + asked);
+    int64_t most = (int64_t)(WANTED_MAX + asked) + people_offered(v), run = queue_guests(s, v);
+    if (run > most)
+        sim_fail(s, "L6: %lld machines run, and at most %lld were asked for", (long long)run, (long long)most);
 }
 
 void check_step(sim *s)
@@ -70,7 +71,7 @@ void check_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
     bool over = venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
     if (!on || !venv_value_is_text(on, n->name))
         sim_fail(s, "machine %s is touched on %s, and was placed elsewhere: never two", venv_id_format(machine, text), n->name);
-    if (verb != VENV_MACHINE_START && !over && !venv_value_get(row, "fence") && !venv_value_get_bool(row, "stop_wanted", false))
+    if ((verb == VENV_MACHINE_SHUTDOWN || verb == VENV_MACHINE_DESTROY) && !over && !venv_value_get(row, "fence") && !venv_value_get_bool(row, "stop_wanted", false))
         sim_fail(s, "machine %s is stopped on %s, and nobody asked for that", venv_id_format(machine, text), n->name);
 }
 
@@ -129,8 +130,9 @@ static void check_once(sim *s)
 void check_end(sim *s)
 {
     for (int i = 0; i < s->server_count; i++) {
-        const server *v = &s->servers[i];
+        server *v = &s->servers[i];
         check_parents(s, v);
+        people_end(s, v);
         size_t cursor = 0;
         const disk_row *row;
         while ((row = disk_next(&v->disk, &cursor)))

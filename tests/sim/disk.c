@@ -4,6 +4,7 @@
  * crash keeps what is durable, perhaps a few transactions more, and loses the rest. It can be slow, full, or fail.
  */
 #include "sim/ledger.h"
+#include "sim/people.h"
 #include "sim/rules.h"
 
 #include <stdlib.h>
@@ -96,6 +97,7 @@ static void put(sim *s, server *v, venv_manager_action *a)
     check_row(s, v, row, &a->value);
     rules_row(s, v, &a->key, row, a->collection, &a->value);
     ledger_row(s, v, a->collection, &a->key, &a->value);
+    people_row(s, v, a->collection, &a->key, row, &a->value);
     if (!row) {
         row = calloc(1, sizeof *row);
         if (!row)
@@ -122,6 +124,7 @@ static void delete_row(sim *s, server *v, const venv_manager_action *a)
         return;
     check_row(s, v, row, NULL);
     ledger_row(s, v, a->collection, &a->key, NULL);
+    people_row(s, v, a->collection, &a->key, row, NULL);
     venv_table_remove(v->disk.rows, bytes, size);
     row_free(row);
 }
@@ -140,6 +143,7 @@ static void append(sim *s, server *v, venv_manager_action *a)
     }
     d->log[d->revision++] = a->value;
     rules_event(s, v, &a->value);
+    people_event(s, v, &a->value);
     a->value = venv_value_null();
 }
 
@@ -158,6 +162,7 @@ static void apply_first(sim *s, server *v)
     }
     d->durable = w->number;
     ledger_written(s, v, w->ops, w->count);
+    people_written(s, v);
     write_fini(w);
     memmove(&d->writes[0], &d->writes[1], --d->write_count * sizeof d->writes[0]);
 }

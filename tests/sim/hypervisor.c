@@ -4,6 +4,7 @@
  * take their time, hang, fail, or are carried out with the answer lost; one that is under way when the agent dies may still
  * be done.
  */
+#include "sim/people.h"
 #include "sim/rules.h"
 
 #include "runtime/machine_worker.h"
@@ -89,10 +90,12 @@ static void machine_run(sim *s, happening *h)
         return; /* it died with the agent, or with the whole node */
     check_order(s, n, h->verb, h->machine);
     rules_order(s, n, h->verb, h->machine);
+    people_order(s, n, h->verb, h->machine);
     venv_rc rc = connect_hypervisor(n, &err);
     if (rc == VENV_OK) {
         rc = call(s, n, h, &err);
         rules_ran(s, n, h->verb, h->machine);
+        people_ran(s, n, h->verb, h->machine, rc == VENV_OK || rc == VENV_EUNKNOWN);
         look_at(n, rc);
     }
     report_trace(s, "machine", (uint64_t)h->verb, (uint64_t)(int64_t)rc);

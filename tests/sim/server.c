@@ -4,6 +4,7 @@
  * everything that waits.
  */
 #include "sim/ledger.h"
+#include "sim/people.h"
 #include "sim/replay.h"
 #include "sim/rules.h"
 
@@ -19,6 +20,7 @@ static const char built_in[] =
     "  grace: 5s\n"
     "  send_rate: 5\n" /* these, the triggers and `where`: rules.c knows them, too */
     "  send_burst: 2\n"
+    "  breaker: {failures: 2, retry: 20s, retry_max: 1m}\n"
     "environments:\n"
     "  class2: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
     "  tool: {hypervisor: test, vcpus: 1, memory: 128MiB, where: 'node.groups.exists(g, g == \"tools\")'}\n"
@@ -44,6 +46,14 @@ static const char built_in[] =
     "    until: 'queue(\"class2\").pending == 0'\n"
     "    on: [update]\n"
     "    do: [{log: {text: busy}}]\n"
+    "  offer:\n"
+    "    when: 'queue(\"class2\").pending > 1'\n"
+    "    until: 'queue(\"class2\").pending == 0'\n"
+    "    cooldown: 15s\n"
+    "    mode: propose\n"
+    "    expires: 40s\n" /* people.c knows it, too */
+    "    on: [update]\n"
+    "    do: [{start: {environment: tool, count: '${min(queue(\"class2\").pending, 2)}'}}, {log: {text: offered}}]\n"
     "  minutely:\n"
     "    at: '* * * * *'\n"
     "    do: [{log: {text: a minute}}]\n";
@@ -87,6 +97,8 @@ void server_init(sim *s, server *v, int index)
     clock_init(s, &v->process.clock);
     disk_init(s, &v->disk);
     v->ledger = ledger_new();
+    v->admin = admin_new();
+    v->people = people_new();
     if (s->settings.record && index == 0 && venv_recorder_new(VENV_RECORD_SIZE_DEFAULT, &v->recorder, &err) != VENV_OK)
         abort();
     sim_wakes(s, (uint32_t)(NODES_MAX + index), &v->process, NEVER);
@@ -113,6 +125,8 @@ void server_fini(server *v)
     free(v->held);
     disk_fini(&v->disk);
     ledger_free(v->ledger);
+    admin_free(v->admin);
+    people_free(v->people);
     venv_recorder_free(v->recorder);
     venv_manager_config_free(v->config);
     free(v->yaml);
@@ -292,6 +306,7 @@ static void end(sim *s, server *v, bool power)
 {
     s->counts.manager_crashes++;
     rules_ended(s, v);
+    admin_ended(v);
     ledger_ending(s, v);
     disk_crash(s, v);
     drop_held(v);

@@ -14,6 +14,7 @@
  *      admin.c   a person who asks         faults.c     misfortunes, and the table of them
  *      checks.c  what must be true         report.c     trace, counts, the last line
  *      ledger.c  … of rows, and memory against disk
+ *      people.c  … of what people change
  *      rules.c   … judged from a memory    witness.c    a second person, who relies on what is promised
  *
  * The cores are the real ones; the hypervisors are lib/virt's in-memory driver. Nothing here reads a clock or a
@@ -44,6 +45,8 @@
 typedef struct sim sim;
 struct rules; /* rules.h */
 typedef struct ledger ledger; /* ledger.h */
+typedef struct admin admin;   /* admin.c */
+typedef struct people people; /* people.h */
 typedef struct script script; /* scenario_run.c */
 
 /* --- misfortunes ------------------------------------------------------------------------------------- */
@@ -242,6 +245,8 @@ typedef struct server {
     int64_t crash_at_write;  /* one in so many writes; 0: never */
     int64_t pending, running, done; /* jobs of its queue */
     ledger *ledger;
+    admin *admin;
+    people *people;
     struct venv_recorder *recorder; /* NULL: none is kept */
 } server;
 
@@ -268,7 +273,7 @@ typedef struct node {
 
 typedef struct counts {
     uint64_t steps, faults, starts, stops, writes_lost, messages, messages_lost, manager_crashes, agent_crashes, firings, jobs,
-        requests, checks;
+        requests, checks, changes, applied;
     uint64_t by_fault[FAULT__COUNT];
 } counts;
 
@@ -429,7 +434,10 @@ void queue_second(sim *s);
 int64_t queue_guests(const sim *s, const server *v); /* running machines on its nodes */
 
 /* admin.c */
+admin *admin_new(void);
+void admin_free(admin *a);
 void admin_acts(sim *s);
+void admin_ended(server *v); /* its manager is gone, and with it his connection */
 void admin_receives(sim *s, server *v, const venv_manager_action *a); /* an answer */
 
 /* faults.c */
