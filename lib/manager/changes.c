@@ -81,7 +81,7 @@ static void forget(venv_manager *m, instance *i)
 {
     i->change = none;
     i->change_kind = CHANGE_NONE;
-    i->change_sent = false;
+    i->change_sent = i->change_told = i->change_again = false;
     venv_mgr_instance_touch(m, i);
 }
 
@@ -115,7 +115,8 @@ static void send_change(venv_manager *m, instance *i)
         venv_map_put_z(&map, "to", i->target);
         venv_map_put(&map, "to_epoch", venv_value_uint(i->target_epoch));
     }
-    i->change_sent = true;
+    i->change_again = i->change_told;
+    i->change_sent = i->change_told = true;
     venv_mgr_sender_send(m, p, rows[i->change_kind].type, 0, venv_mgr_take_map(m, &map));
 }
 
@@ -272,6 +273,12 @@ bool venv_mgr_change_result(venv_manager *m, instance *i, venv_id id, venv_rc rc
         return false;
     }
     const change_row *row = &rows[i->change_kind];
+    char text[2 * REASON_MAX];
+    if (i->change_again && rc != VENV_OK && rc != VENV_ETIMEDOUT) { /* an agent that was restarted has forgotten what came of it */
+        snprintf(text, sizeof text, "its node was told twice, and may have done it the first time: %s", error);
+        rc = VENV_EUNKNOWN;
+        error = text;
+    }
     bool unknown = rc == VENV_EUNKNOWN || rc == VENV_ETIMEDOUT;
     if (rc == VENV_OK)
         succeeded(m, i, row);

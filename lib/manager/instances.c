@@ -569,6 +569,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->epoch_last = number_of(row, "epoch_last", 0);
     i->target_epoch = number_of(row, "target_epoch", 0);
     i->change_kind = venv_mgr_change_parse(venv_value_get_text(row, "change_kind"));
+    i->change_told = i->change_kind != CHANGE_NONE; /* perhaps */
     venv_value_get_id(row, "change", &i->change);
     if (value)
         venv_value_to_wall(value, &i->since_wall);

@@ -170,6 +170,7 @@ typedef struct instance {
     venv_id change;         /* the deed of what is being done to it; none */
     change_kind change_kind;
     bool change_sent;       /* in the node's present session */
+    bool change_told, change_again; /* told: in any session; again: that was not the first time, so a refusal says little */
     char *target;           /* migrating: where to… */
     uint64_t target_epoch, epoch_last; /* …under which epoch; the last that was given out */
     uint64_t source_look, target_look; /* requests for fresh lists */

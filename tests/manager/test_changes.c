@@ -231,6 +231,28 @@ static void down_while_it_moves(void **state)
     }
 }
 
+/* Told again after its agent has begun anew: that one may refuse what the one before has done. Nobody calls that failed. */
+static void refused_the_second_time(void **state)
+{
+    (void)state;
+    rig *r = running();
+    ask(r, "pause", "");
+    rig_down(r, NODE1, "its agent is killed");
+    size_t sent = r->sent_count;
+    rig_node(r, 3, "node1", BOOT, listed("running", 1));
+    const rig_sent *again = rig_find(r, 3, VENV_MSG_MACHINE_PAUSE, sent);
+    assert_non_null(again);
+    char id[VENV_ID_TEXT_SIZE];
+    rig_id(&again->body, "id", id);
+    rig_frame(r, 3, VENV_MSG_MACHINE_RESULT, 0, "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"conflict\", \"error\": \"no\", \"state\": "
+              "\"paused\"}", id, machine);
+    assert_int_equal(rig_events(r, "action-failed"), 0);
+    assert_int_equal(rig_events(r, "action-unknown"), 2);
+    rig_machines(r, 3, listed("paused", 1));
+    assert_string_equal(rig_state(r, "class2-1"), "paused");
+    rig_free(r);
+}
+
 /* What is saved holds nothing on its node: it comes back only if there is room. */
 static void restore_needs_room(void **state)
 {
@@ -380,6 +402,7 @@ int main(void)
         cmocka_unit_test(moved),               cmocka_unit_test(migration_refused),   cmocka_unit_test(migration_in_doubt),
         cmocka_unit_test(migration_over_a_restart), cmocka_unit_test(its_time_outlives_a_restart),
         cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),
+        cmocka_unit_test(refused_the_second_time),
         cmocka_unit_test(stop_while_it_moves), cmocka_unit_test(unknown_moves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

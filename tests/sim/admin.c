@@ -242,6 +242,25 @@ static void reset(sim *s, server *v)
     ask(s, v, VENV_MSG_RESET, &map);
 }
 
+static void execute(sim *s, server *v)
+{
+    char text[VENV_ID_TEXT_SIZE];
+    static const char *const targets[] = { "*", "@tools", "@hypervisor" };
+    venv_map_builder map;
+    venv_list_builder list;
+    venv_value args = venv_value_null();
+    venv_id id = venv_random_id(&s->random);
+    venv_list_init(&list);
+    venv_list_add_text(&list, venv_id_format(id, text)); /* so that who runs it knows for whom */
+    if (venv_list_take(&list, &args, NULL) != VENV_OK)
+        sim_fail(s, "out of memory");
+    venv_map_init(&map);
+    venv_map_put_z(&map, "target", targets[sim_chance(s, 3)]);
+    venv_map_put_z(&map, "command", "sim-count");
+    venv_map_put(&map, "args", args);
+    ask_as(s, v, VENV_MSG_EXEC, &map, id);
+}
+
 /* Tools are counted: no more of them may ever run than were asked for. */
 static void start(sim *s, server *v)
 {
@@ -269,7 +288,7 @@ static void stop(sim *s, server *v)
 static const struct {
     int weight;
     void (*act)(sim *s, server *v);
-} acts[] = { { 20, start }, { 16, stop }, { 20, ask_again }, { 24, change }, { 12, settle }, { 8, switch_one }, { 6, reset } };
+} acts[] = { { 20, start }, { 16, stop }, { 20, ask_again }, { 24, change }, { 12, settle }, { 8, switch_one }, { 6, reset }, { 6, execute } };
 
 static void act(sim *s, server *v)
 {

@@ -81,6 +81,8 @@ static bool strike_node(sim *s, fault_kind kind, node *n)
     case FAULT_AGENT_CRASH: node_crash(s, n, false); return true;
     case FAULT_AGENT_FROZEN: node_freeze(s, n, sim_spread(s, MS(100), S(60))); return true;
     case FAULT_NODE_POWER: node_crash(s, n, true); return true;
+    case FAULT_AGENT_DISK_SLOW: n->keeper.slow_until = s->now + span; return true;
+    case FAULT_AGENT_DISK_FULL: n->keeper.full_until = s->now + span; return true;
     case FAULT_CUT: network_cut(s, n->connection, sim_percent(s, 50)); return true;
     case FAULT_PARTITION:
         network_block(s, n, TO_MANAGER, span);

@@ -30,7 +30,6 @@ static int64_t worker_delay(sim *s, node *n, int64_t takes)
 
 void hypervisor_do(sim *s, node *n, const venv_agent_action *a)
 {
-    rules_asks(s, a->verb, a->machine);
     int64_t takes = sim_between(s, MS(20), S(2));
     if (n->hangs_until > s->now)
         takes = sim_between(s, S(5), S(90));

@@ -3,7 +3,7 @@
  * An agent's process: its core, and what does its actions: samples, commands (on a head, the one that looks at the batch
  * queue), the connection. Machines are in hypervisor.c.
  */
-#include "sim/sim.h"
+#include "sim/rules.h"
 
 #include "agent/builtin.h"
 
@@ -76,7 +76,7 @@ void node_fini(node *n)
     venv_hypervisor_close(n->hypervisor);
     venv_fake_world_free(n->machines);
     venv_agent_config_free(n->config);
-    venv_value_unref(&n->kept);
+    keep_fini(n);
 }
 
 void node_woken(sim *s, node *n)
@@ -104,7 +104,7 @@ void node_start(sim *s, node *n)
     if (venv_agent_new(n->config, venv_random_id(&s->random), venv_random_next(&s->random), clock_read(s, &n->process.clock), &n->core,
                        &err) != VENV_OK)
         sim_fail(s, "agent %s does not start: %s", n->name, err.text);
-    else if (venv_value_kind(&n->kept) != VENV_NULL && venv_agent_recall(n->core, &n->kept, &err) != VENV_OK)
+    else if (venv_value_kind(&n->keeper.kept) != VENV_NULL && venv_agent_recall(n->core, &n->keeper.kept, &err) != VENV_OK)
         sim_fail(s, "agent %s does not remember: %s", n->name, err.text);
     /* worker_free stays: what the last life asked for is under way in the hypervisor, and comes first. */
     hypervisor_list_soon(s, n);
@@ -114,6 +114,7 @@ void node_start(sim *s, node *n)
 static void end(sim *s, node *n, bool power)
 {
     s->counts.agent_crashes++;
+    keep_crash(s, n);
     venv_agent_free(n->core);
     n->core = NULL;
     n->process.up = false;
@@ -177,7 +178,7 @@ static void sample_all(sim *s, node *n, const venv_agent_actions *out, size_t co
             *samples++ = (sampled){ out->items[i].token, sample(s, out->items[i].builtin) };
 }
 
-static void run(sim *s, node *n, const venv_agent_action *a)
+void node_run(sim *s, node *n, const venv_agent_action *a)
 {
     bool hangs = !s->healing && !s->settings.calm && sim_percent(s, 3);
     happening *h = plan_for(s, n, hangs ? a->timeout.ns : sim_between(s, MS(5), MS(400)), RAN);
@@ -187,25 +188,25 @@ static void run(sim *s, node *n, const venv_agent_action *a)
     h->text = value ? strdup(value) : NULL;
 }
 
-static void carry_out(sim *s, node *n, const venv_agent_action *a)
+static void carry_out(sim *s, node *n, venv_agent_action *a)
 {
     happening *h;
     switch (a->kind) {
     case VENV_AGENT_ACT_CONNECT: network_dial(s, n); break;
     case VENV_AGENT_ACT_CLOSE: network_close(s, n->connection, TO_MANAGER); break;
     case VENV_AGENT_ACT_SEND: network_send(s, n->connection, TO_MANAGER, a->type, a->request, &a->value); break;
-    case VENV_AGENT_ACT_RUN: run(s, n, a); break;
     case VENV_AGENT_ACT_KILL:
         h = plan_for(s, n, MS(1), RAN);
         h->token = a->token;
         h->timed_out = true;
         break;
-    case VENV_AGENT_ACT_MACHINE: hypervisor_do(s, n, a); break;
-    case VENV_AGENT_ACT_MACHINES: hypervisor_list_soon(s, n); break;
-    case VENV_AGENT_ACT_KEEP: /* durable at once: what waits for it need not wait */
-        venv_value_unref(&n->kept);
-        n->kept = venv_value_ref(&a->value);
+    case VENV_AGENT_ACT_MACHINE:
+        rules_asks(s, a->verb, a->machine);
+        keep_effect(s, n, a);
         break;
+    case VENV_AGENT_ACT_RUN: keep_effect(s, n, a); break;
+    case VENV_AGENT_ACT_MACHINES: hypervisor_list_soon(s, n); break;
+    case VENV_AGENT_ACT_KEEP: keep_write(s, n, a); break;
     case VENV_AGENT_ACT_LOG: report_say(s, n->name, "%s", a->text); break;
     case VENV_AGENT_ACT_EXIT: n->exits = true; break;
     default: break; /* commands are what the configuration names */
@@ -290,6 +291,7 @@ void node_happening(sim *s, happening *h)
     switch (h->kind) {
     case SAMPLED: told_samples(s, n, h); break;
     case RAN: ran(s, n, h); break;
+    case KEPT: keep_durable(s, n); break;
     case MACHINE_TOLD:
         node_event(s, n, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_MACHINE_DONE, .token = h->token, .rc = h->rc, .text = h->text });
         break;

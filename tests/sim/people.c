@@ -47,7 +47,7 @@ typedef struct placed {
 } placed;
 
 struct people {
-    venv_table *answers, *proposals, *breakers, *changes, *machines, *names; /* names: of an instance → its id */
+    venv_table *answers, *proposals, *breakers, *changes, *machines, *executed, *names; /* names: of an instance → its id */
     venv_table *disabled;  /* names of triggers */
     placed placed[PLACED_MAX];
     size_t placed_count;
@@ -73,6 +73,7 @@ people *people_new(void)
     p->changes = table(4);
     p->machines = table(5);
     p->names = table(6);
+    p->executed = table(8);
     p->disabled = table(7);
     return p;
 }
@@ -98,6 +99,7 @@ void people_free(people *p)
     table_free(p->changes);
     table_free(p->machines);
     table_free(p->names);
+    table_free(p->executed);
     table_free(p->disabled);
     free(p);
 }
@@ -136,6 +138,19 @@ void people_answered(sim *s, server *v, int16_t type, venv_id id, const venv_man
     if (type == VENV_MSG_RESET && !venv_value_is_text(venv_value_get(breaker, "state"), "closed"))
         sim_fail(s, "breaker: %s says that a breaker was reset, and it is not closed", v->name);
     before->done = true;
+}
+
+/* A command is run once on a node for each id. */
+void people_executed(sim *s, node *n, venv_id id)
+{
+    unsigned char key[sizeof id.bytes + sizeof n->index];
+    memcpy(key, id.bytes, sizeof id.bytes);
+    memcpy(key + sizeof id.bytes, &n->index, sizeof n->index);
+    answered *ran = get(s->servers[n->server].people->executed, key, sizeof key, sizeof *ran);
+    if (ran->done)
+        sim_fail(s, "L2: a command that was asked for under one id runs twice on %s", n->name);
+    ran->done = true;
+    s->counts.commands++;
 }
 
 /* --- proposals --------------------------------------------------------------------------------------------------------- */

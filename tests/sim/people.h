@@ -5,7 +5,7 @@
 /*
  * What a manager owes those who change things. The first word of a failure names the rule.
  *
- *      L1, L2     an answer means that it is durable; under the same id it is the same answer again
+ *      L1, L2     an answer means that it is durable; under the same id it is the same answer again, and a command runs once
  *      proposal   it is carried out exactly as it was shown, once, because somebody asked, and in its time; or not at all
  *      disabled   a trigger that is disabled does not fire
  *      breaker    nothing is started where a breaker is open, and one at a time where it is half-open
@@ -25,6 +25,7 @@ void people_written(sim *s, server *v); /* a whole transaction is on the disk */
 void people_event(sim *s, server *v, const venv_value *event);
 void people_order(sim *s, node *n, venv_machine_verb verb, venv_id machine); /* before a call of a hypervisor */
 void people_ran(sim *s, node *n, venv_machine_verb verb, venv_id machine, bool done); /* after it */
+void people_executed(sim *s, node *n, venv_id id); /* a command is run for a request */
 int64_t people_offered(const server *v); /* instances that applied proposals may have made */
 void people_end(sim *s, server *v);
 

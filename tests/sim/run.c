@@ -14,7 +14,7 @@ void sim_heal(sim *s)
     for (int i = 0; i < s->node_count; i++) {
         node *n = &s->nodes[i];
         network_heal(s, n);
-        n->hangs_until = 0;
+        n->hangs_until = n->keeper.slow_until = n->keeper.full_until = 0;
         if (!n->core)
             sim_plan(s, sim_between(s, S(1), S(20)), AGENT_START)->index = n->index;
         n->held_down = false;

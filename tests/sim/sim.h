@@ -10,6 +10,7 @@
  *      world.c   time and happenings       clocks.c     what the hosts believe that the time is
  *      server.c  a manager's process       disk.c       its disk: what is durable, what is lost
  *      node.c    an agent's process        hypervisor.c the machines under it
+ *      keep.c    what it writes down
  *      network.c connections               queue.c      jobs
  *      admin.c   a person who asks         faults.c     misfortunes, and the table of them
  *      checks.c  what must be true         report.c     trace, counts, the last line
@@ -63,6 +64,8 @@ typedef struct script script; /* scenario_run.c */
     X(AGENT_CRASH, "agent-crash", 4, "an agent's process is killed")                                           \
     X(AGENT_FROZEN, "agent-frozen", 2, "an agent gets no processor for a while")                               \
     X(NODE_POWER, "node-power-cut", 2, "a node reboots: its guests are gone")                                  \
+    X(AGENT_DISK_SLOW, "agent-disk-slow", 2, "what an agent writes down takes up to seconds")                  \
+    X(AGENT_DISK_FULL, "agent-disk-full", 1, "an agent cannot write down what it does")                        \
     X(CUT, "cut", 4, "a connection is reset, or dies silently")                                                \
     X(PARTITION, "partition", 4, "a node and its manager do not reach each other")                             \
     X(PARTITION_ONE_WAY, "partition-one-way", 3, "bytes of one direction do not arrive")                       \
@@ -116,6 +119,7 @@ typedef enum happening_kind {
     MACHINE_TOLD,     /* the agent is told of it */
     LIST_MADE,        /* the hypervisor lists; the agent is told a little later */
     LIST_TOLD,
+    KEPT,             /* the agent's oldest KEEP is on disk */
     HYPERVISOR_BACK,
     PATH_OPEN,        /* the end of a partition */
     FAULT,            /* the next misfortune */
@@ -252,6 +256,22 @@ typedef struct server {
 
 /* --- a node --------------------------------------------------------------------------------------------- */
 
+/* What an agent has written down, is writing down, and does when that is done. */
+typedef struct pending_keep {
+    uint64_t number;
+    venv_value value;
+} pending_keep;
+
+typedef struct keeper {
+    venv_value kept;         /* what outlives the agent: its last KEEP that was durable */
+    uint64_t durable;        /* its number, of this life */
+    pending_keep *writes;
+    size_t write_count, write_capacity;
+    venv_agent_action *held;
+    size_t held_count, held_capacity;
+    int64_t last_at, slow_until, full_until;
+} keeper;
+
 typedef struct node {
     int index, server;       /* its manager */
     char name[16];
@@ -268,12 +288,12 @@ typedef struct node {
     venv_hypervisor *hypervisor; /* of this life; NULL: not connected */
     int64_t worker_free;     /* one call of the hypervisor after the other */
     int64_t lost_power_at;
-    venv_value kept;         /* what outlives the agent: its last KEEP */
+    keeper keeper;
 } node;
 
 typedef struct counts {
-    uint64_t steps, faults, starts, stops, writes_lost, messages, messages_lost, manager_crashes, agent_crashes, firings, jobs,
-        requests, checks, changes, applied;
+    uint64_t steps, faults, starts, stops, writes_lost, keeps_lost, messages, messages_lost, manager_crashes, agent_crashes, firings, jobs,
+        requests, checks, changes, applied, commands;
     uint64_t by_fault[FAULT__COUNT];
 } counts;
 
@@ -408,6 +428,15 @@ void node_freeze(sim *s, node *n, int64_t span);
 void node_event(sim *s, node *n, const venv_agent_event *event);
 void node_happening(sim *s, happening *h);
 void node_woken(sim *s, node *n);
+
+void node_run(sim *s, node *n, const venv_agent_action *a); /* a command */
+
+/* keep.c */
+void keep_write(sim *s, node *n, venv_agent_action *a);  /* takes its value */
+void keep_effect(sim *s, node *n, venv_agent_action *a); /* a command, a call of the hypervisor: when it may */
+void keep_durable(sim *s, node *n);
+void keep_crash(sim *s, node *n);
+void keep_fini(node *n);
 
 /* hypervisor.c */
 void hypervisor_do(sim *s, node *n, const venv_agent_action *a);

@@ -275,7 +275,7 @@ void witness_clones(sim *s, server *v, const node *n)
 void witness_saw_order(sim *s, const node *n, int16_t type, const venv_value *body)
 {
     node_witness *w = &rules_witness(s)->nodes[n->index];
-    if (type != VENV_MSG_MACHINE_START)
+    if (type != VENV_MSG_MACHINE_START && (type != VENV_MSG_EXECUTE || !venv_value_get(body, "id")))
         return;
     size_t at = w->count < ORDERS_MAX ? w->count++ : (size_t)sim_chance(s, ORDERS_MAX);
     venv_value_unref(&w->orders[at].body);
@@ -302,12 +302,12 @@ static venv_value as_old_destroy(sim *s, const venv_value *order)
 static void old_order_again(sim *s, node *n)
 {
     node_witness *w = &rules_witness(s)->nodes[n->index];
-    if (w->count == 0 || !n->core || n->process.frozen_until > s->now)
+    if (w->count == 0 || !n->core || s->failed || n->process.frozen_until > s->now)
         return;
     const old_order *o = &w->orders[sim_chance(s, (int64_t)w->count)];
     venv_id machine = { { 0 } };
     venv_value_get_id(&o->body, "machine", &machine);
-    bool destroy = sim_percent(s, 50);
+    bool destroy = o->type == VENV_MSG_MACHINE_START && sim_percent(s, 50);
     if (destroy && n->core->machines.listed && !venv_table_find(n->core->machines.table, machine.bytes, sizeof machine.bytes))
         return; /* nothing that it knows an epoch of */
     venv_value body = destroy ? as_old_destroy(s, &o->body) : venv_value_ref(&o->body);

@@ -164,6 +164,7 @@ static void happen(sim *s, happening *h)
         break;
     case SAMPLED:
     case RAN:
+    case KEPT:
     case MACHINE_TOLD:
     case LIST_TOLD: node_happening(s, h); break;
     case MACHINE_RUN:
