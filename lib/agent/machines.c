@@ -387,21 +387,28 @@ static void start(agent_step *step, const agent_ask *ask)
     venv_agent_machines_tell(step);
 }
 
-/* Put off what came during a start. A later destroy replaces a stop: that one is answered with it. */
-static bool put_off(agent_machine *machine, const agent_ask *ask, uint64_t connection)
+/* Put off what came during a start, or a change. A later one replaces it, which is then answered; a destroy stays one. */
+static void put_off(agent_step *step, agent_machine *machine, const agent_ask *ask)
 {
-    if (machine->later)
-        return false;
+    bool destroy = ask->event == MACHINE_EVENT_DESTROY;
+    if (machine->later) {
+        agent_ask before = { .action = machine->later_asker.action, .machine = machine->id };
+        agent_done done = result_of(&before, VENV_ECANCELED, "a later stop takes its place", venv_agent_machine_shown(machine));
+        if (machine->later_asker.connection == step->agent->connection)
+            send_result(step, machine->later_asker.request, &done);
+        machine->later_destroy = machine->later_destroy || destroy;
+        if (ask->grace.ns < machine->later_grace.ns)
+            machine->later_grace = ask->grace;
+    } else {
+        machine->later_destroy = destroy;
+        machine->later_grace = ask->grace;
+    }
     machine->later = true;
-    machine->later_destroy = ask->event == MACHINE_EVENT_DESTROY;
-    machine->later_grace = ask->grace;
-    machine->later_asker = (agent_asker){ .action = ask->action, .request = ask->request, .connection = connection };
-    return true;
+    machine->later_asker = (agent_asker){ .action = ask->action, .request = ask->request, .connection = step->agent->connection };
 }
 
 static void stop(agent_step *step, agent_ask *ask)
 {
-    uint64_t connection = step->agent->connection;
     agent_machine *machine = venv_agent_machines_find_or_add(step, ask->machine);
     if (!machine) {
         if (step->rc == VENV_OK)
@@ -412,8 +419,9 @@ static void stop(agent_step *step, agent_ask *ask)
         ask->event = MACHINE_EVENT_DESTROY;
     venv_agent_machines_set_epoch(step, machine, ask->epoch, true);
     agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, ask->event).effect;
-    bool taken = effect == MACHINE_LATER ? put_off(machine, ask, connection) : venv_agent_machines_join(machine, ask, connection);
-    if (!taken) {
+    if (effect == MACHINE_LATER) {
+        put_off(step, machine, ask);
+    } else if (!venv_agent_machines_join(machine, ask, step->agent->connection)) {
         venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, "it is being stopped already, and too many wait for that");
         return;
     }

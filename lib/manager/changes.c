@@ -311,11 +311,12 @@ void venv_mgr_change_timed_out(venv_manager *m, const deed *d)
 void venv_mgr_change_over(venv_manager *m, instance *i)
 {
     deed *d = venv_mgr_deed_find(m, i->change);
+    bool told = i->change_told; /* then it may have been done before the end */
     if (i->change_kind == CHANGE_NONE)
         return;
     forget(m, i);
     if (d)
-        venv_mgr_deed_end(m, d, i->state == VENV_INSTANCE_FAILED ? VENV_EIO : VENV_ECANCELED, i->reason);
+        venv_mgr_deed_end(m, d, told ? VENV_EUNKNOWN : i->state == VENV_INSTANCE_FAILED ? VENV_EIO : VENV_ECANCELED, i->reason);
 }
 
 /* The node that it leaves was away, and it does not run there any more: nobody will tell whether it has moved. */
@@ -385,6 +386,8 @@ static void begin_checked(venv_manager *m, instance *i, change_kind kind, deed *
     i->change = d->id;
     i->change_kind = kind;
     venv_mgr_deed_run(m, d, row->is_long ? m->config->move_timeout : m->config->action_timeout);
+    if (kind == CHANGE_RESTORE)
+        venv_mgr_place_stale(m); /* it takes room again */
     if (row->during != VENV_INSTANCE_RUNNING) {
         char reason[REASON_MAX];
         snprintf(reason, sizeof reason, kind == CHANGE_MIGRATE ? "it moves to %s" : "as asked", i->target ? i->target : "");

@@ -429,8 +429,8 @@ static void stop_result(venv_manager *m, instance *i, venv_rc rc, const char *er
         i->stop_wanted = i->force = i->stop_sent = false;
         if (d)
             venv_mgr_deed_end(m, d, rc, error);
-        if (i->state == VENV_INSTANCE_STOPPING)
-            venv_mgr_instance_set(m, i, VENV_INSTANCE_RUNNING, error);
+        if (i->state == VENV_INSTANCE_STOPPING) /* one that nobody saw running may not have been started yet: its node will say */
+            venv_mgr_instance_set(m, i, i->confirmed ? VENV_INSTANCE_RUNNING : VENV_INSTANCE_LOST, error);
         venv_mgr_instance_touch(m, i);
     } else {
         i->stop_sent = false;

@@ -353,6 +353,29 @@ static void test_stop_during_start(void **state)
     rig_fini(&rig);
 }
 
+/* One stop waits for the start; a later one takes its place, and who asked for the first is told. */
+static void test_stops_during_start(void **state)
+{
+    (void)state;
+    agent_rig rig;
+    init(&rig);
+    rig_connect(&rig);
+    list(&rig, "");
+    uint64_t starting = start(&rig, 1, MACHINE, 1, definition);
+    uint64_t token = take_call(&rig, VENV_MACHINE_START)->token;
+    uint64_t first = stop(&rig, 2, MACHINE, 1, "1h");
+    uint64_t second = destroy(&rig, 3, MACHINE, 1);
+    assert_result(&rig, first, VENV_ECANCELED, "starting", "takes its place");
+    uint64_t third = stop(&rig, 4, MACHINE, 1, "1h");
+    assert_result(&rig, second, VENV_ECANCELED, "starting", "takes its place");
+    assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
+    rig_machine_done(&rig, token, VENV_OK, NULL);
+    assert_result(&rig, starting, VENV_OK, "running", "");
+    rig_machine_done(&rig, take_call(&rig, VENV_MACHINE_DESTROY)->token, VENV_OK, NULL); /* one of them was a destroy */
+    assert_result(&rig, third, VENV_OK, "stopped", "");
+    rig_fini(&rig);
+}
+
 static void test_epochs(void **state)
 {
     (void)state;
@@ -491,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_refused_starts),    cmocka_unit_test(test_failed_start), cmocka_unit_test(test_unknown_start),
         cmocka_unit_test(test_stop_with_grace),   cmocka_unit_test(test_deaf_guest),
         cmocka_unit_test(test_destroy_overtakes), cmocka_unit_test(test_stop_during_start),
+        cmocka_unit_test(test_stops_during_start),
         cmocka_unit_test(test_epochs),            cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_told_at_connect),   cmocka_unit_test(test_hypervisor_property),
         cmocka_unit_test(test_odd_lists),

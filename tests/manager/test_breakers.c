@@ -272,10 +272,54 @@ static void triggers_see_breakers(void **state)
     rig_free(r);
 }
 
+/* The node was away while it removed what was left: it is asked again, and does not stay lost. */
+static void a_lost_fence_is_sent_again(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, 1);
+    char machine[VENV_ID_TEXT_SIZE], text[256];
+    start(r, "class2");
+    const rig_sent *told = rig_find(r, 1, VENV_MSG_MACHINE_START, 0);
+    rig_id(&told->body, "machine", machine);
+    rig_node(r, 2, "node2", BOOT, "");
+    answer(r, 1, told, "io");
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_DESTROY, 0), 1);
+    rig_down(r, 1, "it reboots");
+    for (int i = 0; i < 50; i++)
+        rig_wait(r, 1);
+    assert_string_equal(rig_state(r, "class2-1"), "lost");
+    size_t from = r->sent_count;
+    snprintf(text, sizeof text, "{\"id\": \"%s\", \"instance\": \"class2-1\", \"environment\": \"class2\", \"epoch\": 1, \"state\": \"failed\"}", machine);
+    rig_node(r, 3, "node1", BOOT, text);
+    assert_non_null(rig_find(r, 3, VENV_MSG_MACHINE_DESTROY, from));
+    rig_free(r);
+}
+
+/* A stop that is refused leaves running what ran; what nobody saw running is not called so. */
+static void a_refused_stop_starts_nothing(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, 1);
+    start(r, "class2");
+    assert_string_equal(ask(r, VENV_MSG_STOP, NULL, "{\"environment\": \"class2\"}"), "ok");
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    const rig_sent *told = rig_find(r, 1, VENV_MSG_MACHINE_START, 0);
+    rig_id(&told->body, "id", id);
+    rig_id(&told->body, "machine", machine);
+    rig_frame(r, 1, VENV_MSG_MACHINE_RESULT, 0, "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"conflict\", \"error\": \"it is being "
+              "started\", \"state\": \"starting\"}", id, machine);
+    const rig_sent *stop = rig_find(r, 1, VENV_MSG_MACHINE_STOP, 0);
+    assert_string_equal(rig_state(r, "class2-1"), "stopping");
+    answer(r, 1, stop, "conflict");
+    assert_string_equal(rig_state(r, "class2-1"), "lost");
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_failed_start_is_tried_elsewhere),
+        cmocka_unit_test(a_failed_start_is_tried_elsewhere), cmocka_unit_test(a_lost_fence_is_sent_again),
+        cmocka_unit_test(a_refused_stop_starts_nothing),
         cmocka_unit_test(no_more_than_the_bound_and_never_where_it_was_asked_for),
         cmocka_unit_test(an_environment_that_fails_everywhere),
         cmocka_unit_test(a_node_that_fails_for_several),

@@ -253,6 +253,19 @@ static void refused_the_second_time(void **state)
     rig_free(r);
 }
 
+/* Its guest ends with the change on its way: it may have been done before. */
+static void over_while_it_changes(void **state)
+{
+    (void)state;
+    rig *r = running();
+    ask(r, "pause", "");
+    rig_machines(r, NODE1, listed("stopped", 1));
+    assert_string_equal(rig_state(r, "class2-1"), "stopped");
+    assert_int_equal(rig_events(r, "action-failed"), 0);
+    assert_int_equal(rig_events(r, "action-unknown"), 2);
+    rig_free(r);
+}
+
 /* What is saved holds nothing on its node: it comes back only if there is room. */
 static void restore_needs_room(void **state)
 {
@@ -401,7 +414,7 @@ int main(void)
         cmocka_unit_test(there_and_back),      cmocka_unit_test(refused_and_unknown), cmocka_unit_test(the_end_of_its_time),
         cmocka_unit_test(moved),               cmocka_unit_test(migration_refused),   cmocka_unit_test(migration_in_doubt),
         cmocka_unit_test(migration_over_a_restart), cmocka_unit_test(its_time_outlives_a_restart),
-        cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),
+        cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),    cmocka_unit_test(over_while_it_changes),
         cmocka_unit_test(refused_the_second_time),
         cmocka_unit_test(stop_while_it_moves), cmocka_unit_test(unknown_moves_nothing),
     };
