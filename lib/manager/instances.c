@@ -266,7 +266,7 @@ void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error)
  */
 void venv_mgr_instance_call_off(venv_manager *m, instance *i)
 {
-    if (!i->node || i->adopted || !venv_instance_is_final(i->state))
+    if (!i->node || i->adopted || !venv_instance_is_final(i->state) || VENV_SEEDED(CALL_OFF_NEVER))
         return;
     if (venv_id_is_none(i->fence)) {
         i->fence = venv_random_id(&m->random); /* not the id of a deed: an agent does each id once */
