@@ -286,6 +286,13 @@ VENV_API bool venv_triggers_is_enabled(const venv_triggers *triggers, const char
 /** One unit changed such that it must be remembered. `row` is null when there is nothing to remember any more. */
 typedef void (*venv_trigger_row_fn)(void *user, const char *key, const venv_value *row);
 
+/**
+ * Let what outlives a restart age by a clock of the caller's, which counts only while the set is used and which nobody can set:
+ * `now.mono` plus this.  Rows then carry it (`ran`), and a row that is taken up again is as old as it was when the caller ended.
+ * Without it, and for rows that have none, the wall clock is taken, and what is in its future counts as now.
+ */
+VENV_API void venv_triggers_age_by(venv_triggers *triggers, venv_span offset);
+
 /** Tell of each unit that changed since the last call. */
 VENV_API VENV_MUST_USE venv_rc venv_triggers_save(venv_triggers *triggers, venv_trigger_row_fn row,
                                                   void *user, venv_error *err);

@@ -60,7 +60,7 @@ static uint64_t machine_digest(const agent_machine *machine, uint64_t hash)
 {
     int64_t parts[] = { (int64_t)machine->epoch,   machine->ended,           machine->state,
                         (int64_t)machine->token,   (int64_t)machine->asker_count, machine->grace_end.ns,
-                        machine->ask_next.ns,      machine->later,           machine->later_destroy,
+                        machine->ask_next.ns,      machine->later,           machine->later_destroy * 2u + machine->later_gentle,
                         machine->later_grace.ns,   machine->change,         machine->change_end.ns,
                         (int64_t)machine->change_epoch, machine->seen.listed,     machine->seen.vcpus,
                         machine->seen.memory,      machine->ran };

@@ -102,7 +102,7 @@ typedef struct agent_machine {
     uint64_t change_epoch;       /* MIGRATE: of the machine there */
     venv_instant change_end;     /* CHANGING: it is given up then */
     bool later;                  /* a stop that waits for a start to end */
-    bool later_destroy;
+    bool later_destroy, later_gentle; /* gentle: not if it runs then */
     agent_asker later_asker;
     venv_span later_grace;
     agent_seen seen;

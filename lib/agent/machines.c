@@ -292,6 +292,7 @@ static const char *read_ask(agent_ask *ask, const venv_value *body)
     ask->timeout = change_timeout;
     if (timeout && (!venv_value_to_span(timeout, &ask->timeout) || ask->timeout.ns <= 0 || ask->timeout.ns > 24 * grace_max_ns))
         return "`timeout` must be a duration of at most 24h";
+    ask->gentle = venv_value_get_bool(body, "unless_running", false);
     ask->body = body;
     return NULL;
 }
@@ -387,7 +388,8 @@ static void start(agent_step *step, const agent_ask *ask)
     venv_agent_machines_tell(step);
 }
 
-/* Put off what came during a start, or a change. A later one replaces it, which is then answered; a destroy stays one. */
+/* Put off what came during a start, or a change. A later one replaces it, which is then answered; a destroy stays one,
+ * but for one that leaves a running guest alone. */
 static void put_off(agent_step *step, agent_machine *machine, const agent_ask *ask)
 {
     bool destroy = ask->event == MACHINE_EVENT_DESTROY;
@@ -396,19 +398,42 @@ static void put_off(agent_step *step, agent_machine *machine, const agent_ask *a
         agent_done done = result_of(&before, VENV_ECANCELED, "a later stop takes its place", venv_agent_machine_shown(machine));
         if (machine->later_asker.connection == step->agent->connection)
             send_result(step, machine->later_asker.request, &done);
-        machine->later_destroy = machine->later_destroy || destroy;
-        if (ask->grace.ns < machine->later_grace.ns)
+    }
+    if (machine->later && !machine->later_gentle) {
+        machine->later_destroy = machine->later_destroy || (destroy && !ask->gentle);
+        if (!ask->gentle && ask->grace.ns < machine->later_grace.ns)
             machine->later_grace = ask->grace;
     } else {
         machine->later_destroy = destroy;
+        machine->later_gentle = ask->gentle;
         machine->later_grace = ask->grace;
     }
     machine->later = true;
     machine->later_asker = (agent_asker){ .action = ask->action, .request = ask->request, .connection = step->agent->connection };
 }
 
+/*
+ * What keeps a destroy that is to leave a running guest alone from being done now; VENV_OK if nothing does. While it starts the destroy
+ * waits, and is judged when the start has ended.
+ */
+static venv_rc spares(const agent_machine *machine, const char **ret_why)
+{
+    bool idle = machine && machine->state == MACHINE_IDLE, up = idle && !venv_agent_machine_is_down(machine);
+    bool known = up && strcmp(machine->seen.state, "unknown") != 0;
+    *ret_why = known ? "it runs: it is left alone" : "it is not known whether it runs, or something else is done to it; ask again";
+    if (!machine || machine->state == MACHINE_STARTING || machine->state == MACHINE_DESTROYING || (idle && !up))
+        return VENV_OK;
+    return known ? VENV_ECONFLICT : VENV_EUNKNOWN;
+}
+
 static void stop(agent_step *step, agent_ask *ask)
 {
+    const char *why;
+    venv_rc rc = ask->gentle ? spares(venv_agent_machines_find(step->agent, ask->machine), &why) : VENV_OK;
+    if (rc != VENV_OK) {
+        venv_agent_machines_refuse(step, ask, rc, why);
+        return;
+    }
     agent_machine *machine = venv_agent_machines_find_or_add(step, ask->machine);
     if (!machine) {
         if (step->rc == VENV_OK)
@@ -495,6 +520,12 @@ void venv_agent_machines_do_later(agent_step *step, agent_machine *machine)
         return;
     machine->later = false;
     machine->askers[machine->asker_count++] = machine->later_asker;
+    const char *why;
+    venv_rc rc = machine->later_gentle ? spares(machine, &why) : VENV_OK;
+    if (rc != VENV_OK) {
+        venv_agent_machines_answer(step, machine, rc, why);
+        return;
+    }
     if (!machine->later_destroy)
         machine->grace_end.ns = step->now.mono.ns + machine->later_grace.ns;
     venv_agent_machines_advance(step, machine, machine->later_destroy ? MACHINE_EVENT_DESTROY : MACHINE_EVENT_STOP, NULL);

@@ -13,6 +13,7 @@ typedef struct agent_ask {
     venv_id action, machine;
     uint64_t epoch;
     venv_span grace, timeout;
+    bool gentle; /* a destroy that leaves a running guest alone */
     const venv_value *body;
 } agent_ask;
 

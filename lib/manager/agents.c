@@ -385,6 +385,11 @@ void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)
     note_all(m, a);
 }
 
+bool venv_mgr_agent_can_act(const agent *a)
+{
+    return a && a->peer && a->machines_known && a->reachable;
+}
+
 bool venv_mgr_agent_is_unseen(const agent *a)
 {
     return a->unseen.ns != VENV_INSTANT_NEVER.ns;

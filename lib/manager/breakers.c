@@ -12,6 +12,9 @@
  *  - an environment that fails on several nodes is at fault itself, and so is one that fails on the only node it was tried on;
  *  - a node on which several environments fail, or one that runs well elsewhere, is at fault.
  *
+ * All of that is rows, the starts of the window too, and the times in them are how long the manager had run: a restart forgives no
+ * failure, and no clock that is set opens or closes anything.
+ *
  * A lack of room is no failure. What cannot be seen is none, either: a hang counts only if the node could have told.
  */
 #include "manager/internal.h"
@@ -22,6 +25,8 @@
 
 static const char *const state_names[BREAKER_STATE__COUNT] = { "closed", "open", "half-open" };
 static const venv_id none = { { 0 } };
+
+#define ATTEMPT_KEY "attempt/"
 
 /* --- the table ------------------------------------------------------------------------------------------- */
 
@@ -102,7 +107,7 @@ static venv_value key_of(venv_manager *m, const breaker *b)
     return key;
 }
 
-static void touch(venv_manager *m, const breaker *b)
+static void put_row(venv_manager *m, const breaker *b)
 {
     if (b->of_node)
         venv_mgr_place_stale(m);
@@ -112,6 +117,40 @@ static void touch(venv_manager *m, const breaker *b)
     venv_map_put_id(&map, "trial", b->trial);
     venv_mgr_put_ran(&map, b->ran);
     venv_mgr_effect_put(m, VENV_ROWS_BREAKERS, key_of(m, b), venv_mgr_take_map(m, &map));
+}
+
+static venv_value attempt_key(venv_manager *m, const start_attempt *t)
+{
+    char key[48];
+    snprintf(key, sizeof key, ATTEMPT_KEY "%020llu", (unsigned long long)t->number);
+    return venv_mgr_text_key(m, key);
+}
+
+static void put_attempt(venv_manager *m, const start_attempt *t)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put(&map, "number", venv_value_uint(t->number));
+    venv_map_put_text(&map, "environment", t->environment, strlen(t->environment));
+    venv_map_put_text(&map, "node", t->node, strlen(t->node));
+    venv_map_put(&map, "worked", venv_value_bool(t->worked));
+    venv_mgr_put_ran(&map, t->ran);
+    venv_mgr_effect_put(m, VENV_ROWS_BREAKERS, attempt_key(m, t), venv_mgr_take_map(m, &map));
+}
+
+void venv_mgr_breakers_put(venv_manager *m)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->breakers, &cursor, NULL, &item))
+        put_row(m, item);
+    for (size_t i = 0; i < m->attempt_count; i++)
+        put_attempt(m, &m->attempts[i]);
+}
+
+static void touch(venv_manager *m, const breaker *b)
+{
+    put_row(m, b);
     venv_triggers_note_instances(m->triggers, own_name(b));
     agent *a = b->of_node ? venv_mgr_agent_find(m, own_name(b)) : NULL;
     if (a) {
@@ -120,8 +159,28 @@ static void touch(venv_manager *m, const breaker *b)
     }
 }
 
+/* Rows come in any order; those of the window are kept in theirs. */
+static bool restore_attempt(venv_manager *m, const venv_value *row)
+{
+    start_attempt t = { .number = venv_mgr_get_uint(row, "number"), .ran = venv_mgr_get_ran(m, row),
+                        .worked = venv_value_get_bool(row, "worked", false) };
+    if (t.ran == 0 || !venv_mgr_fits_name(venv_value_get_text(row, "environment"), t.environment) ||
+        !venv_mgr_fits_name(venv_value_get_text(row, "node"), t.node))
+        return false;
+    if (m->attempt_count == ATTEMPTS_MAX)
+        return true;
+    size_t at = m->attempt_count++;
+    for (; at > 0 && m->attempts[at - 1].number > t.number; at--)
+        m->attempts[at] = m->attempts[at - 1];
+    m->attempts[at] = t;
+    m->attempt_last = t.number > m->attempt_last ? t.number : m->attempt_last;
+    return true;
+}
+
 bool venv_mgr_breaker_restore(venv_manager *m, venv_str key, const venv_value *row)
 {
+    if (key.size > strlen(ATTEMPT_KEY) && memcmp(key.data, ATTEMPT_KEY, strlen(ATTEMPT_KEY)) == 0)
+        return restore_attempt(m, row);
     char name[VENV_NAME_MAX + 1];
     const char *slash = memchr(key.data, '/', key.size);
     venv_str own = slash ? (venv_str){ slash + 1, key.size - (size_t)(slash + 1 - key.data) } : VENV_STR("");
@@ -145,8 +204,8 @@ bool venv_mgr_breaker_restore(venv_manager *m, venv_str key, const venv_value *r
     if (ran > 0) /* else it ages from now */
         b->ran = ran;
     if (retry && venv_value_to_wall(retry, &b->retry_wall)) {
-        /* A clock that was set back must not keep it open for longer than it was opened for. */
-        int64_t left = b->retry_wall.ns - m->now.wall.ns, most = b->retry_wall.ns - b->since.ns;
+        /* By how long the manager has run, and never for longer than it was opened for: clocks are set. */
+        int64_t most = b->retry_wall.ns - b->since.ns, left = ran > 0 ? most - (venv_mgr_ran(m) - ran) : b->retry_wall.ns - m->now.wall.ns;
         b->retry = venv_mgr_after(m, (venv_span){ left < 0 ? 0 : left < most ? left : most });
     }
     return true;
@@ -188,6 +247,8 @@ static void forget_attempts(venv_manager *m, const breaker *b)
         const start_attempt *t = &m->attempts[i];
         if (strcmp(b->of_node ? t->node : t->environment, own_name(b)) != 0)
             m->attempts[kept++] = *t;
+        else
+            venv_mgr_effect_delete(m, VENV_ROWS_BREAKERS, attempt_key(m, t));
     }
     m->attempt_count = kept;
 }
@@ -208,27 +269,34 @@ static void become_closed(venv_manager *m, breaker *b, const char *why)
 
 /* --- whose fault ----------------------------------------------------------------------------------------- */
 
+static void drop_oldest(venv_manager *m, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        venv_mgr_effect_delete(m, VENV_ROWS_BREAKERS, attempt_key(m, &m->attempts[i]));
+    memmove(m->attempts, m->attempts + count, (m->attempt_count - count) * sizeof *m->attempts);
+    m->attempt_count -= count;
+}
+
 static void prune(venv_manager *m)
 {
     size_t old = 0;
-    while (old < m->attempt_count && m->now.mono.ns - m->attempts[old].at.ns >= m->config->breaker_window.ns)
+    while (old < m->attempt_count && venv_mgr_ran(m) - m->attempts[old].ran >= m->config->breaker_window.ns)
         old++;
-    memmove(m->attempts, m->attempts + old, (m->attempt_count - old) * sizeof *m->attempts);
-    m->attempt_count -= old;
+    drop_oldest(m, old);
 }
 
 static void add_attempt(venv_manager *m, const instance *i, bool worked)
 {
     prune(m);
-    if (m->attempt_count == ATTEMPTS_MAX) {
-        memmove(m->attempts, m->attempts + 1, (ATTEMPTS_MAX - 1) * sizeof *m->attempts);
-        m->attempt_count--;
-    }
+    if (m->attempt_count == ATTEMPTS_MAX)
+        drop_oldest(m, 1);
     start_attempt *t = &m->attempts[m->attempt_count++];
     snprintf(t->environment, sizeof t->environment, "%s", i->environment);
     snprintf(t->node, sizeof t->node, "%s", i->node);
-    t->at = m->now.mono;
+    t->number = ++m->attempt_last;
+    t->ran = venv_mgr_ran(m);
     t->worked = worked;
+    put_attempt(m, t);
 }
 
 static bool works_elsewhere(const venv_manager *m, const char *environment, const char *node)
@@ -338,7 +406,7 @@ static bool is_lack_of_room(venv_rc rc)
 void venv_mgr_start_failed(venv_manager *m, instance *i, venv_rc rc, const char *why)
 {
     const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
-    bool seen = a && a->peer && a->machines_known && a->reachable;
+    bool seen = venv_mgr_agent_can_act(a);
     if (m->config->breaker_failures == 0 || !i->node || i->stop_wanted || is_lack_of_room(rc) || rc == VENV_ECANCELED ||
         rc == VENV_ECONFLICT || (rc == VENV_ETIMEDOUT && !seen)) {
         venv_mgr_trial_over(m, i);

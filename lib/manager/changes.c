@@ -61,11 +61,6 @@ const char *venv_mgr_change_name(change_kind kind)
     return kind == CHANGE_NONE ? "" : rows[kind].name;
 }
 
-static bool can_be_asked(const agent *a)
-{
-    return a && a->peer && a->machines_known && a->reachable;
-}
-
 static agent *node_of(venv_manager *m, const char *name)
 {
     return name ? venv_mgr_agent_find(m, name) : NULL;
@@ -123,7 +118,7 @@ static void send_change(venv_manager *m, instance *i)
 static uint64_t ask_list(venv_manager *m, const char *node)
 {
     const agent *a = node_of(m, node);
-    peer *p = can_be_asked(a) ? venv_mgr_peer_find(m, a->peer) : NULL;
+    peer *p = venv_mgr_agent_can_act(a) ? venv_mgr_peer_find(m, a->peer) : NULL;
     if (!p)
         return 0;
     uint64_t number = venv_mgr_next_number(m);
@@ -369,7 +364,7 @@ static venv_rc check_one(venv_manager *m, const instance *i, change_kind kind, v
         return venv_error_set(err, VENV_ECONFLICT, "%s: a %s of it is under way", i->name, rows[i->change_kind].name);
     if (!is_state(i, row->from))
         return venv_error_set(err, VENV_ECONFLICT, "%s is %s: it cannot be %s", i->name, venv_instance_state_name(i->state), row->done);
-    if (!can_be_asked(node_of(m, i->node)))
+    if (!venv_mgr_agent_can_act(node_of(m, i->node)))
         return venv_error_set(err, VENV_EUNREACHABLE, "node %s of %s cannot be asked now", i->node ? i->node : "?", i->name);
     return VENV_OK;
 }

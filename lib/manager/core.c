@@ -96,6 +96,7 @@ venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_r
     m->agents_stale = true;
     venv_random_init(&m->random, seed);
     venv_trigger_reports_init(&m->reports);
+    venv_list_init(&m->unknown_rows);
     venv_rc rc = make_tables(m, err);
     if (rc == VENV_OK)
         rc = make_environments(m, err);
@@ -159,6 +160,7 @@ void venv_manager_free(venv_manager *m)
     venv_mgr_sender_free(m);
     venv_value_unref(&m->agents_cached);
     venv_trigger_reports_fini(&m->reports);
+    venv_list_fini(&m->unknown_rows);
     venv_triggers_free(m->triggers);
     venv_mgr_placing_free(m);
     venv_expr_context_free(m->place_context);
@@ -202,6 +204,7 @@ static void first_step(venv_manager *m)
     venv_mgr_event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
               "manager %s started (start %llu of this state); it knows %zu instances and %zu agents", m->config->name,
               (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
+    venv_mgr_rows_tidy(m);
     venv_mgr_proposals_compare(m);
     venv_mgr_deliver_again(m);
 }

@@ -317,16 +317,25 @@ static void forget_stop(venv_manager *m, const deed *d)
     }
 }
 
-/* A start that is not running in time is as bad as one that failed. */
-static void count_hang(venv_manager *m, const deed *d)
+/*
+ * A start that is not running in time is as bad as one that failed: it counts, and if its node can be seen another one is tried. True: it is,
+ * and its action goes on.
+ */
+static bool start_hangs(venv_manager *m, deed *d)
 {
     size_t cursor = 0;
     void *item;
     while (strcmp(d->kind, "start") == 0 && venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (venv_id_equal(i->start, d->id) && i->state == VENV_INSTANCE_STARTING && !i->confirmed && venv_id_is_none(i->fence))
-            venv_mgr_start_failed(m, i, VENV_ETIMEDOUT, "");
+        if (!venv_id_equal(i->start, d->id) || i->state != VENV_INSTANCE_STARTING || i->confirmed || !venv_id_is_none(i->fence))
+            continue;
+        venv_mgr_start_failed(m, i, VENV_ETIMEDOUT, "");
+        if (!venv_mgr_agent_can_act(i->node ? venv_mgr_agent_find(m, i->node) : NULL) || !venv_mgr_instance_try_elsewhere(m, i, "it hangs: it is not running in time"))
+            return false;
+        venv_mgr_deed_run(m, d, m->config->action_timeout);
+        return true;
     }
+    return false;
 }
 
 void venv_mgr_deeds_sweep(venv_manager *m)
@@ -340,7 +349,8 @@ void venv_mgr_deeds_sweep(venv_manager *m)
         gather *g = venv_mgr_gather_of_deed(m, d->id);
         if (g)
             continue; /* it has a time-out of its own, with the answers that came */
-        count_hang(m, d);
+        if (start_hangs(m, d))
+            continue;
         venv_mgr_deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");
         forget_stop(m, d);
         venv_mgr_change_timed_out(m, d);

@@ -8,6 +8,8 @@
  * second node only after the first has said that it could not, and then that nothing of it is left there: what was
  * told to the first node cannot take effect any more, since an agent starts nothing in an epoch in which it was destroyed.
  * For the same reason one that is over without its node having stopped it is called off there, until the node has answered.
+ * One that hangs is treated so, too, if its node can be seen: it is not running when its time is over, and what may still become of
+ * it there is removed before it is started elsewhere.
  */
 #include "manager/internal.h"
 
@@ -182,6 +184,8 @@ static void send_fence(venv_manager *m, instance *i, peer *p)
     venv_map_put_id(&map, "id", i->fence);
     venv_map_put_id(&map, "machine", i->id);
     venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    if (!venv_instance_is_final(i->state)) /* what is over is not wanted, running or not */
+        venv_map_put(&map, "unless_running", venv_value_bool(true));
     i->start_sent = true;
     i->retry = venv_mgr_after(m, m->config->action_timeout);
     venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, venv_mgr_take_map(m, &map));
@@ -240,15 +244,11 @@ static bool may_try_elsewhere(venv_manager *m, instance *i)
            i->tried_count + 1 < m->config->start_nodes && i->tried_count < TRIED_MAX && venv_mgr_place_elsewhere(m, i);
 }
 
-/* Its node could not start it, for good. Where another node may, that is tried; else it has failed. */
-void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error)
+/* Its node could not start it, or hangs over it. Where another node may, that is tried: first the node has to say that nothing of it is there. */
+bool venv_mgr_instance_try_elsewhere(venv_manager *m, instance *i, const char *error)
 {
-    if (!may_try_elsewhere(m, i)) {
-        venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
-        venv_mgr_instance_end_deeds(m, i);
-        venv_mgr_instance_call_off(m, i);
-        return;
-    }
+    if (!may_try_elsewhere(m, i))
+        return false;
     char why[REASON_MAX + 128];
     i->fence = venv_random_id(&m->random);
     venv_mgr_set_reason(i->failure, error);
@@ -257,6 +257,17 @@ void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error)
     venv_mgr_instance_touch(m, i);
     venv_mgr_event_add(m, "instance-retried", i->name, i->start, venv_value_null(), "%s on %s: %s", i->name, i->node, i->reason);
     venv_mgr_instance_send_start(m, i);
+    return true;
+}
+
+/* Its node could not start it, for good: another one is tried, or it has failed. */
+void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error)
+{
+    if (venv_mgr_instance_try_elsewhere(m, i, error))
+        return;
+    venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, error);
+    venv_mgr_instance_end_deeds(m, i);
+    venv_mgr_instance_call_off(m, i);
 }
 
 /*
@@ -329,7 +340,9 @@ void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc)
         called_off(m, i, rc);
         return;
     }
-    if (rc != VENV_OK || i->stop_wanted || i->state != VENV_INSTANCE_STARTING) {
+    const deed *d = venv_mgr_deed_find(m, i->start);
+    bool wanted = d && venv_mgr_deed_is_open(d); /* else its time was over while the node removed it: it is not started after that */
+    if (rc != VENV_OK || i->stop_wanted || i->state != VENV_INSTANCE_STARTING || !wanted) {
         venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, i->failure);
         venv_mgr_instance_end_deeds(m, i);
         if (!is_called_off(rc))
@@ -402,7 +415,7 @@ void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool 
     default:
         break;
     }
-    if (!a || !a->peer || !a->machines_known || !a->reachable)
+    if (!venv_mgr_agent_can_act(a))
         return;
     if (i->state != VENV_INSTANCE_STOPPING)
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPING, force ? "it is destroyed" : "it is asked to shut down");
@@ -418,7 +431,7 @@ static void retry_instance(venv_manager *m, instance *i)
     venv_mgr_changes_retry(m, i);
     if (VENV_SEEDED(STARTED_ELSEWHERE) && i->state == VENV_INSTANCE_STARTING && (!a || !a->peer))
         venv_mgr_place_instance(m, i);
-    if (!a || !a->peer || !a->machines_known || !a->reachable)
+    if (!venv_mgr_agent_can_act(a))
         return;
     if (!venv_id_is_none(i->fence) || (i->state == VENV_INSTANCE_STARTING && !i->confirmed && !i->stop_wanted))
         venv_mgr_instance_send_start(m, i);

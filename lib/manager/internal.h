@@ -222,6 +222,7 @@ typedef struct proposal {
     proposal_state state;
     venv_wall made, expires, ended, recovered; /* recovered: 0 while what it is for goes on */
     int64_t ran;            /* how long the manager had run when it ended; 0: not known */
+    int64_t made_ran;       /* made, as how long the manager had run; 0: not known */
     venv_instant deadline;
     int64_t repeats;        /* firings while it was open */
     uint64_t definition;    /* hash of its trigger's; 0: not known */
@@ -251,8 +252,9 @@ typedef struct breaker {
 } breaker;
 
 typedef struct start_attempt {
+    uint64_t number;           /* of its row; they are in this order */
     char environment[VENV_NAME_MAX + 1], node[VENV_NAME_MAX + 1];
-    venv_instant at;
+    int64_t ran;               /* when, as how long the manager had run */
     bool worked;
 } start_attempt;
 
@@ -391,6 +393,8 @@ struct venv_manager {
     venv_table *breakers;   /* "environment/NAME", "node/NAME" → breaker */
     start_attempt attempts[ATTEMPTS_MAX];
     size_t attempt_count;
+    uint64_t attempt_last;  /* number that was given out last */
+    venv_list_builder unknown_rows; /* keys of rows of triggers that are not there any more; taken away in the first step */
     venv_table *proposals;  /* id → proposal */
     venv_table *requests;   /* id → row (venv_value *) */
     venv_table *calls;      /* number → call */
@@ -518,6 +522,7 @@ venv_rc venv_mgr_agent_forget(venv_manager *m, agent *a, venv_id cause, const ch
 void venv_mgr_agent_store_propval(venv_manager *m, agent *a, const venv_value *body);
 void venv_mgr_membership_changed(void *user, const venv_membership *event);
 bool venv_mgr_agent_is_unseen(const agent *a);
+bool venv_mgr_agent_can_act(const agent *a); /* connected, and its machines can be seen; a may be NULL */
 
 /* world.c */
 venv_trigger_world venv_mgr_world_of(venv_manager *m);
@@ -553,6 +558,7 @@ void venv_mgr_instance_touch(venv_manager *m, instance *i);
 void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason);
 void venv_mgr_instance_placed(venv_manager *m, instance *i, venv_value detail);
 void venv_mgr_instance_send_start(venv_manager *m, instance *i);
+bool venv_mgr_instance_try_elsewhere(venv_manager *m, instance *i, const char *error);
 void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error);
 void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc);
 void venv_mgr_instance_call_off(venv_manager *m, instance *i);
@@ -663,6 +669,7 @@ venv_rc venv_mgr_proposal_change(venv_manager *m, const char *by, const venv_val
 proposal *venv_mgr_proposal_by_text(venv_manager *m, venv_str name);
 venv_value venv_mgr_proposal_view(venv_manager *m, const proposal *p, bool whole);
 bool venv_mgr_proposal_restore(venv_manager *m, venv_id id, const venv_value *row);
+void venv_mgr_proposals_put(venv_manager *m); /* every row */
 void venv_mgr_proposals_withdraw(venv_manager *m, const char *trigger, const char *why);
 void venv_mgr_proposals_compare(venv_manager *m); /* after a restart: with the configuration of now */
 void venv_mgr_proposals_sweep(venv_manager *m);
@@ -674,6 +681,7 @@ breaker *venv_mgr_breaker_of(venv_manager *m, bool of_node, const char *name);
 const char *venv_mgr_breaker_state(const breaker *b);
 venv_value venv_mgr_breaker_view(venv_manager *m, const breaker *b);
 bool venv_mgr_breaker_restore(venv_manager *m, venv_str key, const venv_value *row);
+void venv_mgr_breakers_put(venv_manager *m); /* every row */
 void venv_mgr_start_failed(venv_manager *m, instance *i, venv_rc rc, const char *why);
 void venv_mgr_start_worked(venv_manager *m, instance *i);
 void venv_mgr_trial_begin(venv_manager *m, const instance *i);
@@ -780,6 +788,7 @@ void venv_mgr_guard_status(venv_manager *m, venv_map_builder *map);
 /* rows.c */
 venv_rc venv_mgr_rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err);
 void venv_mgr_rows_flush(venv_manager *m);
+void venv_mgr_rows_tidy(venv_manager *m); /* in the first step: what was loaded and is of no use */
 venv_value venv_mgr_agent_row(venv_manager *m, const agent *a);
 venv_value venv_mgr_text_key(venv_manager *m, const char *text);
 

@@ -114,7 +114,17 @@ static void touch(venv_manager *m, const proposal *p)
         venv_map_put(&map, "definition", venv_value_uint(p->definition));
     if (p->state != PROPOSAL_OPEN)
         venv_mgr_put_ran(&map, p->ran);
+    if (p->made_ran > 0)
+        venv_map_put(&map, "made_ran", venv_value_int(p->made_ran));
     venv_mgr_effect_put(m, VENV_ROWS_PROPOSALS, id_key(m, p->id), venv_mgr_take_map(m, &map));
+}
+
+void venv_mgr_proposals_put(venv_manager *m)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->proposals, &cursor, NULL, &item))
+        touch(m, item);
 }
 
 venv_value venv_mgr_proposal_view(venv_manager *m, const proposal *p, bool whole)
@@ -181,9 +191,13 @@ bool venv_mgr_proposal_restore(venv_manager *m, venv_id id, const venv_value *ro
     p->definition = venv_mgr_get_uint(row, "definition");
     read_value(m, row, "orders", &p->orders);
     read_value(m, row, "values", &p->values);
-    /* A clock that was set back must not make it live for longer than it was made for. */
+    /* What is proposed is soon wrong: it ends by the clock that ends it first. The wall clock knows the time in which no manager ran, and
+     * how long the manager has run cannot be set back. */
     int64_t left = p->expires.ns - m->now.wall.ns, whole = p->expires.ns - p->made.ns;
-    p->deadline = venv_mgr_after(m, (venv_span){ left < 0 ? 0 : left < whole ? left : whole });
+    p->made_ran = venv_value_get_int(row, "made_ran", 0);
+    int64_t ran = p->made_ran > 0 && p->made_ran <= venv_mgr_ran(m) ? venv_mgr_ran(m) - p->made_ran : 0;
+    left = left < whole - ran ? left : whole - ran;
+    p->deadline = venv_mgr_after(m, (venv_span){ left < 0 ? 0 : left });
     if (!p->trigger || !p->unit || venv_table_add(m->proposals, id.bytes, sizeof id.bytes, p, NULL) != VENV_OK) {
         venv_mgr_proposal_free(p);
         venv_mgr_no_memory(m);
@@ -271,6 +285,7 @@ venv_id venv_mgr_proposal_make(venv_manager *m, const venv_trigger_report *repor
     p->trigger = venv_mgr_copy_text(m, report->trigger);
     p->unit = venv_mgr_copy_text(m, report->unit);
     p->made = m->now.wall;
+    p->made_ran = venv_mgr_ran(m);
     p->expires = (venv_wall){ m->now.wall.ns + report->expires.ns };
     p->deadline = venv_mgr_after(m, report->expires);
     venv_mgr_set_reason(p->why, report->text);

@@ -105,24 +105,43 @@ static void alarm_once(venv_manager *m, instance *i, const agent *a, const char 
               a->name, i->name, what);
 }
 
+/* It was told to start, its node was lost, and can be seen again: only now it is known that it does not run. It is told again. */
+static void seen_starting(venv_manager *m, instance *i)
+{
+    if (i->state == VENV_INSTANCE_LOST) {
+        i->state = VENV_INSTANCE_STARTING;
+        i->since = m->now.mono;
+        i->since_wall = m->now.wall;
+        venv_mgr_set_reason(i->reason, "its node can be seen again and has not started it");
+        venv_mgr_instance_touch(m, i);
+        venv_triggers_note_instances(m->triggers, i->environment);
+    }
+    if (i->state == VENV_INSTANCE_STARTING)
+        venv_mgr_instance_send_start(m, i);
+}
+
 /* What removes it was told in this session, or is now. */
 static void fence_on(venv_manager *m, instance *i)
 {
-    if (!i->start_sent)
+    if (i->state == VENV_INSTANCE_LOST)
+        seen_starting(m, i);
+    else if (!i->start_sent)
         venv_mgr_instance_send_start(m, i);
 }
 
 /*
- * It is being removed, and its node says when that is done. But one that ran and ended, was to be cleared away, and runs before
- * its node could be told so was started by somebody who looks after the node: nothing is done to it.
+ * It is being removed, and its node says when that is done. But a start that came to something after all is what was wanted: the node leaves
+ * it alone. And one that ran and ended, was to be cleared away, and runs before its node could be told so was started by somebody
+ * who looks after the node: nothing is done to it.
  */
 static bool is_being_removed(venv_manager *m, instance *i, venv_instance_state told)
 {
-    bool up = told == VENV_INSTANCE_RUNNING || told == VENV_INSTANCE_PAUSED;
+    bool up = told == VENV_INSTANCE_RUNNING || told == VENV_INSTANCE_PAUSED, over = venv_instance_is_final(i->state);
     if (venv_id_is_none(i->fence))
         return false;
-    if (up && venv_instance_is_final(i->state) && i->confirmed && !i->start_sent) {
+    if (up && (!over || (i->confirmed && !i->start_sent))) {
         i->fence = none;
+        venv_mgr_instance_touch(m, i);
         return false;
     }
     fence_on(m, i);
@@ -243,17 +262,7 @@ static void missing(venv_manager *m, instance *i)
     }
     if (i->start_sent || venv_id_is_none(i->start))
         return; /* told in this session: the answer comes */
-    if (i->state == VENV_INSTANCE_LOST) {
-        /* It was told to start, and never did: only now this is known. */
-        i->state = VENV_INSTANCE_STARTING;
-        i->since = m->now.mono;
-        i->since_wall = m->now.wall;
-        venv_mgr_set_reason(i->reason, "its node can be seen again and has not started it");
-        venv_mgr_instance_touch(m, i);
-        venv_triggers_note_instances(m->triggers, i->environment);
-    }
-    if (i->state == VENV_INSTANCE_STARTING)
-        venv_mgr_instance_send_start(m, i);
+    seen_starting(m, i);
 }
 
 /* --- the list ---------------------------------------------------------------------------------------- */
@@ -438,6 +447,19 @@ static void stop_result(venv_manager *m, instance *i, venv_rc rc, const char *er
     }
 }
 
+/* The node was to remove what is left of a start, unless it runs after all: then that is what was wanted. */
+static void fence_result(venv_manager *m, instance *i, venv_rc rc, const venv_value *state)
+{
+    bool paused = state && venv_value_is_text(state, "paused"), up = paused || (state && venv_value_is_text(state, "running"));
+    if (rc != VENV_ECONFLICT || !up || venv_instance_is_final(i->state)) {
+        venv_mgr_instance_fenced(m, i, rc);
+        return;
+    }
+    i->fence = none;
+    venv_mgr_instance_touch(m, i);
+    venv_mgr_reconcile_up(m, i, paused ? VENV_INSTANCE_PAUSED : VENV_INSTANCE_RUNNING);
+}
+
 void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body)
 {
     venv_id id, machine;
@@ -456,7 +478,7 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
     if (venv_id_equal(id, i->stop) && i->stop_wanted)
         stop_result(m, i, rc, error);
     else if (!venv_id_is_none(i->fence) && venv_id_equal(id, i->fence))
-        venv_mgr_instance_fenced(m, i, rc);
+        fence_result(m, i, rc, venv_value_get(body, "state"));
     else if (venv_id_equal(id, i->start) && venv_id_is_none(i->fence))
         start_result(m, i, rc, error, venv_value_get(body, "state"));
 }

@@ -5,8 +5,10 @@
  *
  * People set clocks, and a machine without a battery begins in another year. An answer that is dropped for that makes a repeated
  * request happen twice. So what counts here is how long the manager has *run*: monotonic time, added up over its runs. It is in
- * the manager's own row, written every few minutes, and in the row of each thing that ended: `ran`. What was added since
+ * the manager's own row, written every minute, and in the row of each thing that ended: `ran`. What was added since
  * the last of those is lost in a crash: things live a little longer than they have to, never shorter.
+ *
+ * Cooldowns, limits, breakers and proposals go by it, too (lib/trigger/rows.c, breakers.c, proposals.c).
  *
  * Rows that say nothing of it (another version wrote them) age from when they are met here.
  */
@@ -15,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAVE_EVERY (5 * 60 * VENV_NS_PER_S)
+#define SAVE_EVERY (60 * VENV_NS_PER_S)
 #define STAMPS_MAX 256                    /* of rows that have none, in one step */
 #define RAN_MAX    (INT64_MAX / 2)        /* more than a century: not a count of ours */
 

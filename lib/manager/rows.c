@@ -48,11 +48,34 @@ static void load_request(venv_manager *m, venv_id id, const venv_value *row)
     }
 }
 
+/* One of a trigger that was removed while no manager ran is taken away: it must not come back with a trigger of the same name. */
+static venv_rc load_trigger(venv_manager *m, const venv_value *key, venv_str text, const venv_value *row, venv_error *err)
+{
+    bool known = false;
+    venv_rc rc = venv_triggers_restore(m->triggers, text, row, m->now, &known, err);
+    venv_value copy = venv_value_null();
+    if (rc != VENV_OK || known)
+        return rc;
+    if (venv_value_dup(key, &copy, NULL) == VENV_OK)
+        venv_list_add(&m->unknown_rows, copy);
+    else
+        venv_mgr_no_memory(m);
+    return VENV_OK;
+}
+
+void venv_mgr_rows_tidy(venv_manager *m)
+{
+    venv_value list = venv_mgr_take_list(m, &m->unknown_rows);
+    for (size_t i = 0; i < venv_value_count(&list); i++)
+        venv_mgr_effect_delete(m, VENV_ROWS_TRIGGERS, venv_value_ref(venv_value_at(&list, i)));
+    venv_value_unref(&list);
+}
+
 static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error *err)
 {
     char name[VENV_NAME_MAX + 1];
     venv_id id = { { 0 } };
-    bool has_id = venv_value_to_id(row->key, &id), good = true, known = false;
+    bool has_id = venv_value_to_id(row->key, &id), good = true;
     venv_kind kind = venv_value_kind(row->key);
     venv_str text = kind == VENV_STRING || kind == VENV_BYTES ? venv_value_peek_text(row->key) : VENV_STR("");
     switch (row->collection) {
@@ -71,7 +94,7 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
             load_request(m, id, row->value);
         break;
     case VENV_ROWS_TRIGGERS:
-        return venv_triggers_restore(m->triggers, text, row->value, m->now, &known, err);
+        return load_trigger(m, row->key, text, row->value, err);
     case VENV_ROWS_AGENTS:
         good = venv_mgr_fits_name(text, name);
         if (good)
@@ -95,6 +118,10 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
 
 venv_rc venv_mgr_rows_load(venv_manager *m, const venv_manager_row *rows, size_t count, venv_error *err)
 {
+    for (size_t i = 0; i < count; i++) /* how long the managers before have run is known before anything is aged by it */
+        if (venv_value_kind(rows[i].value) == VENV_MAP)
+            (void)venv_mgr_get_ran(m, rows[i].value);
+    venv_triggers_age_by(m->triggers, (venv_span){ venv_mgr_ran(m) - m->now.mono.ns });
     for (size_t i = 0; i < count; i++) {
         venv_rc rc = load_row(m, &rows[i], err);
         if (rc != VENV_OK)

@@ -190,6 +190,8 @@ struct venv_triggers {
     venv_table *by_environment; /* environment → trigger_list */
     trigger_list any_label, any_environment, by_state, by_membership;
     bool pending, started, short_of_memory;
+    bool ages;                  /* `age` is valid */
+    venv_span age;              /* what is added to the monotonic clock for what is kept in rows */
     venv_instant deadline;
 };
 
@@ -274,12 +276,14 @@ venv_rc venv_trigger_limit_spend(trigger *t, const allowance *granted, const ven
                                  const venv_trigger_world *world, venv_error *err);
 venv_instant venv_trigger_limit_look(const allowance *refused, venv_now now);
 void venv_trigger_limit_tell(const trigger *t, venv_now now, venv_map_builder *map);
-venv_rc venv_trigger_limit_save(const trigger *t, venv_map_builder *map, venv_error *err);
-venv_rc venv_trigger_limit_restore(trigger *t, const venv_value *row, venv_now now, venv_error *err);
+venv_rc venv_trigger_limit_save(const venv_triggers *set, const trigger *t, venv_map_builder *map, venv_error *err);
+venv_rc venv_trigger_limit_restore(const venv_triggers *set, trigger *t, const venv_value *row, venv_now now, venv_error *err);
 venv_rc venv_trigger_limit_describe(const trigger *t, venv_now now, venv_value *ret_list, venv_error *err);
 
 /* rows.c */
-venv_instant venv_trigger_instant_of(venv_wall wall, venv_now now);
+/* An instant, for a row; null if the set has no clock for that. And back: by that clock, or by the wall clock if the row has none. */
+venv_value venv_trigger_stamp(const venv_triggers *set, venv_instant at);
+venv_instant venv_trigger_instant_of(const venv_triggers *set, const venv_value *stamp, venv_wall wall, venv_now now);
 
 /* switch.c */
 void venv_trigger_switch_save(const trigger *t, venv_map_builder *map);

@@ -529,9 +529,9 @@ venv_rc venv_triggers_spend(venv_triggers *set, const char *name, const venv_ord
 
 /* --- rows and looking ------------------------------------------------------------------------------------ */
 
-venv_rc venv_trigger_limit_save(const trigger *t, venv_map_builder *map, venv_error *err)
+venv_rc venv_trigger_limit_save(const venv_triggers *set, const trigger *t, venv_map_builder *map, venv_error *err)
 {
-    venv_list_builder spent, touched;
+    venv_list_builder spent, ran, touched;
     venv_value list = venv_value_null();
     size_t cursor = 0;
     venv_str key;
@@ -543,6 +543,15 @@ venv_rc venv_trigger_limit_save(const trigger *t, venv_map_builder *map, venv_er
     if (rc != VENV_OK)
         return rc;
     venv_map_put(map, "spent", list);
+    venv_list_init(&ran);
+    for (size_t i = 0; set->ages && i < t->spent_count; i++)
+        venv_list_add(&ran, venv_trigger_stamp(set, t->spent[i].at));
+    rc = venv_list_take(&ran, &list, err);
+    if (rc != VENV_OK)
+        return rc;
+    venv_map_put(map, "spent_ran", list);
+    if (set->ages && t->spent_count > 0)
+        venv_map_put(map, "ran", venv_trigger_stamp(set, t->spent[t->spent_count - 1].at));
     if (!t->touched || venv_table_count(t->touched) == 0)
         return VENV_OK;
     venv_list_init(&touched);
@@ -553,6 +562,7 @@ venv_rc venv_trigger_limit_save(const trigger *t, venv_map_builder *map, venv_er
         venv_list_init(&pair);
         venv_list_add(&pair, name);
         venv_list_add(&pair, venv_value_from_wall(((spend *)item)->wall));
+        venv_list_add(&pair, venv_trigger_stamp(set, ((spend *)item)->at));
         if (rc == VENV_OK)
             rc = venv_list_take(&pair, &both, err);
         if (rc != VENV_OK) {
@@ -567,7 +577,7 @@ venv_rc venv_trigger_limit_save(const trigger *t, venv_map_builder *map, venv_er
     return rc;
 }
 
-static venv_rc restore_touched(trigger *t, const venv_value *pair, venv_now now, venv_error *err)
+static venv_rc restore_touched(const venv_triggers *set, trigger *t, const venv_value *pair, venv_now now, venv_error *err)
 {
     const venv_value *name = venv_value_at(pair, 0), *time = venv_value_at(pair, 1);
     venv_wall wall;
@@ -577,7 +587,7 @@ static venv_rc restore_touched(trigger *t, const venv_value *pair, venv_now now,
     spend *s = calloc(1, sizeof *s);
     if (!s)
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
-    *s = (spend){ venv_trigger_instant_of(wall, now), wall };
+    *s = (spend){ venv_trigger_instant_of(set, venv_value_at(pair, 2), wall, now), wall };
     venv_str text = venv_value_peek_text(name);
     venv_rc rc = venv_table_add(t->touched, text.data, text.size, s, err);
     if (rc != VENV_OK)
@@ -585,19 +595,20 @@ static venv_rc restore_touched(trigger *t, const venv_value *pair, venv_now now,
     return rc == VENV_EEXIST || rc == VENV_ELIMIT ? VENV_OK : rc;
 }
 
-venv_rc venv_trigger_limit_restore(trigger *t, const venv_value *row, venv_now now, venv_error *err)
+venv_rc venv_trigger_limit_restore(const venv_triggers *set, trigger *t, const venv_value *row, venv_now now, venv_error *err)
 {
-    const venv_value *spent = venv_value_get(row, "spent"), *touched = venv_value_get(row, "touched");
+    const venv_value *spent = venv_value_get(row, "spent"), *touched = venv_value_get(row, "touched"), *ran = venv_value_get(row, "spent_ran");
     size_t count = spent ? venv_value_count(spent) : 0, from = count > t->spent_max ? count - t->spent_max : 0;
     venv_rc rc = VENV_OK;
+    bool stamped = ran && venv_value_count(ran) == count;
     t->spent_count = 0;
     for (size_t i = from; i < count; i++) {
         venv_wall wall;
         if (venv_value_to_wall(venv_value_at(spent, i), &wall))
-            t->spent[t->spent_count++] = (spend){ venv_trigger_instant_of(wall, now), wall };
+            t->spent[t->spent_count++] = (spend){ venv_trigger_instant_of(set, stamped ? venv_value_at(ran, i) : NULL, wall, now), wall };
     }
     for (size_t i = 0; rc == VENV_OK && t->touched && touched && i < venv_value_count(touched); i++)
-        rc = restore_touched(t, venv_value_at(touched, i), now, err);
+        rc = restore_touched(set, t, venv_value_at(touched, i), now, err);
     return rc;
 }
 

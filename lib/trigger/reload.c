@@ -135,6 +135,8 @@ void venv_triggers_take_over(venv_triggers *fresh, venv_triggers *old, venv_now 
         tell_units_gone(o, gone, user);
     }
     fresh->started = old->started;
+    fresh->ages = old->ages;
+    fresh->age = old->age;
     fresh->pending = true;
     fresh->short_of_memory = old->short_of_memory;
     fresh->deadline = now.mono;

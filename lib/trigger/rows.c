@@ -2,27 +2,30 @@
 /*
  * What outlives a restart, and what people see.
  *
- *   key "NAME"       {fired, last_fired, spent: [timestamp], touched: [[agent, timestamp]]}
+ *   key "NAME"       {fired, last_fired, spent: [timestamp], spent_ran: [ran], touched: [[agent, timestamp, ran]], ran}
  *                                                                  counters, and what `limit` has spent
  *                    {planned_from, at, zone}                      with `at`: times until then are dealt with
  *                    {disabled, disabled_by, disabled_why}         if somebody switched it off
- *   key "NAME/UNIT"  {state, since, fired, fired_at, element, agent}  of units that are active or cooling
+ *   key "NAME/UNIT"  {state, since, fired, fired_at, element, agent, since_ran, ran}  of units that are active or cooling
  *
  * A hold is not kept: while nobody looked nothing was seen to be true.
+ *
+ * A cooldown and a limit go by how long the owner of the set has run (`ran`): a clock that was set over a restart neither forgives nor
+ * prolongs them, and the time in which nothing ran does not count. The timestamps are for people, and for rows without `ran`.
  */
 #include "trigger/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static venv_rc trigger_row(const trigger *t, venv_value *ret_row, venv_error *err)
+static venv_rc trigger_row(const venv_triggers *set, const trigger *t, venv_value *ret_row, venv_error *err)
 {
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put(&map, "fired", venv_value_int((int64_t)t->fired));
     if (t->has_fired)
         venv_map_put(&map, "last_fired", venv_value_from_wall(t->last_fired));
-    venv_rc rc = venv_trigger_limit_save(t, &map, err);
+    venv_rc rc = venv_trigger_limit_save(set, t, &map, err);
     if (rc != VENV_OK) {
         venv_map_fini(&map);
         return rc;
@@ -32,7 +35,7 @@ static venv_rc trigger_row(const trigger *t, venv_value *ret_row, venv_error *er
     return venv_map_take(&map, ret_row, err);
 }
 
-static venv_rc unit_row(const unit *u, venv_value *ret_row, venv_error *err)
+static venv_rc unit_row(const venv_triggers *set, const unit *u, venv_value *ret_row, venv_error *err)
 {
     venv_map_builder map;
     venv_map_init(&map);
@@ -41,6 +44,10 @@ static venv_rc unit_row(const unit *u, venv_value *ret_row, venv_error *err)
     venv_map_put(&map, "fired", venv_value_int((int64_t)u->fired));
     if (u->ever_fired)
         venv_map_put(&map, "fired_at", venv_value_from_wall(u->fired_wall));
+    if (set->ages)
+        venv_map_put(&map, "since_ran", venv_trigger_stamp(set, u->since));
+    if (set->ages && u->ever_fired)
+        venv_map_put(&map, "ran", venv_trigger_stamp(set, u->fired_at));
     venv_map_put_z(&map, "element_text", u->element);
     venv_map_put(&map, "element", venv_value_ref(&u->element_value));
     venv_map_put_z(&map, "agent", u->agent);
@@ -59,13 +66,13 @@ static char *unit_row_key(const trigger *t, const unit *u)
     return text;
 }
 
-static venv_rc save_unit(const trigger *t, unit *u, venv_trigger_row_fn row, void *user, venv_error *err)
+static venv_rc save_unit(const venv_triggers *set, const trigger *t, unit *u, venv_trigger_row_fn row, void *user, venv_error *err)
 {
     bool keep = u->state == VENV_TRIGGER_ACTIVE || u->state == VENV_TRIGGER_COOLING;
     if (!u->changed)
         return VENV_OK;
     venv_value value = venv_value_null();
-    venv_rc rc = keep ? unit_row(u, &value, err) : VENV_OK;
+    venv_rc rc = keep ? unit_row(set, u, &value, err) : VENV_OK;
     char *key = rc == VENV_OK ? unit_row_key(t, u) : NULL;
     if (rc == VENV_OK && !key)
         rc = venv_error_set(err, VENV_ENOMEM, "out of memory");
@@ -87,7 +94,7 @@ venv_rc venv_triggers_save(venv_triggers *set, venv_trigger_row_fn row, void *us
         trigger *t = set->items[i];
         if (t->changed) {
             venv_value value = venv_value_null();
-            rc = trigger_row(t, &value, err);
+            rc = trigger_row(set, t, &value, err);
             if (rc != VENV_OK)
                 return rc;
             row(user, t->name, &value);
@@ -97,7 +104,7 @@ venv_rc venv_triggers_save(venv_triggers *set, venv_trigger_row_fn row, void *us
         size_t cursor = 0;
         void *item;
         while (rc == VENV_OK && venv_table_next(t->units, &cursor, NULL, &item))
-            rc = save_unit(t, item, row, user, err);
+            rc = save_unit(set, t, item, row, user, err);
     }
     return rc;
 }
@@ -108,7 +115,7 @@ venv_rc venv_triggers_rows(const venv_triggers *set, venv_trigger_row_fn row, vo
     for (size_t i = 0; rc == VENV_OK && i < set->count; i++) {
         const trigger *t = set->items[i];
         venv_value value = venv_value_null();
-        rc = trigger_row(t, &value, err);
+        rc = trigger_row(set, t, &value, err);
         if (rc == VENV_OK)
             row(user, t->name, &value);
         venv_value_unref(&value);
@@ -119,7 +126,7 @@ venv_rc venv_triggers_rows(const venv_triggers *set, venv_trigger_row_fn row, vo
             if (u->state != VENV_TRIGGER_ACTIVE && u->state != VENV_TRIGGER_COOLING)
                 continue;
             char *key = unit_row_key(t, u);
-            rc = key ? unit_row(u, &value, err) : venv_error_set(err, VENV_ENOMEM, "out of memory");
+            rc = key ? unit_row(set, u, &value, err) : venv_error_set(err, VENV_ENOMEM, "out of memory");
             if (rc == VENV_OK)
                 row(user, key, &value);
             venv_value_unref(&value);
@@ -129,24 +136,37 @@ venv_rc venv_triggers_rows(const venv_triggers *set, venv_trigger_row_fn row, vo
     return rc;
 }
 
-/* What was at a wall-clock time, on this monotonic clock. A time in the future counts as now: clocks are set. */
-venv_instant venv_trigger_instant_of(venv_wall wall, venv_now now)
+void venv_triggers_age_by(venv_triggers *set, venv_span offset)
+{
+    set->ages = true;
+    set->age = offset;
+}
+
+venv_value venv_trigger_stamp(const venv_triggers *set, venv_instant at)
+{
+    return set->ages ? venv_value_int(at.ns + set->age.ns) : venv_value_null();
+}
+
+/* What is in the future counts as now: clocks are set, and of ours the last minutes before a crash may be missing. */
+venv_instant venv_trigger_instant_of(const venv_triggers *set, const venv_value *stamp, venv_wall wall, venv_now now)
 {
     int64_t age = now.wall.ns - wall.ns;
+    if (set->ages && stamp && venv_value_kind(stamp) == VENV_INT && venv_value_peek_int(stamp) > 0)
+        age = now.mono.ns + set->age.ns - venv_value_peek_int(stamp);
     return (venv_instant){ now.mono.ns - (age > 0 ? age : 0) };
 }
 
-static venv_rc restore_trigger(trigger *t, const venv_value *row, venv_now now, venv_error *err)
+static venv_rc restore_trigger(const venv_triggers *set, trigger *t, const venv_value *row, venv_now now, venv_error *err)
 {
     t->fired = (uint64_t)venv_value_get_int(row, "fired", 0);
     const venv_value *last = venv_value_get(row, "last_fired");
     t->has_fired = last && venv_value_to_wall(last, &t->last_fired);
     venv_trigger_at_restore(t, row);
-    venv_rc rc = venv_trigger_limit_restore(t, row, now, err);
+    venv_rc rc = venv_trigger_limit_restore(set, t, row, now, err);
     return rc == VENV_OK ? venv_trigger_switch_restore(t, row, err) : rc;
 }
 
-static venv_rc restore_unit(trigger *t, const venv_value *row, venv_now now, venv_error *err)
+static venv_rc restore_unit(const venv_triggers *set, trigger *t, const venv_value *row, venv_now now, venv_error *err)
 {
     venv_str state = venv_value_get_text(row, "state"), element = venv_value_get_text(row, "element_text"),
              agent = venv_value_get_text(row, "agent");
@@ -167,9 +187,9 @@ static venv_rc restore_unit(trigger *t, const venv_value *row, venv_now now, ven
     u->fired = (uint64_t)venv_value_get_int(row, "fired", 0);
     const venv_value *since = venv_value_get(row, "since"), *fired = venv_value_get(row, "fired_at");
     if (since && venv_value_to_wall(since, &u->since_wall))
-        u->since = venv_trigger_instant_of(u->since_wall, now);
+        u->since = venv_trigger_instant_of(set, venv_value_get(row, "since_ran"), u->since_wall, now);
     if (fired && venv_value_to_wall(fired, &u->fired_wall) && !VENV_SEEDED(COOLDOWN_FORGOTTEN)) {
-        u->fired_at = venv_trigger_instant_of(u->fired_wall, now);
+        u->fired_at = venv_trigger_instant_of(set, venv_value_get(row, "ran"), u->fired_wall, now);
         u->ever_fired = true;
     }
     u->saved = u->seen = true;
@@ -186,8 +206,8 @@ venv_rc venv_triggers_restore(venv_triggers *set, venv_str key, const venv_value
     if (!t)
         return VENV_OK;
     if (slash)
-        return restore_unit(t, row, now, err);
-    return restore_trigger(t, row, now, err);
+        return restore_unit(set, t, row, now, err);
+    return restore_trigger(set, t, row, now, err);
 }
 
 /* --- looking ------------------------------------------------------------------------------------------- */

@@ -251,7 +251,145 @@ static void a_hang_counts_and_no_room_does_not(void **state)
     assert_string_equal(breaker(r, "class1"), "");
     rig_wait(r, 8);
     assert_string_equal(breaker(r, "class1"), "open");
-    assert_string_equal(rig_state(r, "class1-1"), "starting"); /* a hang is not known to have failed: it is not tried elsewhere */
+    assert_string_equal(rig_state(r, "class1-1"), "starting"); /* there is no other node: it may still come */
+    rig_free(r);
+}
+
+/* It is not running in time: what may still become of it there is removed, and only then another node is tried. */
+static void a_hang_is_tried_elsewhere(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, 2);
+    start(r, "class1");
+    unsigned first = node_of(r, "class1-1");
+    rig_wait(r, 21);
+    assert_int_equal(rig_events(r, "instance-retried"), 1);
+    const rig_sent *fence = rig_find(r, first, VENV_MSG_MACHINE_DESTROY, 0);
+    assert_non_null(fence);
+    assert_int_equal(node_of(r, "class1-1"), first);
+    size_t from = r->sent_count;
+    const rig_sent *late = rig_find(r, first, VENV_MSG_MACHINE_START, 0);
+    answer(r, first, late, "ok"); /* it did come up after all, and is being removed */
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, from), 0);
+    answer(r, first, fence, "unknown"); /* its hypervisor hangs: it is asked again */
+    rig_wait(r, 11);
+    fence = rig_find(r, first, VENV_MSG_MACHINE_DESTROY, from);
+    assert_non_null(fence);
+    answer(r, first, fence, "ok");
+    assert_int_equal(node_of(r, "class1-1"), 3 - first);
+    const rig_sent *second = rig_find(r, 3 - first, VENV_MSG_MACHINE_START, from);
+    answer(r, 3 - first, second, "ok");
+    assert_string_equal(rig_state(r, "class1-1"), "running");
+    rig_free(r);
+
+    /* It runs when it is to be removed: that is what was wanted, and it is left alone. */
+    r = begin(CONFIG, 2);
+    start(r, "class1");
+    first = node_of(r, "class1-1");
+    rig_wait(r, 21);
+    fence = rig_find(r, first, VENV_MSG_MACHINE_DESTROY, 0);
+    assert_true(venv_value_get_bool(&fence->body, "unless_running", false));
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    rig_id(&fence->body, "id", id);
+    rig_id(&fence->body, "machine", machine);
+    rig_frame(r, first, VENV_MSG_MACHINE_RESULT, 0, "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"conflict\", \"error\": \"it runs\", \"state\": \"running\"}", id, machine);
+    assert_string_equal(rig_state(r, "class1-1"), "running");
+    assert_int_equal(node_of(r, "class1-1"), first);
+    rig_wait(r, 60);
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, 0), 1);
+    rig_free(r);
+
+    /* The node does not answer: the action ends, and what it says later does not start anything. */
+    r = begin(CONFIG, 2);
+    start(r, "class1");
+    first = node_of(r, "class1-1");
+    rig_wait(r, 45);
+    const venv_value *body = NULL;
+    assert_string_equal(ask(r, VENV_MSG_LIST, &body, "{\"what\": \"actions\"}"), "ok");
+    bool over = true;
+    for (size_t i = 0; i < venv_value_count(venv_value_get(body, "items")); i++) {
+        const venv_value *state_of = venv_value_get(venv_value_at(venv_value_get(body, "items"), i), "state");
+        over = over && !venv_value_is_text(state_of, "running") && !venv_value_is_text(state_of, "pending");
+    }
+    assert_true(over);
+    answer(r, first, rig_find(r, first, VENV_MSG_MACHINE_DESTROY, 0), "ok");
+    assert_string_equal(rig_state(r, "class1-1"), "failed");
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, 0), 1);
+    rig_free(r);
+}
+
+/* A node that cannot be seen: what it does is not known, so nothing is started elsewhere. */
+static void a_hang_that_cannot_be_seen_stays(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, 2);
+    start(r, "class1");
+    rig_down(r, node_of(r, "class1-1"), "cut");
+    rig_wait(r, 30);
+    assert_int_equal(rig_events(r, "instance-retried"), 0);
+    assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, 0), 1);
+    assert_string_equal(breaker(r, "class1"), "");
+    rig_free(r);
+}
+
+static void again_after(rig *r, int64_t jump_s, unsigned nodes)
+{
+    static uint64_t peer = 100;
+    char name[16];
+    r->now.wall.ns += jump_s * VENV_NS_PER_S;
+    r->now.mono.ns = 7 * VENV_NS_PER_S; /* the machine was booted again */
+    rig_crash(r);
+    for (unsigned n = 1; n <= nodes; n++) {
+        snprintf(name, sizeof name, "node%u", n);
+        rig_node(r, peer++, name, BOOT, "");
+    }
+    rig_user(r, ++person, "alice");
+    rig_wait(r, 1);
+}
+
+/* What has failed before it is too much is counted on after a restart, whatever the clock was set to. */
+static void failures_outlive_a_restart(void **state)
+{
+    static const int64_t jumps[] = { 0, -86400 * 365, 86400 * 365 };
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        rig *r = begin(CONFIG, 1);
+        for (int n = 1; n <= 3; n++) {
+            char name[32];
+            snprintf(name, sizeof name, "class2-%d", n);
+            start(r, "class2");
+            const rig_sent *s = rig_find(r, 0, VENV_MSG_MACHINE_START, 0);
+            answer(r, s->peer, s, "io");
+            assert_string_equal(rig_state(r, name), "failed");
+            assert_string_equal(breaker(r, "class2"), n < 3 ? "closed" : "open");
+            if (n < 3)
+                again_after(r, jumps[k], 1);
+        }
+        again_after(r, jumps[k], 1); /* open, for half a minute of running and no shorter, no longer */
+        rig_wait(r, 15);
+        assert_string_equal(breaker(r, "class2"), "open");
+        rig_wait(r, 15);
+        assert_string_equal(breaker(r, "class2"), "half-open");
+        rig_free(r);
+    }
+    /* And they are forgotten when the window is over, rows and all. */
+    rig *r = begin(CONFIG, 1);
+    start(r, "class2");
+    fail_on(r, "class2-1", "io");
+    again_after(r, 0, 1);
+    rig_wait(r, 601);
+    start(r, "class2");
+    const rig_sent *s = rig_find(r, 0, VENV_MSG_MACHINE_START, 0);
+    answer(r, s->peer, s, "io");
+    again_after(r, 0, 1);
+    start(r, "class2");
+    s = rig_find(r, 0, VENV_MSG_MACHINE_START, 0);
+    answer(r, s->peer, s, "io");
+    assert_string_equal(breaker(r, "class2"), "closed");
+    size_t attempts = 0;
+    for (size_t i = 0; i < r->row_count; i++)
+        attempts += r->rows[i].collection == VENV_ROWS_BREAKERS && memcmp(venv_value_peek_text(&r->rows[i].key).data, "attempt/", 8) == 0;
+    assert_int_equal(attempts, 2);
     rig_free(r);
 }
 
@@ -324,6 +462,9 @@ int main(void)
         cmocka_unit_test(an_environment_that_fails_everywhere),
         cmocka_unit_test(a_node_that_fails_for_several),
         cmocka_unit_test(a_hang_counts_and_no_room_does_not),
+        cmocka_unit_test(a_hang_is_tried_elsewhere),
+        cmocka_unit_test(a_hang_that_cannot_be_seen_stays),
+        cmocka_unit_test(failures_outlive_a_restart),
         cmocka_unit_test(triggers_see_breakers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -373,6 +373,103 @@ static void a_trigger_is_switched_off_and_on(void **state)
     rig_free(r);
 }
 
+#define OVER_TIME(more)                                                                                                   \
+    RIG_CONFIG "triggers:\n  t:\n    on: [update]\n    when: 'queue(\"class2\").pending > 0'\n    " more "\n    do: [{log: {text: done}}]\n"
+
+/* The manager is away, and its clock is another one when it is back. */
+static void back_after(rig *r, const char *yaml, int64_t clock_s)
+{
+    r->now.wall.ns += clock_s * VENV_NS_PER_S;
+    r->now.mono.ns = 3 * VENV_NS_PER_S;
+    rig_crash_with(r, yaml);
+    rig_sent_clear(r); /* peers of the same numbers are new ones */
+    rig_head(r, HEAD, empty_queue);
+    rig_user(r, USER, "alice");
+    rig_wait(r, 0.5);
+}
+
+/* False and true again: whether it fires. */
+static bool fires(rig *r)
+{
+    size_t before = rig_events(r, "log");
+    rig_queue(r, HEAD, 0, 0);
+    rig_wait(r, 0.3);
+    rig_queue(r, HEAD, 1, 0);
+    rig_wait(r, 0.3);
+    bool fired = rig_events(r, "log") > before;
+    rig_queue(r, HEAD, 0, 0);
+    rig_wait(r, 0.3);
+    return fired;
+}
+
+/* A restart neither forgives nor prolongs a cooldown or a limit, whatever the clock says then. */
+static void clocks_that_are_set_over_a_restart(void **state)
+{
+    static const int64_t jumps[] = { 0, 3600, -3600, 86400 * 400, -86400 * 400 };
+    static const char *const kinds[] = { OVER_TIME("cooldown: 10m"), OVER_TIME("limit: {actions: 1, per: 10m}") };
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+        for (size_t j = 0; j < sizeof jumps / sizeof jumps[0]; j++) {
+            rig *r = begin(kinds[k]);
+            assert_true(fires(r));
+            assert_false(fires(r));
+            rig_wait(r, 200);
+            back_after(r, kinds[k], jumps[j]);
+            assert_false(fires(r));
+            rig_wait(r, 200);
+            back_after(r, kinds[k], -jumps[j]);
+            assert_false(fires(r));
+            rig_wait(r, 180); /* less than ten minutes of running */
+            assert_false(fires(r));
+            rig_wait(r, 150); /* and a bit more: what was not written before a crash counts anew */
+            assert_true(fires(r));
+            rig_free(r);
+        }
+}
+
+/* A proposal ends by the clock that ends it first: what was true an hour ago is not proposed any more. */
+static void a_proposal_and_the_clock(void **state)
+{
+    static const struct {
+        int64_t clock_s;
+        bool ended_at_once;
+    } cases[] = { { 0, false }, { 3600, true }, { -3600, false }, { -86400 * 400, false } };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        rig *r = begin(PROPOSING);
+        rig_queue(r, HEAD, 2, 0);
+        rig_wait(r, 240);
+        assert_true(venv_value_is_text(venv_value_get(first(r, "proposals"), "state"), "open"));
+        back_after(r, PROPOSING, cases[k].clock_s);
+        assert_true(venv_value_is_text(venv_value_get(first(r, "proposals"), "state"), cases[k].ended_at_once ? "expired" : "open"));
+        rig_wait(r, 420); /* ten minutes and what was not written; without the second clock it lived on for a whole time more */
+        assert_true(venv_value_is_text(venv_value_get(first(r, "proposals"), "state"), "expired"));
+        rig_free(r);
+    }
+}
+
+static size_t rows_of(const rig *r, venv_collection collection)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->row_count; i++)
+        count += r->rows[i].collection == collection;
+    return count;
+}
+
+/* The file was changed while no manager ran. A trigger of the same name that comes later begins anew. */
+static void rows_of_a_removed_trigger(void **state)
+{
+    (void)state;
+    rig *r = begin(OVER_TIME("cooldown: 10h"));
+    assert_true(fires(r));
+    assert_true(rows_of(r, VENV_ROWS_TRIGGERS) >= 2);
+    back_after(r, RIG_CONFIG, 0);
+    assert_int_equal(rows_of(r, VENV_ROWS_TRIGGERS), 0);
+    back_after(r, OVER_TIME("cooldown: 10h"), 0);
+    assert_true(fires(r));
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +482,9 @@ int main(void)
         cmocka_unit_test(a_share_of_a_group),
         cmocka_unit_test(a_start_is_cut_to_a_share),
         cmocka_unit_test(a_trigger_is_switched_off_and_on),
+        cmocka_unit_test(clocks_that_are_set_over_a_restart),
+        cmocka_unit_test(a_proposal_and_the_clock),
+        cmocka_unit_test(rows_of_a_removed_trigger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

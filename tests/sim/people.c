@@ -258,6 +258,8 @@ static void judge_applied(sim *s, const server *v, const proposal_memory *m)
 static void breaker_row(server *v, const venv_value *key, const venv_value *fresh)
 {
     venv_str name = venv_value_peek_text(key);
+    if (name.size > 8 && memcmp(name.data, "attempt/", 8) == 0)
+        return; /* a start of the window */
     breaker_memory *b = get(v->people->breakers, name.data, name.size, sizeof *b);
     copy(b->name, sizeof b->name, name);
     b->open = fresh && venv_value_is_text(venv_value_get(fresh, "state"), "open");
