@@ -282,7 +282,7 @@ static venv_rc discard(int directory, const char *name, const char *node, venv_e
     return rc == VENV_OK ? venv_folder_delete(directory, old, err) : rc;
 }
 
-venv_rc venv_machine_folder_remove(const venv_machine_place *place, venv_id id, venv_error *err)
+venv_rc venv_machine_folder_remove(const venv_machine_place *place, venv_id id, bool keep, venv_error *err)
 {
     char name[VENV_ID_TEXT_SIZE];
     int directory = -1;
@@ -302,7 +302,7 @@ venv_rc venv_machine_folder_remove(const venv_machine_place *place, venv_id id, 
         rc = VENV_OK; /* it has moved: on a directory that nodes share the folder is another's now */
     else if (venv_folder_is_used(directory, name))
         rc = venv_error_set(err, VENV_ECONFLICT, "the files of machine %s are in use: they are left alone", name);
-    else if (noted && venv_note_keeps_any(&note))
+    else if (keep && noted && venv_note_keeps_any(&note))
         rc = put_aside(directory, name, &note, err);
     else
         rc = discard(directory, name, place->node, err);

@@ -35,10 +35,10 @@ typedef struct venv_machine_place {
 venv_rc venv_machine_folder_make(const venv_machine_files *files, bool *ret_made, venv_error *err);
 
 /*
- * The machine is over: discard what is to be discarded, put aside what is kept. None there, or by now
+ * The machine is over: discard what is to be discarded, put aside what is kept (`keep`; else it has never run, and all goes). None there, or by now
  * another node's: VENV_OK. VENV_ECONFLICT: a file of it is in use, nothing was removed.
  */
-venv_rc venv_machine_folder_remove(const venv_machine_place *place, venv_id id, venv_error *err);
+venv_rc venv_machine_folder_remove(const venv_machine_place *place, venv_id id, bool keep, venv_error *err);
 
 typedef struct venv_sweep_report {
     unsigned removed;  /* folders of machines that are no more, and halves of folders */
@@ -47,11 +47,11 @@ typedef struct venv_sweep_report {
     venv_error why;
 } venv_sweep_report;
 
-/*
- * Remove what is left of machines that this node does not have, of this cluster and node, and not touched for `age`. `used`: the ids of *all*
- * machines that the hypervisor has just listed, stopped and saved ones included.
- */
-venv_rc venv_machine_folders_sweep(const venv_machine_place *place, const venv_id *used, size_t count, venv_span age,
+/* What the hypervisor says of a machine: VENV_ENOENT, there is no domain of this id, stopped and saved ones and those of others included; anything else: there may be. */
+typedef venv_rc (*venv_machine_look_fn)(void *user, venv_id id);
+
+/* Remove what is left of machines that this node does not have, of this cluster and node, and not touched for `age`. */
+venv_rc venv_machine_folders_sweep(const venv_machine_place *place, venv_machine_look_fn look, void *user, venv_span age,
                                    venv_sweep_report *ret_report, venv_error *err);
 
 #endif

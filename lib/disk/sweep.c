@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is left of machines that are no more: of an agent that was killed between making a folder and starting the machine, or between its end and the removal.
- * It is removed only where nothing speaks against it: the hypervisor has listed all its machines and this is none of them, the
+ * It is removed only where nothing speaks against it: the hypervisor says that there is no such machine, the
  * note is ours, no QEMU has a file of it open, and nobody has touched it for a while.
  */
 #include "disk/parts.h"
@@ -21,8 +21,8 @@
 
 typedef struct sweep {
     const venv_machine_place *place;
-    const venv_id *used;
-    size_t count;
+    venv_machine_look_fn look;
+    void *user;
     int64_t before; /* seconds: touched later is left alone */
     int directory;
     venv_sweep_report report;
@@ -65,14 +65,6 @@ static void delete_half(sweep *s, const char *name)
         leave(s, &err);
 }
 
-static bool is_used(const sweep *s, venv_id id)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (venv_id_equal(s->used[i], id))
-            return true;
-    return false;
-}
-
 /* It is here now, and its folder was made by another node: it came by a migration. */
 static void adopt(sweep *s, int folder, const venv_note *note)
 {
@@ -94,7 +86,7 @@ static void remove_leftover(sweep *s, int folder, venv_id id, venv_rc noted, con
         return;
     if (noted != VENV_OK && noted != VENV_ENOENT) /* an empty one is what a power cut leaves of a folder that nobody wanted kept */
         (void)venv_error_set(&err, noted, "the note of a machine's files cannot be read: they are left alone");
-    else if (venv_machine_folder_remove(s->place, id, &err) == VENV_OK) {
+    else if (venv_machine_folder_remove(s->place, id, true, &err) == VENV_OK) {
         s->report.removed++;
         return;
     }
@@ -108,18 +100,19 @@ static void look_at_folder(sweep *s, const char *name, venv_id id)
     if (folder < 0)
         return;
     venv_rc noted = venv_note_read(folder, &note, NULL);
-    if (!is_used(s, id))
+    venv_rc here = s->look(s->user, id);
+    if (here == VENV_ENOENT)
         remove_leftover(s, folder, id, noted, &note);
-    else if (noted == VENV_OK)
+    else if (here == VENV_OK && noted == VENV_OK)
         adopt(s, folder, &note);
     venv_note_fini(&note);
     close(folder);
 }
 
-venv_rc venv_machine_folders_sweep(const venv_machine_place *place, const venv_id *used, size_t count, venv_span age,
+venv_rc venv_machine_folders_sweep(const venv_machine_place *place, venv_machine_look_fn look, void *user, venv_span age,
                                    venv_sweep_report *ret_report, venv_error *err)
 {
-    sweep s = { .place = place, .used = used, .count = count, .before = (int64_t)time(NULL) - age.ns / VENV_NS_PER_S };
+    sweep s = { .place = place, .look = look, .user = user, .before = (int64_t)time(NULL) - age.ns / VENV_NS_PER_S };
     venv_rc rc = venv_folders_open(place->directory, false, &s.directory, err);
     if (rc != VENV_OK) {
         if (rc != VENV_ENOENT)

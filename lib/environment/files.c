@@ -18,7 +18,36 @@ void venv_machine_files_free(venv_machine_files *files)
     free(files->meta_data);
     free(files->user_data);
     free(files->network_config);
+    free(files->user_data_file);
     free(files);
+}
+
+static bool dup_text(const char *text, char **ret_copy)
+{
+    *ret_copy = text ? strdup(text) : NULL;
+    return !text || *ret_copy;
+}
+
+venv_rc venv_machine_files_dup(const venv_machine_files *files, venv_machine_files **ret_files, venv_error *err)
+{
+    venv_machine_files *copy = malloc(sizeof *copy);
+    if (!copy)
+        return venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");
+    *copy = *files;
+    copy->count = 0;
+    copy->directory = copy->meta_data = copy->user_data = copy->network_config = copy->user_data_file = NULL;
+    bool done = dup_text(files->directory, &copy->directory) && dup_text(files->meta_data, &copy->meta_data) &&
+                dup_text(files->user_data, &copy->user_data) && dup_text(files->network_config, &copy->network_config) &&
+                dup_text(files->user_data_file, &copy->user_data_file);
+    venv_rc rc = done ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");
+    for (size_t i = 0; i < files->count && rc == VENV_OK; i++)
+        rc = venv_machine_files_add(copy, &files->items[i], err);
+    if (rc != VENV_OK) {
+        venv_machine_files_free(copy);
+        return rc;
+    }
+    *ret_files = copy;
+    return VENV_OK;
 }
 
 venv_rc venv_machine_files_add(venv_machine_files *files, const venv_machine_file *file, venv_error *err)

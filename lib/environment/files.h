@@ -40,10 +40,13 @@ typedef struct venv_machine_files {
     venv_machine_file items[VENV_MACHINE_FILES_MAX];
     size_t count;
     char *meta_data, *user_data, *network_config; /* of the seed; the last two may be NULL */
+    char *user_data_file; /* absolute: it is read when the seed is made, in place of user_data; NULL: none */
 } venv_machine_files;
 
 /* Releases all that it owns, and itself. Accepts NULL. */
 void venv_machine_files_free(venv_machine_files *files);
+/* VENV_ENOMEM. */
+venv_rc venv_machine_files_dup(const venv_machine_files *files, venv_machine_files **ret_files, venv_error *err);
 /* One more; `name` and `base` are copied. VENV_ELIMIT, VENV_ENOMEM. */
 venv_rc venv_machine_files_add(venv_machine_files *files, const venv_machine_file *file, venv_error *err);
 /* Does it have a folder at all? */

@@ -173,10 +173,17 @@ venv_rc venv_files_put(int directory, const char *path, const void *data, size_t
 
 venv_rc venv_files_get(int directory, const char *path, size_t max, uint8_t **ret_data, size_t *ret_size, venv_error *err)
 {
-    struct stat st;
     int fd = venv_files_open(directory, path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0)
         return venv_files_fail(err, errno, "read", path);
+    venv_rc rc = venv_files_get_open(fd, path, max, ret_data, ret_size, err);
+    close(fd);
+    return rc;
+}
+
+venv_rc venv_files_get_open(int fd, const char *path, size_t max, uint8_t **ret_data, size_t *ret_size, venv_error *err)
+{
+    struct stat st;
     venv_rc rc = VENV_OK;
     if (fstat(fd, &st) != 0)
         rc = venv_files_fail(err, errno, "read", path);
@@ -189,7 +196,6 @@ venv_rc venv_files_get(int directory, const char *path, size_t max, uint8_t **re
         rc = venv_error_set(err, VENV_ENOMEM, "out of memory for '%s'", path);
     if (rc == VENV_OK)
         rc = venv_files_read_at(fd, data, (size_t)st.st_size, 0, path, err);
-    close(fd);
     if (rc != VENV_OK) {
         free(data);
         return rc;

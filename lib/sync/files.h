@@ -35,6 +35,9 @@ venv_rc venv_files_put(int directory, const char *path, const void *data, size_t
 /* Read a file of at most `max` bytes. Free *ret_data. */
 venv_rc venv_files_get(int directory, const char *path, size_t max, uint8_t **ret_data, size_t *ret_size, venv_error *err);
 
+/* The same of a file that is open. */
+venv_rc venv_files_get_open(int fd, const char *path, size_t max, uint8_t **ret_data, size_t *ret_size, venv_error *err);
+
 /* Sync the directory that holds `path`. */
 venv_rc venv_files_sync_parent(int directory, const char *path, venv_error *err);
 

@@ -122,9 +122,9 @@ static void test_made_and_removed(void **state)
     assert_int_equal(tempdir_shell(line), 0);
     snprintf(line, sizeof line, "qemu-img info -f qcow2 %s | grep -q 'virtual size: 3 MiB'", path_of(1, "disk0.qcow2"));
     assert_int_equal(tempdir_shell(line), 0);
-    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), NULL), VENV_OK);
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), true, NULL), VENV_OK);
     assert_int_equal(entries(machines), 0);
-    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), NULL), VENV_OK);
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), true, NULL), VENV_OK);
     assert_true(exists(base));
 }
 
@@ -199,7 +199,7 @@ static void test_places_of_others(void **state)
     folder[strlen(folder) - 2] = '\0';
     assert_int_equal(symlink(top, folder), 0);
     assert_int_equal(make(1, false, NULL), VENV_EDENIED);
-    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), NULL), VENV_EDENIED);
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), true, NULL), VENV_EDENIED);
     assert_true(exists(base));
 }
 
@@ -209,7 +209,7 @@ static void test_kept(void **state)
     (void)state;
     assert_int_equal(make(1, true, NULL), VENV_OK);
     tempdir_write_text(path_of(1, "disk1.raw"), "to be kept", 0600);
-    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), NULL), VENV_OK);
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), true, NULL), VENV_OK);
     snprintf(path, sizeof path, "%s/kept/class2-1.%s", machines, venv_id_format(id_of(1), text));
     assert_int_equal(entries(path), 2);
     struct stat st;
@@ -217,6 +217,27 @@ static void test_kept(void **state)
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, 10);
     assert_int_equal(entries(machines), 1);
+    /* One that never ran leaves nothing. */
+    assert_int_equal(make(2, true, NULL), VENV_OK);
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(2), false, NULL), VENV_OK);
+    assert_int_equal(entries(machines), 1);
+    assert_int_equal(entries(tempdir_path(machines, "kept")), 1);
+}
+
+/* A hypervisor with these machines, ended by none. */
+static venv_rc look(void *user, venv_id id)
+{
+    for (const venv_id *have = user; have && !venv_id_is_none(*have); have++)
+        if (venv_id_equal(*have, id))
+            return VENV_OK;
+    return VENV_ENOENT;
+}
+
+static venv_rc unreachable(void *user, venv_id id)
+{
+    (void)user;
+    (void)id;
+    return VENV_EUNREACHABLE;
 }
 
 static void lock_as_qemu(int fd, short type)
@@ -231,15 +252,15 @@ static void test_in_use(void **state)
     assert_int_equal(make(1, false, NULL), VENV_OK);
     int fd = open(path_of(1, "disk1.raw"), O_RDWR);
     lock_as_qemu(fd, F_RDLCK);
-    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), NULL), VENV_ECONFLICT);
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), true, NULL), VENV_ECONFLICT);
     venv_sweep_report report;
-    assert_int_equal(venv_machine_folders_sweep(&place, NULL, 0, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    assert_int_equal(venv_machine_folders_sweep(&place, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 0);
     assert_int_equal(report.left, 1);
     assert_int_equal(report.why.rc, VENV_ECONFLICT);
     assert_true(exists(path_of(1, "disk0.qcow2")));
     close(fd);
-    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), NULL), VENV_OK);
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(1), true, NULL), VENV_OK);
 }
 
 static void test_sweep(void **state)
@@ -248,23 +269,26 @@ static void test_sweep(void **state)
     char half[TEMPDIR_PATH_MAX + 128], text[VENV_ID_TEXT_SIZE];
     venv_machine_place other = { machines, "lab", "n2" }, foreign = { machines, "other", "n1" };
     (void)state;
-    assert_int_equal(venv_machine_folders_sweep(&place, NULL, 0, (venv_span){ 0 }, &report, NULL), VENV_OK); /* no directory yet */
+    assert_int_equal(venv_machine_folders_sweep(&place, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK); /* no directory yet */
     for (unsigned i = 1; i <= 4; i++)
         assert_int_equal(make(i, i == 4, NULL), VENV_OK);
-    venv_id used[] = { id_of(9), id_of(2) };
+    venv_id used[] = { id_of(9), id_of(2), { { 0 } } };
     /* Not while they are young. */
-    assert_int_equal(venv_machine_folders_sweep(&place, used, 2, (venv_span){ 600 * VENV_NS_PER_S }, &report, NULL), VENV_OK);
+    assert_int_equal(venv_machine_folders_sweep(&place, look, used, (venv_span){ 600 * VENV_NS_PER_S }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 0);
     assert_int_equal(entries(machines), 4);
     /* Not by another node or cluster; but one that is there now is taken over. */
-    assert_int_equal(venv_machine_folders_sweep(&foreign, NULL, 0, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    assert_int_equal(venv_machine_folders_sweep(&foreign, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 0);
-    venv_id moved = id_of(3);
-    assert_int_equal(venv_machine_folders_sweep(&other, &moved, 1, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    venv_id moved[] = { id_of(3), { { 0 } } };
+    assert_int_equal(venv_machine_folders_sweep(&other, look, moved, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 0);
     assert_int_equal(report.adopted, 1);
-    assert_int_equal(venv_machine_folder_remove(&place, id_of(3), NULL), VENV_OK); /* no longer ours */
+    assert_int_equal(venv_machine_folder_remove(&place, id_of(3), true, NULL), VENV_OK); /* no longer ours */
     assert_true(exists(path_of(3, "disk0.qcow2")));
+    /* Not where the hypervisor cannot be asked. */
+    assert_int_equal(venv_machine_folders_sweep(&place, unreachable, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    assert_int_equal(report.removed + report.adopted, 0);
     /* What is left: 1 and 4, of which one disk is kept, and a half. Files that are not ours stay. */
     snprintf(half, sizeof half, "%s/.new-%s.n1", machines, venv_id_format(id_of(5), text));
     assert_int_equal(mkdir(half, 0711), 0);
@@ -274,13 +298,13 @@ static void test_sweep(void **state)
     assert_int_equal(mkdir(half, 0711), 0);
     tempdir_write_text(tempdir_path(machines, "notes.txt"), "of a person", 0600);
     assert_int_equal(mkdir(tempdir_path(machines, "not-a-uuid"), 0755), 0);
-    assert_int_equal(venv_machine_folders_sweep(&place, used, 2, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    assert_int_equal(venv_machine_folders_sweep(&place, look, used, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 4);
     assert_int_equal(report.left, 0);
     assert_int_equal(entries(machines), 6); /* 2, 3, .new of n2, kept, the two others */
     assert_true(exists(path_of(2, "disk0.qcow2")));
     assert_int_equal(entries(tempdir_path(machines, "kept")), 1);
-    assert_int_equal(venv_machine_folders_sweep(&place, used, 2, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    assert_int_equal(venv_machine_folders_sweep(&place, look, used, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 0);
 }
 
@@ -293,12 +317,12 @@ static void test_broken_notes(void **state)
     assert_int_equal(make(1, false, NULL), VENV_OK);
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
         tempdir_write_text(path_of(1, "machine.json"), notes[i], 0600);
-        assert_int_equal(venv_machine_folders_sweep(&place, NULL, 0, (venv_span){ 0 }, &report, NULL), VENV_OK);
+        assert_int_equal(venv_machine_folders_sweep(&place, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK);
         assert_int_equal(report.removed, 0);
         assert_int_equal(report.left, 1);
     }
     tempdir_write_text(path_of(1, "machine.json"), "", 0600);
-    assert_int_equal(venv_machine_folders_sweep(&place, NULL, 0, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    assert_int_equal(venv_machine_folders_sweep(&place, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 1);
 }
 
@@ -389,7 +413,7 @@ static void test_links_flip(void **state)
     clock_gettime(CLOCK_MONOTONIC, &from);
     do {
         made += make(1, rounds % 10 == 0, NULL) == VENV_OK;
-        (void)venv_machine_folder_remove(&place, id_of(1), NULL);
+        (void)venv_machine_folder_remove(&place, id_of(1), true, NULL);
         clock_gettime(CLOCK_MONOTONIC, &now);
         rounds++;
     } while (now.tv_sec - from.tv_sec < 3);
