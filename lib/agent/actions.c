@@ -23,6 +23,7 @@ void venv_agent_actions_clear(venv_agent_actions *actions)
         venv_value_unref(&actions->items[i].value);
         free(actions->items[i].name);
         free(actions->items[i].xml);
+        venv_machine_files_free(actions->items[i].files);
         free(actions->items[i].text);
     }
     actions->count = 0;

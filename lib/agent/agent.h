@@ -24,6 +24,7 @@
 
 #include "agent/builtin.h"
 #include "agent/run_outcome.h"
+#include "environment/files.h"
 
 #include <venv/message.h>
 #include <venv/property.h>
@@ -103,6 +104,7 @@ typedef struct venv_agent_action {
     venv_machine_verb verb;
     venv_id machine;
     char *xml;             /* MACHINE START: domain XML, owned */
+    venv_machine_files *files; /* MACHINE START: what it stands on, owned; NULL: nothing that has to be looked at or made */
     int level;             /* LOG: a venv_log_level */
     char *text;            /* LOG, CLOSE, MACHINE MIGRATE: owned */
 } venv_agent_action;

@@ -126,7 +126,7 @@ static venv_rc texts_of_agent(venv_agent_config *config, const venv_value *setti
         { settings, "hypervisor", &config->hypervisor }, { settings, "state_dir", &config->state_dir },
         { settings, "console_dir", &config->console_dir }, { settings, "migrate_uri", &config->migrate_uri },
         { images, "repository", &config->images_repository }, { images, "trust", &config->images_trust },
-        { images, "directory", &config->images_directory },
+        { images, "directory", &config->images_directory }, { settings, "machines_dir", &config->machines_dir },
         { tls, "ca", &config->tls_ca },                { tls, "certificate", &config->tls_certificate },
         { tls, "key", &config->tls_key },
     };
@@ -426,7 +426,7 @@ void venv_agent_config_free(venv_agent_config *config)
         return;
     char *texts[] = { config->name,        config->cluster,         config->hypervisor, config->state_dir,
                       config->console_dir, config->migrate_uri, config->images_repository, config->images_trust,
-                      config->images_directory, config->tls_ca, config->tls_certificate, config->tls_key };
+                      config->images_directory, config->machines_dir, config->tls_ca, config->tls_certificate, config->tls_key };
     texts_free(texts, sizeof(texts) / sizeof(texts[0]));
     texts_free(config->managers, VENV_AGENT_MANAGERS_MAX);
     texts_free(config->groups, VENV_AGENT_GROUPS_MAX);

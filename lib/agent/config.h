@@ -36,6 +36,7 @@ typedef struct venv_agent_config {
     char *hypervisor;                          /* libvirt URI; "none": no hypervisor node; "fake": in memory, for tests */
     char *migrate_uri;                         /* "" if no machine may migrate away; with {node} in it */
     char *images_repository, *images_trust, *images_directory; /* "": images are not synchronised */
+    char *machines_dir;                        /* what is made for machines: MACHINES_DIR/UUID */
     char *state_dir, *console_dir;             /* guests' consoles are written to CONSOLE_DIR/INSTANCE.log */
     char *tls_ca, *tls_certificate, *tls_key;
 

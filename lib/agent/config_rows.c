@@ -65,6 +65,8 @@ static const venv_config_row agent_rows[] = {
     { .name = "paths", .kind = VENV_CONFIG_LIST, .one_or_list = true, .of = &path, .max = VENV_AGENT_DIRS_MAX,
       .fallback = "[/var/lib/venv/images]",
       .help = "Directories from which environments may take kernels, initrds and disks. A definition that names another is refused." },
+    { .name = "machines_dir", .kind = VENV_CONFIG_PATH, .fallback = "/var/lib/venv/machines",
+      .help = "Directory for the disks that are made for machines, a folder for each, and in `kept` what is kept when they are over. Only its owner may write it." },
     { .name = "state_dir", .kind = VENV_CONFIG_PATH, .fallback = "/var/lib/venv/agent", .help = "Directory for what the agent must know again after it was killed: which requests it has begun. It must outlive a restart of the agent; an agent that finds the file in it damaged does not start." },
     { .name = "console_dir", .kind = VENV_CONFIG_PATH,
       .help = "Directory for the output of guests' serial consoles, a file INSTANCE.log for each; `console` in state_dir if it is left out." },

@@ -2,6 +2,7 @@
 /* Making and removing the folder of one machine. What is left of those that nobody removed is the business of sweep.c. */
 #include "disk/parts.h"
 
+#include "base/cleanup.h"
 #include "image/qcow2.h"
 #include "sync/files.h"
 
@@ -22,6 +23,29 @@
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1u
 #endif
+
+void venv_machine_place_fini(venv_machine_place *place)
+{
+    free((void *)place->directory);
+    free((void *)place->cluster);
+    free((void *)place->node);
+    free((void *)place->hypervisor);
+    *place = (venv_machine_place){ .directory = NULL };
+}
+
+venv_rc venv_machine_place_copy(const venv_machine_place *place, venv_machine_place *ret_place, venv_error *err)
+{
+    const char *const from[] = { place->directory, place->cluster, place->node, place->hypervisor };
+    venv_machine_place copy = { .directory = NULL };
+    const char **const to[] = { &copy.directory, &copy.cluster, &copy.node, &copy.hypervisor };
+    for (size_t i = 0; i < VENV_COUNT_OF(from); i++)
+        if (from[i] && !(*to[i] = strdup(from[i]))) {
+            venv_machine_place_fini(&copy);
+            return venv_error_set(err, VENV_ENOMEM, "out of memory");
+        }
+    *ret_place = copy;
+    return VENV_OK;
+}
 
 venv_rc venv_folders_open(const char *directory, bool make, int *ret_fd, venv_error *err)
 {
@@ -298,8 +322,8 @@ venv_rc venv_machine_folder_remove(const venv_machine_place *place, venv_id id, 
     }
     bool noted = venv_note_read(folder, &note, NULL) == VENV_OK;
     close(folder);
-    if (noted && (strcmp(note.cluster, place->cluster) != 0 || strcmp(note.node, place->node) != 0))
-        rc = VENV_OK; /* it has moved: on a directory that nodes share the folder is another's now */
+    if (noted && !venv_note_is_of(&note, place))
+        rc = VENV_OK; /* on a directory that nodes share it is another's, or by now */
     else if (venv_folder_is_used(directory, name))
         rc = venv_error_set(err, VENV_ECONFLICT, "the files of machine %s are in use: they are left alone", name);
     else if (keep && noted && venv_note_keeps_any(&note))

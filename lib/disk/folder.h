@@ -21,8 +21,12 @@
 
 /* Set by the administrator of the node. */
 typedef struct venv_machine_place {
-    const char *directory, *cluster, *node;
+    const char *directory, *cluster, *node, *hypervisor;
 } venv_machine_place;
+
+/* A copy with texts of its own; a NULL stays one. VENV_ENOMEM. */
+venv_rc venv_machine_place_copy(const venv_machine_place *place, venv_machine_place *ret_place, venv_error *err);
+void venv_machine_place_fini(venv_machine_place *place);
 
 /*
  * Look at the files that are used, and make the others, all or none. A folder that is there already (the same machine starts again) is taken as it is, and its note
@@ -50,7 +54,7 @@ typedef struct venv_sweep_report {
 /* What the hypervisor says of a machine: VENV_ENOENT, there is no domain of this id, stopped and saved ones and those of others included; anything else: there may be. */
 typedef venv_rc (*venv_machine_look_fn)(void *user, venv_id id);
 
-/* Remove what is left of machines that this node does not have, of this cluster and node, and not touched for `age`. */
+/* Remove what is left of machines that this node does not have, of this cluster, node and hypervisor, and not touched for `age`. */
 venv_rc venv_machine_folders_sweep(const venv_machine_place *place, venv_machine_look_fn look, void *user, venv_span age,
                                    venv_sweep_report *ret_report, venv_error *err);
 

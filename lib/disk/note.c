@@ -49,6 +49,8 @@ static venv_rc to_value(const venv_machine_files *files, venv_value *ret_value, 
     venv_map_put_z(&map, "id", venv_id_format(files->id, text));
     venv_map_put_z(&map, "cluster", files->cluster);
     venv_map_put_z(&map, "node", files->node);
+    if (files->hypervisor)
+        venv_map_put_z(&map, "hypervisor", files->hypervisor);
     venv_map_put_z(&map, "instance", files->instance);
     venv_map_put_z(&map, "environment", files->environment);
     venv_map_put(&map, "epoch", venv_value_uint(files->epoch));
@@ -151,6 +153,12 @@ bool venv_note_keeps(const venv_note *note, const char *name)
         if (venv_value_is_text(venv_value_get(venv_value_at(files, i), "name"), name))
             return venv_value_get_bool(venv_value_at(files, i), "keep", false);
     return false;
+}
+
+bool venv_note_is_of(const venv_note *note, const venv_machine_place *place)
+{
+    return strcmp(note->cluster, place->cluster) == 0 && strcmp(note->node, place->node) == 0 &&
+           venv_value_is_text(venv_value_get(&note->map, "hypervisor"), place->hypervisor);
 }
 
 bool venv_note_keeps_any(const venv_note *note)

@@ -33,6 +33,8 @@ venv_rc venv_note_move(int fd, const venv_note *note, const char *node, venv_err
 venv_rc venv_note_read(int fd, venv_note *ret_note, venv_error *err);
 void venv_note_fini(venv_note *note);
 bool venv_note_keeps(const venv_note *note, const char *name);
+/* Is the folder of this cluster, node and hypervisor? */
+bool venv_note_is_of(const venv_note *note, const venv_machine_place *place);
 bool venv_note_keeps_any(const venv_note *note);
 
 /* folder.c */

@@ -80,8 +80,8 @@ static void adopt(sweep *s, int folder, const venv_note *note)
 static void remove_leftover(sweep *s, int folder, venv_id id, venv_rc noted, const venv_note *note)
 {
     venv_error err = { 0 };
-    if (noted == VENV_OK && (strcmp(note->cluster, s->place->cluster) != 0 || strcmp(note->node, s->place->node) != 0))
-        return; /* another node's, on a shared directory */
+    if (noted == VENV_OK && !venv_note_is_of(note, s->place))
+        return; /* another node's, on a shared directory; or this hypervisor cannot tell */
     if (!is_old(s, folder))
         return;
     if (noted != VENV_OK && noted != VENV_ENOENT) /* an empty one is what a power cut leaves of a folder that nobody wanted kept */

@@ -15,6 +15,7 @@ void venv_machine_files_free(venv_machine_files *files)
         free(files->items[i].base);
     }
     free(files->directory);
+    free(files->hypervisor);
     free(files->meta_data);
     free(files->user_data);
     free(files->network_config);
@@ -35,8 +36,9 @@ venv_rc venv_machine_files_dup(const venv_machine_files *files, venv_machine_fil
         return venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");
     *copy = *files;
     copy->count = 0;
-    copy->directory = copy->meta_data = copy->user_data = copy->network_config = copy->user_data_file = NULL;
-    bool done = dup_text(files->directory, &copy->directory) && dup_text(files->meta_data, &copy->meta_data) &&
+    copy->directory = copy->hypervisor = copy->meta_data = copy->user_data = copy->network_config = copy->user_data_file = NULL;
+    bool done = dup_text(files->directory, &copy->directory) && dup_text(files->hypervisor, &copy->hypervisor) &&
+                dup_text(files->meta_data, &copy->meta_data) &&
                 dup_text(files->user_data, &copy->user_data) && dup_text(files->network_config, &copy->network_config) &&
                 dup_text(files->user_data_file, &copy->user_data_file);
     venv_rc rc = done ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");

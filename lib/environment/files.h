@@ -36,7 +36,8 @@ typedef struct venv_machine_files {
     venv_id id;
     uint64_t epoch;
     char cluster[VENV_NAME_MAX + 1], node[VENV_NAME_MAX + 1], instance[VENV_NAME_MAX + 1], environment[VENV_NAME_MAX + 1];
-    char *directory; /* of the folders of all machines, absolute */
+    char *hypervisor; /* as the node calls it: a list of another one tells nothing about this machine */
+    char *directory;  /* of the folders of all machines, absolute */
     venv_machine_file items[VENV_MACHINE_FILES_MAX];
     size_t count;
     char *meta_data, *user_data, *network_config; /* of the seed; the last two may be NULL */

@@ -250,6 +250,7 @@ static void action_fini(venv_agent_action *action)
     free(action->name);
     free(action->xml);
     free(action->text);
+    venv_machine_files_free(action->files);
 }
 
 /* What it owns moves. */
@@ -266,6 +267,7 @@ static void hold(agent_shell *shell, venv_agent_action *action)
     shell->held[shell->held_count++] = *action;
     action->value = venv_value_null();
     action->name = action->xml = action->text = NULL;
+    action->files = NULL;
 }
 
 static void not_begun(agent_shell *shell, const venv_agent_action *action, venv_rc rc, const char *why)
@@ -334,6 +336,12 @@ static void list_commands(agent_shell *shell, uint64_t token)
     venv_value_unref(&commands);
 }
 
+static venv_machine_place place_of(const agent_shell *shell)
+{
+    const venv_agent_config *config = shell->config;
+    return (venv_machine_place){ .directory = config->machines_dir, .hypervisor = config->hypervisor, .cluster = config->cluster, .node = config->name };
+}
+
 static void call_machine(agent_shell *shell, const venv_agent_action *action)
 {
     static const venv_machine_call calls[] = {
@@ -343,7 +351,7 @@ static void call_machine(agent_shell *shell, const venv_agent_action *action)
         [VENV_MACHINE_RESUME] = VENV_MACHINE_CALL_RESUME,   [VENV_MACHINE_SAVE] = VENV_MACHINE_CALL_SAVE,
         [VENV_MACHINE_RESTORE] = VENV_MACHINE_CALL_RESTORE, [VENV_MACHINE_MIGRATE] = VENV_MACHINE_CALL_MIGRATE,
     };
-    venv_machine_order order = { .call = calls[action->verb], .id = action->machine, .xml = action->xml, .uri = action->text,
+    venv_machine_order order = { .call = calls[action->verb], .id = action->machine, .xml = action->xml, .files = action->files, .uri = action->text,
                                  .epoch = action->epoch, .timeout = action->timeout };
     if (!shell->machines) {
         on_machine_done(shell, action->token, VENV_EUNSUPPORTED, "this agent has no hypervisor");
@@ -353,8 +361,8 @@ static void call_machine(agent_shell *shell, const venv_agent_action *action)
     if (is_long && !shell->movers) { /* without one of its own it blocks the others, and works */
         venv_error err = { 0 };
         venv_machine_calls answers = { .done = on_machine_done, .listed = on_movers_list, .user = shell };
-        if (venv_machine_worker_start(&shell->loop.uv, shell->config->hypervisor, venv_tls_context_peek_own(shell->tls)->identity.cluster,
-                                      shell->log, &answers, &shell->movers, &err) != VENV_OK)
+        venv_machine_place place = place_of(shell);
+        if (venv_machine_worker_start(&shell->loop.uv, &place, shell->log, &answers, &shell->movers, &err) != VENV_OK)
             venv_log_print(shell->log, VENV_LOG_WARNING, "%s", err.text);
     }
     venv_machine_worker_call(is_long && shell->movers ? shell->movers : shell->machines, action->token, &order);
@@ -538,8 +546,8 @@ static venv_rc start_machines(agent_shell *shell, venv_error *err)
         return VENV_OK;
     make_folder(shell, config->console_dir);
     venv_machine_calls calls = { .done = on_machine_done, .listed = on_machines, .user = shell };
-    return venv_machine_worker_start(&shell->loop.uv, config->hypervisor, venv_tls_context_peek_own(shell->tls)->identity.cluster,
-                                     shell->log, &calls, &shell->machines, err);
+    venv_machine_place place = place_of(shell);
+    return venv_machine_worker_start(&shell->loop.uv, &place, shell->log, &calls, &shell->machines, err);
 }
 
 static venv_rc start_pool(agent_shell *shell, venv_error *err)

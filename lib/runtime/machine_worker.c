@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "runtime/clock.h"
+#include "runtime/machine_ground.h"
 #include "runtime/worker.h"
 
 #include <pthread.h>
@@ -32,6 +33,7 @@ typedef struct machine_job {
     venv_machine_call call;
     venv_id id;
     char *text;      /* XML or URI */
+    venv_machine_files *files;
     uint64_t epoch;
     int64_t timeout_ns, end_ns;
     /* the answer */
@@ -39,6 +41,7 @@ typedef struct machine_job {
     venv_error err;
     venv_hypervisor_info info;
     venv_machine_list list;
+    char found[VENV_ERROR_TEXT_MAX]; /* what was left over, for the log; or empty */
 } machine_job;
 
 /* How many threads hang: outlives every one of them. */
@@ -47,7 +50,7 @@ typedef struct hung_count {
 } hung_count;
 
 typedef struct machine_context {
-    char *uri, *cluster;
+    venv_machine_ground ground;
     venv_worker *worker; /* set before the first wake-up */
     hung_count *hung;
     /* thread only */
@@ -74,7 +77,8 @@ struct venv_machine_worker {
     uv_loop_t *loop;
     const venv_log *log;
     venv_machine_calls calls;
-    char *uri, *cluster;
+    venv_machine_place place;
+    char found[VENV_ERROR_TEXT_MAX]; /* said last */
     venv_worker *worker; /* NULL: too many threads hang */
     machine_context *context;
     hung_count *hung;
@@ -88,6 +92,7 @@ static void drop_job(venv_job *job)
 {
     machine_job *dropped = (machine_job *)job;
     free(dropped->text);
+    venv_machine_files_free(dropped->files);
     venv_machine_list_fini(&dropped->list);
     free(dropped);
 }
@@ -149,9 +154,9 @@ static bool connect_now(machine_context *c, bool hurry)
     venv_hypervisor_options options = VENV_HYPERVISOR_OPTIONS_INIT;
     venv_hypervisor *hypervisor = NULL;
     venv_error err = { 0 };
-    options.cluster = c->cluster;
+    options.cluster = c->ground.place.cluster;
     begin_call(c, VENV_MACHINE_CALL_S);
-    venv_rc rc = venv_hypervisor_open(c->uri, &options, &hypervisor, &err);
+    venv_rc rc = venv_hypervisor_open(c->ground.place.hypervisor, &options, &hypervisor, &err);
     end_call(c);
     if (rc != VENV_OK) {
         lose(c, &err);
@@ -180,6 +185,8 @@ static void list_now(machine_context *c, machine_job *job)
     job->rc = venv_hypervisor_info_get(c->hypervisor, &job->info, &job->err);
     if (job->rc == VENV_OK)
         job->rc = venv_hypervisor_list(c->hypervisor, &job->list, &job->err);
+    if (job->rc == VENV_OK)
+        (void)venv_ground_sweep(&c->ground, c->hypervisor, venv_clock_read().mono, job->found, sizeof job->found);
     end_call(c);
     look_at(c, job->rc, &job->err);
     if (job->rc == VENV_OK)
@@ -203,13 +210,13 @@ static void call_now(machine_context *c, machine_job *job)
     begin_call(c, given > seconds ? given : seconds);
     switch (job->call) {
     case VENV_MACHINE_CALL_START:
-        job->rc = venv_machine_start(c->hypervisor, job->id, job->text ? job->text : "", &job->err);
+        job->rc = venv_ground_start(&c->ground, c->hypervisor, job->id, job->text ? job->text : "", job->files, &job->err);
         break;
     case VENV_MACHINE_CALL_SHUTDOWN:
         job->rc = venv_machine_shutdown(c->hypervisor, job->id, &job->err);
         break;
     case VENV_MACHINE_CALL_DESTROY:
-        job->rc = venv_machine_destroy(c->hypervisor, job->id, &job->err);
+        job->rc = venv_ground_destroy(&c->ground, c->hypervisor, job->id, &job->err);
         break;
     case VENV_MACHINE_CALL_PAUSE: job->rc = venv_machine_pause(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_RESUME: job->rc = venv_machine_resume(c->hypervisor, job->id, &job->err); break;
@@ -322,8 +329,7 @@ static void context_free(machine_context *c)
     (void)pthread_cond_destroy(&c->wake);
     (void)pthread_mutex_destroy(&c->lock);
     release_count(c->hung);
-    free(c->uri);
-    free(c->cluster);
+    venv_machine_place_fini(&c->ground.place);
     free(c);
 }
 
@@ -340,6 +346,10 @@ static void finish(void *user)
 
 static void tell(venv_machine_worker *worker, const machine_job *job)
 {
+    if (job->found[0] && strcmp(job->found, worker->found) != 0)
+        venv_log_print(worker->log, VENV_LOG_WARNING, "%s", job->found);
+    if (job->found[0])
+        (void)snprintf(worker->found, sizeof worker->found, "%s", job->found);
     venv_value list = venv_value_null();
     venv_error err = job->err;
     venv_rc rc = job->rc;
@@ -373,15 +383,7 @@ static void done(void *user, venv_job *job)
 static venv_rc start_thread(venv_machine_worker *worker, venv_error *err)
 {
     machine_context *c = calloc(1, sizeof *c);
-    if (c) {
-        c->uri = strdup(worker->uri);
-        c->cluster = strdup(worker->cluster);
-    }
-    if (!c || !c->uri || !c->cluster) {
-        if (c) {
-            free(c->uri);
-            free(c->cluster);
-        }
+    if (!c || venv_machine_place_copy(&worker->place, &c->ground.place, err) != VENV_OK) {
         free(c);
         return venv_error_set(err, VENV_ENOMEM, "out of memory for the hypervisor's thread");
     }
@@ -457,13 +459,12 @@ static void on_watch(uv_timer_t *timer)
 static void worker_free(venv_machine_worker *worker)
 {
     release_count(worker->hung);
-    free(worker->uri);
-    free(worker->cluster);
+    venv_machine_place_fini(&worker->place);
     free(worker);
 }
 
-venv_rc venv_machine_worker_start(uv_loop_t *loop, const char *uri, const char *cluster, const venv_log *log,
-                                  const venv_machine_calls *calls, venv_machine_worker **ret_worker, venv_error *err)
+venv_rc venv_machine_worker_start(uv_loop_t *loop, const venv_machine_place *place, const venv_log *log, const venv_machine_calls *calls,
+                                  venv_machine_worker **ret_worker, venv_error *err)
 {
     venv_machine_worker *worker = calloc(1, sizeof *worker);
     hung_count *count = calloc(1, sizeof *count);
@@ -477,10 +478,9 @@ venv_rc venv_machine_worker_start(uv_loop_t *loop, const char *uri, const char *
     worker->loop = loop;
     worker->log = log;
     worker->calls = *calls;
-    worker->uri = strdup(uri);
-    worker->cluster = strdup(cluster);
-    venv_rc rc = worker->uri && worker->cluster ? start_thread(worker, err)
-                                                : venv_error_set(err, VENV_ENOMEM, "out of memory for the hypervisor");
+    venv_rc rc = venv_machine_place_copy(place, &worker->place, err);
+    if (rc == VENV_OK)
+        rc = start_thread(worker, err);
     if (rc != VENV_OK) {
         worker_free(worker);
         return rc;
@@ -519,6 +519,12 @@ void venv_machine_worker_call(venv_machine_worker *worker, uint64_t token, const
         job->call = order->call;
         job->id = order->id;
         job->text = text ? strdup(text) : NULL;
+        if (order->files && venv_machine_files_dup(order->files, &job->files, &err) != VENV_OK) {
+            drop_job(&job->job);
+            job = NULL;
+        }
+    }
+    if (job) {
         job->epoch = order->epoch;
         job->timeout_ns = order->timeout.ns;
         job->end_ns = venv_clock_read().mono.ns + order->timeout.ns;

@@ -12,6 +12,7 @@
  */
 
 #include "base/log.h"
+#include "disk/folder.h"
 
 #include <venv/machine.h>
 #include <venv/value.h>
@@ -43,6 +44,7 @@ typedef struct venv_machine_order {
     venv_machine_call call;
     venv_id id;
     const char *xml;     /* START: domain XML */
+    const venv_machine_files *files; /* START: what it stands on; may be NULL */
     const char *uri;     /* MIGRATE */
     uint64_t epoch;      /* MIGRATE */
     venv_span timeout;   /* > 0: not begun any more after it, VENV_ETIMEDOUT; and the longest that it may take */
@@ -55,8 +57,9 @@ typedef struct venv_machine_calls {
     void *user;
 } venv_machine_calls;
 
-venv_rc venv_machine_worker_start(uv_loop_t *loop, const char *uri, const char *cluster, const venv_log *log,
-                                  const venv_machine_calls *calls, venv_machine_worker **ret_worker, venv_error *err);
+/* `place` is copied: its `hypervisor` is the URI; a directory of NULL: no files are made or removed. */
+venv_rc venv_machine_worker_start(uv_loop_t *loop, const venv_machine_place *place, const venv_log *log, const venv_machine_calls *calls,
+                                  venv_machine_worker **ret_worker, venv_error *err);
 /* `done` follows in every case, also from within this function. The token is not 0. */
 void venv_machine_worker_call(venv_machine_worker *worker, uint64_t token, const venv_machine_order *order);
 /* `listed` follows in every case, also from within this function. */

@@ -19,7 +19,7 @@
 
 static char *top;
 static char machines[TEMPDIR_PATH_MAX], base[TEMPDIR_PATH_MAX];
-static venv_machine_place place = { machines, "lab", "n1" };
+static venv_machine_place place = { machines, "lab", "n1", "test:///x" };
 
 static int begin(void **state)
 {
@@ -52,6 +52,7 @@ static venv_machine_files *plan(unsigned number, bool keep)
     files->id = id_of(number);
     files->epoch = 7;
     files->directory = strdup(machines);
+    files->hypervisor = strdup("test:///x");
     snprintf(files->cluster, sizeof files->cluster, "lab");
     snprintf(files->node, sizeof files->node, "n1");
     snprintf(files->instance, sizeof files->instance, "class2-%u", number);
@@ -267,7 +268,7 @@ static void test_sweep(void **state)
 {
     venv_sweep_report report;
     char half[TEMPDIR_PATH_MAX + 128], text[VENV_ID_TEXT_SIZE];
-    venv_machine_place other = { machines, "lab", "n2" }, foreign = { machines, "other", "n1" };
+    venv_machine_place other = { machines, "lab", "n2", "test:///x" }, foreign = { machines, "other", "n1", "test:///x" }, elsewhere = { machines, "lab", "n1", "test:///y" };
     (void)state;
     assert_int_equal(venv_machine_folders_sweep(&place, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK); /* no directory yet */
     for (unsigned i = 1; i <= 4; i++)
@@ -280,6 +281,10 @@ static void test_sweep(void **state)
     /* Not by another node or cluster; but one that is there now is taken over. */
     assert_int_equal(venv_machine_folders_sweep(&foreign, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 0);
+    assert_int_equal(venv_machine_folders_sweep(&elsewhere, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK);
+    assert_int_equal(report.removed, 0);
+    assert_int_equal(venv_machine_folder_remove(&elsewhere, id_of(1), true, NULL), VENV_OK);
+    assert_int_equal(entries(machines), 4);
     venv_id moved[] = { id_of(3), { { 0 } } };
     assert_int_equal(venv_machine_folders_sweep(&other, look, moved, (venv_span){ 0 }, &report, NULL), VENV_OK);
     assert_int_equal(report.removed, 0);

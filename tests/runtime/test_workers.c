@@ -367,7 +367,8 @@ static venv_machine_worker *start_machines(uv_loop_t *loop, const char *uri, mac
     venv_error err = { 0 };
     venv_machine_calls calls = { .done = machine_done, .listed = machine_listed, .user = m };
     memset(m, 0, sizeof *m);
-    assert_int_equal(venv_machine_worker_start(loop, uri, "test", NULL, &calls, &worker, &err), VENV_OK);
+    venv_machine_place place = { .hypervisor = uri, .cluster = "test", .node = "n1" };
+    assert_int_equal(venv_machine_worker_start(loop, &place, NULL, &calls, &worker, &err), VENV_OK);
     return worker;
 }
 
