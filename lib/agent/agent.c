@@ -4,6 +4,7 @@
  * sampling.c, execute.c, control.c, machines.c (with the table of states in machine.c).
  */
 
+#include "agent/machines.h"
 #include "agent/state.h"
 
 #include <stdlib.h>
@@ -100,6 +101,7 @@ static void take_event(agent_step *step, const venv_agent_event *event)
         break;
     case VENV_AGENT_EVENT_SYNCED:
         venv_agent_images_synced(step, event);
+        venv_agent_preparation_synced(step, event);
         break;
     case VENV_AGENT_EVENT_COMMANDS:
         venv_agent_execute_listed(step, event);

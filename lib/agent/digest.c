@@ -63,7 +63,8 @@ static uint64_t machine_digest(const agent_machine *machine, uint64_t hash)
                         machine->ask_next.ns,      machine->later,           machine->later_destroy * 2u + machine->later_gentle,
                         machine->later_grace.ns,   machine->change,         machine->change_end.ns,
                         (int64_t)machine->change_epoch, machine->seen.listed,     machine->seen.vcpus,
-                        machine->seen.memory,      machine->ran };
+                        machine->seen.memory,      machine->ran,
+                        machine->preparation ? (int64_t)machine->preparation->token : 0 };
     hash = venv_hash_bytes(parts, sizeof(parts), mix_id(hash, machine->id));
     for (size_t i = 0; i < machine->asker_count; i++)
         hash = mix_id(hash, machine->askers[i].action);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The states of one machine: one table, and what is read off a machine. It does nothing by itself: see machines.c. */
 
-#include "agent/machine.h"
+#include "agent/machines.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT] = {
     [MACHINE_IDLE] = {
         [MACHINE_EVENT_START] = { MACHINE_STARTING, MACHINE_CALL_START },
+        [MACHINE_EVENT_PREPARE] = { MACHINE_PREPARING, MACHINE_CALL_PREPARE },
         [MACHINE_EVENT_STOP] = { MACHINE_ASKING, MACHINE_CALL_SHUTDOWN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY },
         [MACHINE_EVENT_CHANGE] = { MACHINE_CHANGING, MACHINE_CALL_CHANGE },
@@ -20,8 +21,21 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
         [MACHINE_EVENT_AGAIN] = STAY(IDLE),
         [MACHINE_EVENT_GRACE] = STAY(IDLE),
     },
+    [MACHINE_PREPARING] = {
+        [MACHINE_EVENT_START] = { MACHINE_STARTING, MACHINE_CALL_START },
+        [MACHINE_EVENT_PREPARE] = { MACHINE_PREPARING, MACHINE_JOIN },
+        [MACHINE_EVENT_STOP] = { MACHINE_PREPARING, MACHINE_LATER }, /* and the start fails at once */
+        [MACHINE_EVENT_DESTROY] = { MACHINE_PREPARING, MACHINE_LATER },
+        [MACHINE_EVENT_CHANGE] = { MACHINE_PREPARING, MACHINE_REFUSE },
+        [MACHINE_EVENT_DONE] = STAY(PREPARING),
+        [MACHINE_EVENT_FAILED] = { MACHINE_IDLE, MACHINE_ANSWER },
+        [MACHINE_EVENT_GONE] = STAY(PREPARING),
+        [MACHINE_EVENT_AGAIN] = STAY(PREPARING),
+        [MACHINE_EVENT_GRACE] = STAY(PREPARING),
+    },
     [MACHINE_STARTING] = {
         [MACHINE_EVENT_START] = { MACHINE_STARTING, MACHINE_JOIN },
+        [MACHINE_EVENT_PREPARE] = { MACHINE_STARTING, MACHINE_JOIN },
         [MACHINE_EVENT_STOP] = { MACHINE_STARTING, MACHINE_LATER },
         [MACHINE_EVENT_DESTROY] = { MACHINE_STARTING, MACHINE_LATER },
         [MACHINE_EVENT_CHANGE] = { MACHINE_STARTING, MACHINE_REFUSE },
@@ -33,6 +47,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
     },
     [MACHINE_ASKING] = {
         [MACHINE_EVENT_START] = { MACHINE_ASKING, MACHINE_REFUSE },
+        [MACHINE_EVENT_PREPARE] = { MACHINE_ASKING, MACHINE_REFUSE },
         [MACHINE_EVENT_STOP] = { MACHINE_ASKING, MACHINE_JOIN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY },
         [MACHINE_EVENT_CHANGE] = { MACHINE_ASKING, MACHINE_REFUSE },
@@ -44,6 +59,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
     },
     [MACHINE_WAITING] = {
         [MACHINE_EVENT_START] = { MACHINE_WAITING, MACHINE_REFUSE },
+        [MACHINE_EVENT_PREPARE] = { MACHINE_WAITING, MACHINE_REFUSE },
         [MACHINE_EVENT_STOP] = { MACHINE_WAITING, MACHINE_JOIN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_CALL_DESTROY },
         [MACHINE_EVENT_CHANGE] = { MACHINE_WAITING, MACHINE_REFUSE },
@@ -55,6 +71,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
     },
     [MACHINE_DESTROYING] = {
         [MACHINE_EVENT_START] = { MACHINE_DESTROYING, MACHINE_REFUSE },
+        [MACHINE_EVENT_PREPARE] = { MACHINE_DESTROYING, MACHINE_REFUSE },
         [MACHINE_EVENT_STOP] = { MACHINE_DESTROYING, MACHINE_JOIN },
         [MACHINE_EVENT_DESTROY] = { MACHINE_DESTROYING, MACHINE_JOIN },
         [MACHINE_EVENT_CHANGE] = { MACHINE_DESTROYING, MACHINE_REFUSE },
@@ -66,6 +83,7 @@ static const agent_machine_rule rules[MACHINE_STATE__COUNT][MACHINE_EVENT__COUNT
     },
     [MACHINE_CHANGING] = {
         [MACHINE_EVENT_START] = { MACHINE_CHANGING, MACHINE_REFUSE },
+        [MACHINE_EVENT_PREPARE] = { MACHINE_CHANGING, MACHINE_REFUSE },
         [MACHINE_EVENT_STOP] = { MACHINE_CHANGING, MACHINE_LATER },
         [MACHINE_EVENT_DESTROY] = { MACHINE_CHANGING, MACHINE_LATER },
         [MACHINE_EVENT_CHANGE] = { MACHINE_CHANGING, MACHINE_JOIN },
@@ -85,7 +103,7 @@ agent_machine_rule venv_agent_machine_rule_of(agent_machine_state state, agent_m
 const char *venv_agent_machine_state_name(agent_machine_state state)
 {
     static const char *const names[MACHINE_STATE__COUNT] = {
-        [MACHINE_IDLE] = "idle",       [MACHINE_STARTING] = "starting",     [MACHINE_ASKING] = "asking",
+        [MACHINE_IDLE] = "idle", [MACHINE_PREPARING] = "preparing", [MACHINE_STARTING] = "starting",     [MACHINE_ASKING] = "asking",
         [MACHINE_WAITING] = "waiting", [MACHINE_DESTROYING] = "destroying",
         [MACHINE_CHANGING] = "changing",
     };
@@ -105,6 +123,8 @@ bool venv_agent_machine_is_down(const agent_machine *machine)
 const char *venv_agent_machine_shown(const agent_machine *machine)
 {
     switch (machine->state) {
+    case MACHINE_PREPARING:
+        return venv_agent_machine_is_down(machine) ? "preparing" : machine->seen.state;
     case MACHINE_STARTING:
         return venv_agent_machine_is_down(machine) ? "starting" : machine->seen.state;
     case MACHINE_ASKING:
@@ -141,5 +161,7 @@ void venv_agent_machine_free(agent_machine *machine)
     if (!machine)
         return;
     free(machine->seen.console);
+    venv_agent_preparation_free(machine->preparation);
+    venv_machine_files_free(machine->files);
     free(machine);
 }

@@ -12,13 +12,15 @@
  *       │            ▲────── AGAIN ────────┘                  ▼       DONE
  *       └─ DESTROY ──────────────────────────────────► DESTROYING ──────────► IDLE
  *
- * CHANGE leads from IDLE to CHANGING and back; a stop that comes meanwhile is done after it, as after a start.
+ * PREPARE leads from IDLE to PREPARING, where START leads on. CHANGE leads from IDLE to CHANGING and back; a stop that comes meanwhile is done after it, as after a start.
  * A stop asks the guest every two seconds (one that still boots does not hear the first), and powers off when
  * the guest is down or the grace time is over. It says what is to be done; machines.c does it.
  * What the *hypervisor* says about the machine is kept beside this, in `seen`.
  */
 
 #include "agent/agent.h"
+
+#include <venv/environment.h>
 
 enum {
     AGENT_ASKERS_MAX = 4,      /* actions that wait for one operation */
@@ -29,6 +31,7 @@ enum {
 
 typedef enum agent_machine_state {
     MACHINE_IDLE = 0,   /* nothing is being done to it */
+    MACHINE_PREPARING,  /* what it stands on is brought here */
     MACHINE_STARTING,   /* START is under way */
     MACHINE_ASKING,     /* SHUTDOWN is under way */
     MACHINE_WAITING,    /* the guest was asked */
@@ -38,7 +41,8 @@ typedef enum agent_machine_state {
 } agent_machine_state;
 
 typedef enum agent_machine_event {
-    MACHINE_EVENT_START = 0, /* the manager asks */
+    MACHINE_EVENT_START = 0, /* the manager asks; or what it needs is here now */
+    MACHINE_EVENT_PREPARE,   /* the manager asks for a start, and something has to be brought here before */
     MACHINE_EVENT_STOP,
     MACHINE_EVENT_DESTROY,
     MACHINE_EVENT_CHANGE,
@@ -53,6 +57,7 @@ typedef enum agent_machine_event {
 /* What is to be done on the way to the next state. */
 typedef enum agent_machine_effect {
     MACHINE_NOTHING = 0,
+    MACHINE_CALL_PREPARE,
     MACHINE_CALL_START,
     MACHINE_CALL_SHUTDOWN,
     MACHINE_CALL_DESTROY,
@@ -87,6 +92,15 @@ typedef struct agent_seen {
     char *console; /* owned; NULL: none */
 } agent_seen;
 
+/* A start whose images are on their way: prepare.c. */
+typedef struct agent_preparation {
+    venv_environment *definition;
+    venv_machine_mark mark;
+    char *bases[VENV_ENVIRONMENT_DISKS_MAX]; /* of each disk, owned; NULL: not here yet, or it needs none */
+    size_t disk;                             /* whose image is on its way */
+    uint64_t token;                          /* of that */
+} agent_preparation;
+
 typedef struct agent_machine {
     venv_id id;
     char instance[VENV_NAME_MAX + 1], environment[VENV_NAME_MAX + 1];
@@ -105,6 +119,8 @@ typedef struct agent_machine {
     bool later_destroy, later_gentle; /* gentle: not if it runs then */
     agent_asker later_asker;
     venv_span later_grace;
+    agent_preparation *preparation; /* PREPARING, else NULL */
+    venv_machine_files *files;      /* on their way to the call of START, owned */
     agent_seen seen;
 } agent_machine;
 

@@ -10,6 +10,7 @@
 
 #include "agent/machines.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 
 #include <venv/environment.h>
@@ -181,6 +182,8 @@ static void call(agent_step *step, agent_machine *machine, venv_machine_verb ver
     }
     action->verb = verb;
     action->machine = machine->id;
+    if (verb == VENV_MACHINE_START)
+        action->files = VENV_TAKE(machine->files);
     if (verb == VENV_MACHINE_MIGRATE)
         action->text = xml;
     else
@@ -239,6 +242,9 @@ agent_machine_effect venv_agent_machines_advance(agent_step *step, agent_machine
     }
     machine->state = rule.next;
     switch (rule.effect) {
+    case MACHINE_CALL_PREPARE:
+        venv_agent_preparation_go(step, machine);
+        break;
     case MACHINE_CALL_START:
         call(step, machine, VENV_MACHINE_START, xml);
         return rule.effect;
@@ -321,44 +327,58 @@ static bool asked_before(agent_step *step, const agent_ask *ask)
     return false;
 }
 
-/* Domain XML from the definition that came with a start, if this node allows all of it. */
-static venv_rc make_xml(agent_step *step, const agent_ask *ask, venv_machine_mark *mark, char **ret_xml, venv_error *why)
+/* It was not started, and nothing was done. */
+static void fail_start(agent_step *step, agent_machine *machine, venv_rc rc, const char *why)
 {
-    const venv_agent_config *config = step->agent->config;
-    venv_str instance = venv_value_get_text(ask->body, "instance");
-    venv_str environment = venv_value_get_text(ask->body, "environment");
-    const venv_value *value = venv_value_get(ask->body, "definition");
-    if (!venv_name_is_valid(instance) || !venv_name_is_valid(environment) || !value)
-        return venv_error_set(why, VENV_EINVAL, "`instance`, `environment` or `definition` is missing or malformed");
-    memcpy(mark->instance, instance.data, instance.size);
-    memcpy(mark->environment, environment.data, environment.size);
-    snprintf(mark->cluster, sizeof(mark->cluster), "%s", config->cluster);
-    int size = snprintf(mark->console, sizeof(mark->console), "%s/%s.log", config->console_dir, mark->instance);
-    if (size < 0 || (size_t)size >= sizeof(mark->console))
-        return venv_error_set(why, VENV_EINVAL, "the path of the console is too long; correct agent.console_dir");
-    mark->id = ask->machine;
-    mark->epoch = ask->epoch;
-    venv_environment *definition = NULL;
-    venv_rc rc = venv_environment_from_value(mark->environment, value, NULL, NULL, &definition, why);
+    venv_agent_preparation_free(machine->preparation);
+    machine->preparation = NULL;
+    venv_agent_log(step, VENV_LOG_WARNING, "machine %s: %s", machine->instance, why);
+    if (machine->state != MACHINE_IDLE)
+        venv_agent_machines_advance(step, machine, MACHINE_EVENT_FAILED, NULL);
+    venv_agent_machines_answer(step, machine, rc, why);
+    venv_agent_machines_do_later(step, machine);
+}
+
+/* The driver starts it now; `machine->preparation` is over. */
+static void go_start(agent_step *step, agent_machine *machine)
+{
+    venv_error why = { 0 };
+    venv_machine_files *files = NULL;
+    char *xml = NULL;
+    venv_rc rc = venv_agent_preparation_finish(step, machine->preparation, &files, &xml, &why);
+    venv_agent_preparation_free(machine->preparation);
+    machine->preparation = NULL;
+    if (rc == VENV_ENOMEM) {
+        venv_agent_fail(step, rc);
+        return;
+    }
+    if (rc != VENV_OK) {
+        fail_start(step, machine, rc, why.text);
+        return;
+    }
+    machine->files = files;
+    venv_agent_machines_advance(step, machine, MACHINE_EVENT_START, xml);
+}
+
+void venv_agent_machines_prepared(agent_step *step, agent_machine *machine, venv_rc rc, const venv_error *why)
+{
     if (rc == VENV_OK)
-        rc = venv_environment_check_files(definition, (const char *const *)config->paths, config->path_count, why);
-    if (rc == VENV_OK)
-        rc = venv_environment_domain_xml(definition, mark, NULL, ret_xml, why);
-    venv_environment_unref(definition);
-    return rc;
+        go_start(step, machine);
+    else
+        fail_start(step, machine, rc, why->text);
+    venv_agent_machines_tell(step);
 }
 
 static void start(agent_step *step, const agent_ask *ask)
 {
-    venv_machine_mark mark = { 0 };
     venv_error why = { 0 };
-    char *xml = NULL;
+    agent_preparation *preparation = NULL;
     agent_machine *machine = venv_agent_machines_find(step->agent, ask->machine);
     if (machine && machine->ended && machine->epoch == ask->epoch && !VENV_SEEDED(START_AFTER_STOP)) {
         venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, "it was stopped in this epoch, or has ended in it; a new start needs a newer one");
         return;
     }
-    venv_rc rc = make_xml(step, ask, &mark, &xml, &why);
+    venv_rc rc = venv_agent_preparation_new(step, ask, &preparation, &why);
     if (rc == VENV_ENOMEM) {
         venv_agent_fail(step, rc);
         return;
@@ -369,22 +389,31 @@ static void start(agent_step *step, const agent_ask *ask)
     }
     machine = venv_agent_machines_find_or_add(step, ask->machine);
     if (!machine) {
-        free(xml);
+        venv_agent_preparation_free(preparation);
         if (step->rc == VENV_OK)
             venv_agent_machines_refuse(step, ask, VENV_ELIMIT, "there are too many machines on this node");
         return;
     }
-    agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, MACHINE_EVENT_START).effect;
+    bool waits = venv_agent_preparation_waits(preparation);
+    agent_machine_effect effect = venv_agent_machine_rule_of(machine->state, MACHINE_EVENT_PREPARE).effect;
     if (effect == MACHINE_REFUSE || (effect == MACHINE_JOIN && machine->epoch != ask->epoch) ||
         !venv_agent_machines_join(machine, ask, step->agent->connection)) {
-        free(xml);
+        venv_agent_preparation_free(preparation);
         venv_agent_machines_refuse(step, ask, VENV_ECONFLICT, effect == MACHINE_REFUSE ? "it is being stopped" : "it is being started");
         return;
     }
-    memcpy(machine->instance, mark.instance, sizeof(mark.instance));
-    memcpy(machine->environment, mark.environment, sizeof(mark.environment));
+    memcpy(machine->instance, preparation->mark.instance, sizeof(machine->instance));
+    memcpy(machine->environment, preparation->mark.environment, sizeof(machine->environment));
     venv_agent_machines_set_epoch(step, machine, ask->epoch, false);
-    venv_agent_machines_advance(step, machine, MACHINE_EVENT_START, xml);
+    if (effect == MACHINE_JOIN) {
+        venv_agent_preparation_free(preparation);
+    } else {
+        machine->preparation = preparation;
+        if (waits)
+            venv_agent_machines_advance(step, machine, MACHINE_EVENT_PREPARE, NULL);
+        else
+            go_start(step, machine);
+    }
     venv_agent_machines_tell(step);
 }
 
@@ -454,6 +483,8 @@ static void stop(agent_step *step, agent_ask *ask)
     if (effect != MACHINE_LATER && ask->event == MACHINE_EVENT_STOP && grace_end < machine->grace_end.ns)
         machine->grace_end.ns = grace_end;
     venv_agent_machines_advance(step, machine, ask->event, NULL);
+    if (machine->state == MACHINE_PREPARING) /* what is on its way is not waited for */
+        fail_start(step, machine, VENV_ECANCELED, "it was stopped while what it needs was brought here");
     venv_agent_machines_tell(step);
 }
 

@@ -6,6 +6,8 @@
 
 #include "agent/state.h"
 
+#include <venv/environment.h>
+
 /* One request of the manager, read and checked. */
 typedef struct agent_ask {
     agent_machine_event event;
@@ -32,6 +34,22 @@ void venv_agent_machines_set_epoch(agent_step *step, agent_machine *machine, uin
 /* A stop that came meanwhile is done now. */
 void venv_agent_machines_do_later(agent_step *step, agent_machine *machine);
 void venv_agent_machines_list_soon(agent_step *step);
+
+/* What a start needs is here (VENV_OK), or cannot be had. */
+void venv_agent_machines_prepared(agent_step *step, agent_machine *machine, venv_rc rc, const venv_error *why);
+
+/* prepare.c */
+/* Read and checked. VENV_ENOMEM without a text; else why this node does not start it. */
+venv_rc venv_agent_preparation_new(agent_step *step, const agent_ask *ask, agent_preparation **ret_preparation, venv_error *why);
+void venv_agent_preparation_free(agent_preparation *preparation);
+/* Is there an image that has to be brought here? */
+bool venv_agent_preparation_waits(const agent_preparation *preparation);
+/* Bring the next one; it goes on with venv_agent_preparation_synced(). */
+void venv_agent_preparation_go(agent_step *step, agent_machine *machine);
+void venv_agent_preparation_synced(agent_step *step, const venv_agent_event *event);
+/* All are here: files (may be NULL) and XML. */
+venv_rc venv_agent_preparation_finish(agent_step *step, const agent_preparation *preparation, venv_machine_files **ret_files, char **ret_xml,
+                                      venv_error *why);
 
 /* changes.c */
 void venv_agent_change(agent_step *step, const agent_ask *ask, int16_t type);

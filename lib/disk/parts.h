@@ -5,6 +5,7 @@
 /* What the files of this folder share. */
 
 #include "disk/folder.h"
+#include "environment/definition.h"
 
 #define VENV_NOTE_NAME "machine.json"
 #define VENV_NOTE_SIZE_MAX 65536u

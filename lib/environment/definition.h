@@ -72,4 +72,7 @@ venv_rc venv_environment_fill(venv_environment_reading *r, const venv_config_row
 venv_rc venv_environment_take_disks(venv_environment_reading *r, const venv_value *settings, venv_definition *is);
 venv_rc venv_environment_take_networks(venv_environment_reading *r, const venv_value *settings, venv_definition *is);
 
+/* The hardware address of interface `index` of a machine, said or made from its id (domain_devices.c). Returns `ret_text`. */
+const char *venv_network_mac(const venv_environment_network *network, venv_id id, size_t index, char ret_text[18]);
+
 #endif

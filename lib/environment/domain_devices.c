@@ -21,6 +21,17 @@ static void machine_mac(venv_id id, size_t index, uint8_t ret_mac[6])
     ret_mac[1] = (uint8_t)(ret_mac[1] ^ index);
 }
 
+const char *venv_network_mac(const venv_environment_network *network, venv_id id, size_t index, char ret_text[18])
+{
+    uint8_t mac[6];
+    if (network->has_mac)
+        memcpy(mac, network->mac, sizeof mac);
+    else
+        machine_mac(id, index, mac);
+    snprintf(ret_text, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    return ret_text;
+}
+
 static void add_address(venv_xml *xml, xmlNodePtr node, const venv_environment_network *network)
 {
     const char *family = network->family == 4 ? "ipv4" : "ipv6";
@@ -41,16 +52,10 @@ static void add_network(const venv_domain_drawing *d, xmlNodePtr devices, size_t
     venv_xml *xml = d->xml;
     const venv_environment_network *network = &d->is->networks[index];
     const char *kind = venv_network_kind_names[network->kind];
-    uint8_t mac[6];
-    if (network->has_mac)
-        memcpy(mac, network->mac, sizeof mac);
-    else
-        machine_mac(d->mark->id, index, mac);
     char text[18];
-    snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
     xmlNodePtr node = venv_xml_element(xml, devices, "interface");
     venv_xml_attribute(xml, node, "type", kind);
-    venv_xml_attribute(xml, venv_xml_element(xml, node, "mac"), "address", text);
+    venv_xml_attribute(xml, venv_xml_element(xml, node, "mac"), "address", venv_network_mac(network, d->mark->id, index, text));
     if (network->kind != VENV_NETWORK_USER)
         venv_xml_attribute(xml, venv_xml_element(xml, node, "source"), kind, network->name);
     bool own = d->is->hypervisor == VENV_HYPERVISOR_XEN || d->is->hypervisor == VENV_HYPERVISOR_LXC;

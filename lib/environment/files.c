@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool dup_text(const char *text, char **ret_copy)
+{
+    *ret_copy = text ? strdup(text) : NULL;
+    return !text || *ret_copy;
+}
+
 void venv_machine_files_free(venv_machine_files *files)
 {
     if (!files)
@@ -13,6 +19,7 @@ void venv_machine_files_free(venv_machine_files *files)
     for (size_t i = 0; i < files->count; i++) {
         free(files->items[i].name);
         free(files->items[i].base);
+        free(files->items[i].path);
     }
     free(files->directory);
     free(files->hypervisor);
@@ -21,12 +28,6 @@ void venv_machine_files_free(venv_machine_files *files)
     free(files->network_config);
     free(files->user_data_file);
     free(files);
-}
-
-static bool dup_text(const char *text, char **ret_copy)
-{
-    *ret_copy = text ? strdup(text) : NULL;
-    return !text || *ret_copy;
 }
 
 venv_rc venv_machine_files_dup(const venv_machine_files *files, venv_machine_files **ret_files, venv_error *err)
@@ -58,10 +59,11 @@ venv_rc venv_machine_files_add(venv_machine_files *files, const venv_machine_fil
         return venv_error_set(err, VENV_ELIMIT, "more than %u files for one machine", VENV_MACHINE_FILES_MAX);
     venv_machine_file copy = *file;
     copy.name = strdup(file->name);
-    copy.base = file->base ? strdup(file->base) : NULL;
-    if (!copy.name || (file->base && !copy.base)) {
+    copy.base = copy.path = NULL;
+    if (!copy.name || !dup_text(file->base, &copy.base) || !dup_text(file->path, &copy.path)) {
         free(copy.name);
         free(copy.base);
+        free(copy.path);
         return venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");
     }
     files->items[files->count++] = copy;

@@ -11,7 +11,7 @@
  *      /srv/data.raw                  used as it is: looked at, never made or removed
  */
 
-#include "environment/definition.h"
+#include <venv/environment.h>
 
 #define VENV_MACHINE_FILES_MAX (VENV_ENVIRONMENT_DISKS_MAX + 2)
 #define VENV_SEED_TEXT_MAX     262144u /* bytes of each text of a seed */
@@ -26,9 +26,11 @@ typedef enum venv_file_kind {
 typedef struct venv_machine_file {
     venv_file_kind kind;
     char *name;              /* in the machine's folder; USED: an absolute path */
+    size_t disk;             /* number of the disk in the definition; SEED: none */
     char *base;              /* OVERLAY: absolute path */
     venv_disk_format format; /* of the file; OVERLAY: of the base. Said, never guessed */
     uint64_t size;
+    char *path;              /* DIRECTORY/UUID/NAME; made by venv_machine_plan() */
     bool keep;               /* at the end of the instance; else it is discarded */
 } venv_machine_file;
 
@@ -54,6 +56,21 @@ venv_rc venv_machine_files_add(venv_machine_files *files, const venv_machine_fil
 bool venv_machine_files_own(const venv_machine_files *files);
 /* DIRECTORY/UUID/NAME. VENV_ELIMIT: longer than `size`. */
 venv_rc venv_machine_file_path(const char *directory, venv_id id, const char *name, char *ret_path, size_t size, venv_error *err);
+
+/* On which node, and where there. */
+typedef struct venv_machine_site {
+    const char *node, *hypervisor, *directory;
+    const char *bases[VENV_ENVIRONMENT_DISKS_MAX]; /* for each disk that is made of an image: the raw file of that image; absolute */
+} venv_machine_site;
+
+/*
+ * What a machine of this definition needs there. `*ret_files` is NULL if that is nothing that could be looked at or made.
+ * VENV_EINVAL: no base for an image, a malformed path, or no host name can be made of the instance's. VENV_ELIMIT, VENV_ENOMEM.
+ */
+venv_rc venv_machine_plan(const venv_environment *environment, const venv_machine_mark *mark, const venv_machine_site *site,
+                          venv_machine_files **ret_files, venv_error *err);
+/* The same for domain XML: paths are lent by `files`, which may be NULL. */
+void venv_machine_files_lend(const venv_machine_files *files, venv_domain_files *ret_files);
 
 /*
  * The texts of cloud-init's NoCloud source. The id of the instance is INSTANCE-EPOCH: what cloud-init does once for an instance it does

@@ -54,7 +54,7 @@ bool venv_ground_sweep(venv_machine_ground *ground, venv_hypervisor *hypervisor,
     venv_error err = { 0 };
     if (!ground->place.directory || now.ns < ground->next_sweep.ns)
         return false;
-    ground->next_sweep = venv_instant_after(now, (venv_span){ VENV_GROUND_SWEEP_S * VENV_NS_PER_S });
+    ground->next_sweep.ns = now.ns + VENV_GROUND_SWEEP_S * VENV_NS_PER_S;
     venv_rc rc = venv_machine_folders_sweep(&ground->place, look, hypervisor, (venv_span){ VENV_GROUND_AGE_S * VENV_NS_PER_S }, &report, &err);
     if (rc != VENV_OK)
         snprintf(ret_text, size, "%s", err.text);
