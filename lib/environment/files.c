@@ -6,10 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool dup_text(const char *text, char **ret_copy)
+bool venv_machine_text_dup(const char *text, char **ret_copy)
 {
-    *ret_copy = text ? strdup(text) : NULL;
-    return !text || *ret_copy;
+    size_t size = text ? strlen(text) + 1 : 0;
+    char *copy = text ? malloc(size) : NULL;
+    if (copy)
+        memcpy(copy, text, size);
+    *ret_copy = copy;
+    return !text || copy;
 }
 
 void venv_machine_files_free(venv_machine_files *files)
@@ -38,10 +42,10 @@ venv_rc venv_machine_files_dup(const venv_machine_files *files, venv_machine_fil
     *copy = *files;
     copy->count = 0;
     copy->directory = copy->hypervisor = copy->meta_data = copy->user_data = copy->network_config = copy->user_data_file = NULL;
-    bool done = dup_text(files->directory, &copy->directory) && dup_text(files->hypervisor, &copy->hypervisor) &&
-                dup_text(files->meta_data, &copy->meta_data) &&
-                dup_text(files->user_data, &copy->user_data) && dup_text(files->network_config, &copy->network_config) &&
-                dup_text(files->user_data_file, &copy->user_data_file);
+    bool done = venv_machine_text_dup(files->directory, &copy->directory) && venv_machine_text_dup(files->hypervisor, &copy->hypervisor) &&
+                venv_machine_text_dup(files->meta_data, &copy->meta_data) &&
+                venv_machine_text_dup(files->user_data, &copy->user_data) && venv_machine_text_dup(files->network_config, &copy->network_config) &&
+                venv_machine_text_dup(files->user_data_file, &copy->user_data_file);
     venv_rc rc = done ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");
     for (size_t i = 0; i < files->count && rc == VENV_OK; i++)
         rc = venv_machine_files_add(copy, &files->items[i], err);
@@ -58,9 +62,8 @@ venv_rc venv_machine_files_add(venv_machine_files *files, const venv_machine_fil
     if (files->count == VENV_MACHINE_FILES_MAX)
         return venv_error_set(err, VENV_ELIMIT, "more than %u files for one machine", VENV_MACHINE_FILES_MAX);
     venv_machine_file copy = *file;
-    copy.name = strdup(file->name);
-    copy.base = copy.path = NULL;
-    if (!copy.name || !dup_text(file->base, &copy.base) || !dup_text(file->path, &copy.path)) {
+    copy.name = copy.base = copy.path = NULL;
+    if (!venv_machine_text_dup(file->name, &copy.name) || !venv_machine_text_dup(file->base, &copy.base) || !venv_machine_text_dup(file->path, &copy.path)) {
         free(copy.name);
         free(copy.base);
         free(copy.path);
@@ -153,9 +156,12 @@ venv_rc venv_seed_texts(venv_machine_files *files, venv_str user_data, const ven
         rc = print(network, &files->network_config, err);
     if (rc != VENV_OK)
         return rc;
-    char *copy = strndup(user_data.data ? user_data.data : "", user_data.size);
+    char *copy = malloc(user_data.size + 1);
     if (!copy)
         return venv_error_set(err, VENV_ENOMEM, "out of memory for the seed of cloud-init");
+    if (user_data.size > 0)
+        memcpy(copy, user_data.data, user_data.size);
+    copy[user_data.size] = '\0';
     free(files->user_data);
     files->user_data = copy;
     return VENV_OK;

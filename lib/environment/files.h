@@ -48,6 +48,8 @@ typedef struct venv_machine_files {
 
 /* Releases all that it owns, and itself. Accepts NULL. */
 void venv_machine_files_free(venv_machine_files *files);
+/* False: no memory. A NULL stays one. */
+bool venv_machine_text_dup(const char *text, char **ret_copy);
 /* VENV_ENOMEM. */
 venv_rc venv_machine_files_dup(const venv_machine_files *files, venv_machine_files **ret_files, venv_error *err);
 /* One more; `name` and `base` are copied. VENV_ELIMIT, VENV_ENOMEM. */

@@ -153,7 +153,7 @@ static venv_rc add_seed(venv_machine_files *files, const venv_environment *envir
     if (rc == VENV_OK)
         rc = venv_seed_texts(files, (venv_str){ text, strlen(text) }, given, err);
     venv_value_unref(&network);
-    if (rc == VENV_OK && seed->user_data_file && !(files->user_data_file = strdup(seed->user_data_file)))
+    if (rc == VENV_OK && !venv_machine_text_dup(seed->user_data_file, &files->user_data_file))
         rc = venv_error_set(err, VENV_ENOMEM, "out of memory for the seed of cloud-init");
     return rc == VENV_OK ? add_made(files, site, &file, err) : rc;
 }
@@ -169,9 +169,7 @@ static venv_rc name_all(venv_machine_files *files, const venv_environment *envir
     snprintf(files->instance, sizeof files->instance, "%s", mark->instance);
     snprintf(files->node, sizeof files->node, "%s", site->node);
     snprintf(files->environment, sizeof files->environment, "%s", environment->is.name);
-    files->directory = strdup(site->directory);
-    files->hypervisor = strdup(site->hypervisor);
-    return files->directory && files->hypervisor ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");
+    return venv_machine_text_dup(site->directory, &files->directory) && venv_machine_text_dup(site->hypervisor, &files->hypervisor) ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for the files of a machine");
 }
 
 venv_rc venv_machine_plan(const venv_environment *environment, const venv_machine_mark *mark, const venv_machine_site *site,
