@@ -36,6 +36,16 @@ else
     grep -q . "$dir/log" || { echo "the example said nothing"; exit 1; }
 fi
 
+# The example for who needs one machine and no daemon: it builds; what it does is shown by tests/venvctl.
+# shellcheck disable=SC2086
+"$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror "$(dirname "$example")/night.c" $flags -o "$dir/night"
+if "$dir/night" 2>"$dir/log" || ! grep -q usage "$dir/log"; then
+    echo "the example of one machine does not say how it is used"
+    exit 1
+fi
+[ -x "$root$prefix/libexec/venv/venvctl-connect" ] || { echo "venvctl-connect is not installed"; exit 1; }
+[ "$(wc -l <"$(dirname "$example")/night.c")" -le 60 ] || { echo "the example of one machine has more than 60 lines"; exit 1; }
+
 # The example for those who embed the evaluator: the same answers as from the tree, whichever way it is built.
 embed=$(dirname "$0")/../../examples/embed-cel/embed.c
 check_embed() {

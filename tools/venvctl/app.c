@@ -138,6 +138,10 @@ int app_main(venvctl *app, int argc, char *const *argv)
         help_print_short(app->err);
         return EXIT_USAGE;
     }
+    if (app_has(app, OPTION_CONNECT))
+        return app->manager_count > 0 || app_has(app, OPTION_TLS)
+                   ? app_usage(app, "--connect goes to a hypervisor, --manager and --tls to a manager: one of them")
+                   : connect_run(app, argv);
     code = app->verb->run(app);
     venv_client_free(app->client);
     app->client = NULL;

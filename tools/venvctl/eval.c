@@ -24,7 +24,7 @@ static int load_vars(venvctl *app, evaluation *job)
     const char *path = app->value[OPTION_VARS];
     if (!path)
         return EXIT_DONE;
-    int code = app_read_yaml(app, path, &job->vars);
+    int code = app_read_yaml(app, path, &job->vars, NULL);
     if (code != EXIT_DONE)
         return code;
     if (venv_value_kind(&job->vars) == VENV_MAP || venv_value_kind(&job->vars) == VENV_NULL)

@@ -2,8 +2,6 @@
 /* What verbs read: files of YAML that somebody wrote, the system's data of time zones, times. */
 #include "venvctl.h"
 
-#include <venv/codec.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -64,7 +62,7 @@ venv_rc app_read_zone(void *user, const char *name, venv_value *ret_file, venv_e
     return rc;
 }
 
-int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value)
+int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value, venv_yaml_marks **ret_marks)
 {
     venv_error err = { 0 };
     char *text = NULL;
@@ -72,7 +70,7 @@ int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value)
     venv_rc rc = read_whole(path, YAML_SIZE_MAX, &text, &size, &err);
     if (rc != VENV_OK)
         return app_fail(app, &err);
-    rc = venv_yaml_parse(text, size, path, ret_value, NULL, &err);
+    rc = venv_yaml_parse(text, size, path, ret_value, ret_marks, &err);
     free(text);
     if (rc == VENV_OK)
         return EXIT_DONE;

@@ -1,28 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * venvctl: what people and cron jobs talk to a manager with. The process: its clock, its streams, its exit
- * code. What it does is in app.c and the files of the verbs.
- */
+/* venvctl: what people and cron jobs talk to a manager with. What it does is in process.c, app.c and the files of the verbs. */
 #include "venvctl.h"
-
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
 
 int main(int argc, char **argv)
 {
     static venvctl app; /* large, zeroed */
-    struct timespec now = { 0 };
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    app.out = stdout;
-    app.err = stderr;
-    app.out_is_terminal = isatty(STDOUT_FILENO) == 1;
-    app.now.ns = (int64_t)now.tv_sec * VENV_NS_PER_S + now.tv_nsec;
-    int code = app_main(&app, argc - 1, argv + 1);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perror("venvctl: standard output");
-        if (code == EXIT_DONE)
-            code = EXIT_FAILED;
-    }
-    return code;
+    return venvctl_process(&app, argc, argv);
 }

@@ -129,12 +129,16 @@ static int verb_unknown(venvctl *app)
 
 static int check(venvctl *app)
 {
+    static const option_id local[] = { OPTION_FILE, OPTION_NAME, OPTION_TO };
     const verb_row *verb = app->verb;
     for (int i = OPTION_GLOBAL_END; i < OPTION__END; i++)
-        if (app->value[i] && !verb_takes(verb, (option_id)i))
+        if (app->value[i] && !verb_takes(verb, (option_id)i) && !(i == OPTION_CLUSTER && app_has(app, OPTION_CONNECT)))
             return app_usage(app, "\"%s\" takes no option --%s", verb->name, option_rows[i].name);
     if (app_has(app, OPTION_HELP) || app_has(app, OPTION_VERSION))
         return EXIT_DONE;
+    for (size_t i = 0; !app_has(app, OPTION_CONNECT) && i < sizeof local / sizeof local[0]; i++)
+        if (app_has(app, local[i]))
+            return app_usage(app, "--%s goes with --connect URI", option_rows[local[i]].name);
     if (app->argument_count < verb->least)
         return app_usage(app, "\"%s\" needs %s", verb->name, verb->arguments);
     if (app->argument_count > verb->most)

@@ -23,7 +23,7 @@ bool trigger_is_file(const char *word)
 int trigger_read_file(venvctl *app, const char *path, venv_value *ret_definitions)
 {
     venv_value whole = venv_value_null();
-    int code = app_read_yaml(app, path, &whole);
+    int code = app_read_yaml(app, path, &whole, NULL);
     if (code != EXIT_DONE)
         return code;
     const venv_value *inner = venv_value_get(&whole, "triggers");
@@ -133,7 +133,7 @@ static int test_here(venvctl *app, const venv_value *definitions, const char *on
 {
     venv_value vars = venv_value_null();
     venv_error err = { 0 };
-    int code = app_read_yaml(app, app->value[OPTION_VARS], &vars);
+    int code = app_read_yaml(app, app->value[OPTION_VARS], &vars, NULL);
     if (code != EXIT_DONE)
         return code;
     world w = { &vars, venv_value_null() };

@@ -10,6 +10,7 @@
  */
 
 #include <venv/client.h>
+#include <venv/codec.h>
 #include <venv/common.h>
 #include <venv/text.h>
 #include <venv/value.h>
@@ -38,6 +39,7 @@ typedef enum option_id {
     OPTION_MANAGER,
     OPTION_TLS,
     OPTION_USER,
+    OPTION_CONNECT,
     OPTION_JSON,
     OPTION_QUIET,
     OPTION_TIMEOUT,
@@ -73,6 +75,9 @@ typedef enum option_id {
     OPTION_BOOT,
     OPTION_EXPLAIN,
     OPTION_TICK,
+    OPTION_FILE,
+    OPTION_NAME,
+    OPTION_TO,
     OPTION_BY,
     OPTION__END
 } option_id;
@@ -166,8 +171,12 @@ struct venvctl {
 
 /* Parse a command line (without the program's name). EXIT_DONE, or EXIT_USAGE after telling why. */
 int app_parse(venvctl *app, int argc, char *const *argv);
-/* Parse and run; what main() does. */
+/* Parse and run. `argv[-1]` is the name of the program. */
 int app_main(venvctl *app, int argc, char *const *argv);
+/* What main() does: the clock and the streams of the process. `app` is zeroed. */
+int venvctl_process(venvctl *app, int argc, char **argv);
+/* Run the verb at the hypervisor of --connect: venvctl becomes venvctl-connect (become.c), which does it (connect/). */
+int connect_run(venvctl *app, char *const *argv);
 
 /* "venvctl: …" on standard error. */
 void app_say(venvctl *app, const char *format, ...) VENV_PRINTF(2, 3);
@@ -186,8 +195,8 @@ int app_id(venvctl *app, option_id option, venv_id *ret_id);
 
 /* "2026-11-22T18:30:00Z", the Z may be left out. */
 bool app_parse_time(venv_str text, venv_wall *ret_wall);
-/* A file of YAML. EXIT_DONE, or reports and returns the code. */
-int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value);
+/* A file of YAML, and the marks of it if they are asked for. EXIT_DONE, or reports and returns the code. */
+int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value, venv_yaml_marks **ret_marks);
 /* For `zone` of expressions: TZif files of the system. */
 venv_rc app_read_zone(void *user, const char *name, venv_value *ret_file, venv_error *err);
 

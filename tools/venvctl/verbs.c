@@ -15,6 +15,8 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_TLS] = { "tls", 0, "DIR", false, false, WORDS_DIRECTORY,
         "Take ca.crt, user-NAME.crt and user-NAME.key from this directory." },
     [OPTION_USER] = { "user", 0, "NAME", false, false, WORDS_NONE, "With --tls: this user, where the directory has several." },
+    [OPTION_CONNECT] = { "connect", 0, "URI", false, false, WORDS_NONE,
+        "Ask no manager, but this hypervisor of libvirt, as qemu:///system; see WITHOUT A MANAGER." },
     [OPTION_JSON] = { "json", 0, NULL, false, false, WORDS_NONE, "Print JSON, with the keys that venvctl(1) lists." },
     [OPTION_QUIET] = { "quiet", 'q', NULL, false, false, WORDS_NONE,
         "Print less: only names in lists, nothing where something was done." },
@@ -38,7 +40,7 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_SINCE] = { "since", 0, "REV|TIME", false, false, WORDS_NONE,
         "Events: all after this revision; 0: all that are kept. Replay and history: so far back (7d), or from this time (2026-11-22T18:30:00Z)." },
     [OPTION_LAST] = { "last", 0, "N", false, false, WORDS_NONE, "The last N events of the past (100)." },
-    [OPTION_CLUSTER] = { "cluster", 0, "NAME", false, false, WORDS_NONE, "Name of the cluster, part of every identity." },
+    [OPTION_CLUSTER] = { "cluster", 0, "NAME", false, false, WORDS_NONE, "Name of the cluster, part of every identity; with --connect: whose machines are looked at (default)." },
     [OPTION_DIR] = { "dir", 0, "DIR", false, false, WORDS_DIRECTORY, "Directory of the CA (the current one)." },
     [OPTION_OUT] = { "out", 0, "DIR", false, false, WORDS_DIRECTORY,
         "Directory for the certificate and its key, and a copy of ca.crt (that of the CA)." },
@@ -59,6 +61,10 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "Also the value of each part of the expression; of a replay, for each firing, with the samples." },
     [OPTION_BY] = { "by", 0, "HOW", false, false, WORDS_DRAIN,
         "How the instances of the node leave: migrate, stop or save; none (if nothing is said): they stay until somebody ends or moves them." },
+    [OPTION_FILE] = { "file", 0, "FILE", false, false, WORDS_FILE, "With --connect: the environment is defined in this file." },
+    [OPTION_NAME] = { "name", 0, "NAME", false, false, WORDS_NONE,
+        "With --connect: the instance is called so; one that runs already is left alone." },
+    [OPTION_TO] = { "to", 0, "URI", false, false, WORDS_NONE, "With --connect: to this hypervisor, as the one that is left reaches it." },
     [OPTION_COST] = { "cost", 0, NULL, false, false, WORDS_NONE, "Print the estimated cost and, if it runs, what it took." },
 };
 
@@ -103,7 +109,7 @@ const verb_row verb_rows[] = {
               "they would be on, and `placement`: for each node, why it may not run one.",
       .example = "venvctl start class2 --count 4 --wait --timeout 2m",
       .least = 1, .most = 1,
-      .options = { OPTION_COUNT, OPTION_NODE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
+      .options = { OPTION_COUNT, OPTION_NODE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID, OPTION_FILE, OPTION_NAME },
       .words = { WORDS_ENVIRONMENT }, .run = run_start },
     { .name = "stop", .arguments = "INSTANCE | --environment ENV", .summary = "Stop an instance, or those of an environment.",
       .text = "The guest is asked to shut down, and powered off after the grace time. With --environment all of "
@@ -153,7 +159,7 @@ const verb_row verb_rows[] = {
       .json = "An object: `id` (of the request), `action`, `instances` (as in list), `dry_run` if it was one.",
       .example = "venvctl migrate class2-1 --node node08 --wait",
       .least = 0, .most = 1,
-      .options = { OPTION_ENVIRONMENT, OPTION_COUNT, OPTION_NODE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
+      .options = { OPTION_ENVIRONMENT, OPTION_COUNT, OPTION_NODE, OPTION_TO, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
       .words = { WORDS_INSTANCE }, .run = run_change },
     { .name = "get", .arguments = "TARGET [LABEL]", .summary = "Print the kept values of properties.",
       .text = "TARGET is an agent, or @ and the name of a group; --where chooses among them. Without a label: all properties. What could not "
