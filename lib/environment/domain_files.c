@@ -7,6 +7,7 @@
 #include "environment/domain.h"
 #include "environment/xml.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define XML_MAX (1u << 20)
@@ -29,7 +30,7 @@ static void read_base(xmlNodePtr node, venv_domain_disk *disk)
     if (!source || !venv_xml_get(source, "file", disk->base, sizeof disk->base) || !is_path(disk->base))
         disk->base[0] = '\0';
     if (!format || !venv_xml_get(format, "type", disk->base_format, sizeof disk->base_format))
-        strcpy(disk->base_format, "raw");
+        (void)snprintf(disk->base_format, sizeof disk->base_format, "raw");
 }
 
 /* VENV_ENOENT: it is not written to. */
@@ -47,7 +48,7 @@ static venv_rc read_disk(xmlNodePtr node, venv_domain_disk *ret_disk, venv_error
         !venv_xml_get(source, "file", disk.file, sizeof disk.file) || !is_path(disk.file))
         return venv_error_set(err, VENV_EUNSUPPORTED, "disk %s is no file", disk.target[0] ? disk.target : "of the machine");
     if (!driver || !venv_xml_get(driver, "type", disk.format, sizeof disk.format))
-        strcpy(disk.format, "raw");
+        (void)snprintf(disk.format, sizeof disk.format, "raw");
     read_base(node, &disk);
     *ret_disk = disk;
     return VENV_OK;
