@@ -98,6 +98,7 @@ static void put_plugin(venv_manager *m, const deed *d, venv_map_builder *map)
     static const char *const arguments[] = { "name" };
     copy_keys(map, &d->delivery, arguments, VENV_COUNT_OF(arguments));
     venv_map_put(map, "timeout", venv_value_from_span(plugin_timeout(&d->delivery)));
+    venv_map_put(map, "directories", venv_value_ref(&m->config->plugins));
     venv_map_put(map, "input", occasion(m, d, venv_value_get(&d->delivery, "input")));
 }
 

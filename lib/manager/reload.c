@@ -117,7 +117,7 @@ static venv_value settings_difference(venv_manager *m, const venv_manager_config
             add_setting(m, &list, key, value, NULL, is_live(venv_value_peek_text(key)), d);
     add_section(m, &list, "mail", &old->mail, &fresh->mail, true, d);
     add_section(m, &list, "webhooks", &old->webhooks, &fresh->webhooks, true, d);
-    add_section(m, &list, "plugins", &old->plugins, &fresh->plugins, false, d);
+    add_section(m, &list, "plugins", &old->plugins, &fresh->plugins, true, d);
     return venv_mgr_take_list(m, &list);
 }
 
@@ -217,12 +217,14 @@ static void take_settings(venv_manager *m, const venv_manager_config *fresh)
     venv_value *values[][2] = {
         { &merged.environments, &m->merged.environments }, { &merged.triggers, &m->merged.triggers }, { &merged.mail, &m->merged.mail },
         { &merged.webhooks, &m->merged.webhooks },         { &merged.settings, &m->merged.settings },
+        { &merged.plugins, &m->merged.plugins },
     };
     merged.environments = venv_value_ref(&fresh->environments);
     merged.triggers = venv_value_ref(&fresh->triggers);
     merged.mail = venv_value_ref(&fresh->mail);
     merged.webhooks = venv_value_ref(&fresh->webhooks);
     merged.settings = venv_value_ref(&fresh->settings);
+    merged.plugins = venv_value_ref(&fresh->plugins);
     for (size_t i = 0; i < VENV_COUNT_OF(values); i++)
         venv_value_unref(values[i][1]);
     m->merged = merged;
@@ -237,6 +239,7 @@ void venv_mgr_reload_free(venv_manager *m)
     venv_value_unref(&m->merged.mail);
     venv_value_unref(&m->merged.webhooks);
     venv_value_unref(&m->merged.settings);
+    venv_value_unref(&m->merged.plugins);
 }
 
 const venv_manager_config *venv_manager_config_used(const venv_manager *m)

@@ -21,16 +21,41 @@
 
 static const char path_variable[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+static void texts_free(char **texts, size_t count)
+{
+    for (size_t i = 0; texts && i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static venv_rc check_directories(const char *const *directories, size_t count, venv_error *err)
+{
+    if (count > VENV_RUNNER_DIRECTORY_COUNT_MAX)
+        return venv_error_set(err, VENV_ELIMIT, "%zu directories of commands; at most %d are allowed", count,
+                              VENV_RUNNER_DIRECTORY_COUNT_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (directories[i][0] != '/')
+            return venv_error_set(err, VENV_EINVAL, "the directory of commands \"%s\" is not an absolute path", directories[i]);
+    return VENV_OK;
+}
+
+static venv_rc make_index(char *const *directories, size_t count, const venv_log *log, venv_index *ret_index, venv_error *err)
+{
+    venv_index index = { 0 };
+    venv_rc rc = VENV_OK;
+    for (size_t i = 0; rc == VENV_OK && i < count; i++)
+        rc = venv_index_add_directory(&index, directories[i], log, err);
+    if (rc != VENV_OK) {
+        venv_index_fini(&index);
+        return rc;
+    }
+    venv_index_fini(ret_index);
+    *ret_index = index;
+    return VENV_OK;
+}
+
 venv_rc venv_runner_new(const venv_runner_options *options, venv_runner **ret_runner, venv_error *err)
 {
-    if (options->directory_count > VENV_RUNNER_DIRECTORY_COUNT_MAX)
-        return venv_error_set(err, VENV_ELIMIT, "%zu directories of commands; at most %d are allowed",
-                              options->directory_count, VENV_RUNNER_DIRECTORY_COUNT_MAX);
-    for (size_t i = 0; i < options->directory_count; i++) {
-        if (options->directories[i][0] != '/')
-            return venv_error_set(err, VENV_EINVAL, "the directory of commands \"%s\" is not an absolute path",
-                                  options->directories[i]);
-    }
     venv_runner *runner = calloc(1, sizeof *runner);
     if (!runner)
         return venv_error_set(err, VENV_ENOMEM, "out of memory for the runner");
@@ -38,15 +63,7 @@ venv_rc venv_runner_new(const venv_runner_options *options, venv_runner **ret_ru
     runner->err_max = options->err_max > 0 ? options->err_max : VENV_RUN_ERR_MAX;
     runner->run_count_max = options->run_count_max > 0 ? options->run_count_max : VENV_RUN_COUNT_MAX;
     runner->log = options->log;
-    runner->directories = calloc(options->directory_count + 1, sizeof *runner->directories);
-    bool enough = runner->directories != NULL;
-    for (size_t i = 0; enough && i < options->directory_count; i++) {
-        runner->directories[i] = strdup(options->directories[i]);
-        enough = runner->directories[i] != NULL;
-        runner->directory_count++;
-    }
-    venv_rc rc = enough ? venv_runner_reindex(runner, err)
-                        : venv_error_set(err, VENV_ENOMEM, "out of memory for the runner");
+    venv_rc rc = venv_runner_set_directories(runner, options->directories, options->directory_count, err);
     if (rc != VENV_OK) {
         venv_runner_free(runner);
         return rc;
@@ -60,27 +77,37 @@ void venv_runner_free(venv_runner *runner)
     if (!runner)
         return;
     venv_runner_sweep(runner);
-    for (size_t i = 0; i < runner->directory_count; i++)
-        free(runner->directories[i]);
-    free(runner->directories);
+    texts_free(runner->directories, runner->directory_count);
     venv_index_fini(&runner->index);
     free(runner);
 }
 
-venv_rc venv_runner_reindex(venv_runner *runner, venv_error *err)
+venv_rc venv_runner_set_directories(venv_runner *runner, const char *const *directories, size_t count, venv_error *err)
 {
-    venv_index index = { 0 };
-    venv_rc rc = VENV_OK;
-
-    for (size_t i = 0; rc == VENV_OK && i < runner->directory_count; i++)
-        rc = venv_index_add_directory(&index, runner->directories[i], runner->log, err);
+    venv_rc rc = check_directories(directories, count, err);
+    if (rc != VENV_OK)
+        return rc;
+    char **copies = calloc(count + 1, sizeof *copies);
+    bool enough = copies != NULL;
+    for (size_t i = 0; enough && i < count; i++) {
+        copies[i] = strdup(directories[i]);
+        enough = copies[i] != NULL;
+    }
+    rc = enough ? make_index(copies, count, runner->log, &runner->index, err)
+                : venv_error_set(err, VENV_ENOMEM, "out of memory for the runner");
     if (rc != VENV_OK) {
-        venv_index_fini(&index);
+        texts_free(copies, count);
         return rc;
     }
-    venv_index_fini(&runner->index);
-    runner->index = index;
+    texts_free(runner->directories, runner->directory_count);
+    runner->directories = copies;
+    runner->directory_count = count;
     return VENV_OK;
+}
+
+venv_rc venv_runner_reindex(venv_runner *runner, venv_error *err)
+{
+    return make_index(runner->directories, runner->directory_count, runner->log, &runner->index, err);
 }
 
 size_t venv_runner_count(const venv_runner *runner)

@@ -64,6 +64,9 @@ venv_rc venv_runner_new(const venv_runner_options *options, venv_runner **ret_ru
 /* No run of it may exist any more. */
 void venv_runner_free(venv_runner *runner);
 
+/* Other directories from now on, and a new index; runs that are under way go on. Fails as venv_runner_new(), and then all stays. */
+venv_rc venv_runner_set_directories(venv_runner *runner, const char *const *directories, size_t count, venv_error *err);
+
 /* Look at the directories again. On failure the old index stays. */
 venv_rc venv_runner_reindex(venv_runner *runner, venv_error *err);
 

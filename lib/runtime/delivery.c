@@ -259,12 +259,13 @@ static void run_plugin(venv_delivery *d, held_order *held)
     VENV_AUTO_FREE char *input = NULL;
     venv_str text = venv_value_get_text(&held->order, "name");
     (void)snprintf(name, sizeof name, "%.*s", (int)(text.size < sizeof name ? text.size : 0), text.data ? text.data : "");
-    const venv_value *asked = venv_value_get(&held->order, "timeout"), *given = venv_value_get(&held->order, "input");
+    const venv_value *asked = venv_value_get(&held->order, "timeout"), *given = venv_value_get(&held->order, "input"),
+                     *directories = venv_value_get(&held->order, "directories");
     if (asked)
         (void)venv_value_to_span(asked, &timeout);
     venv_rc rc = venv_json_print(given ? given : &none, VENV_JSON_COMPACT, &input, &size, &err);
-    if (rc == VENV_OK)
-        rc = venv_run_pool_refresh(d->plugins, &err);
+    if (rc == VENV_OK) /* of the configuration of now; what is in them is looked at anew each time */
+        rc = venv_run_pool_set_directories(d->plugins, directories ? directories : &none, &err);
     if (rc != VENV_OK) {
         fail_now(d, held->action, rc, err.text);
         held_free(held);
@@ -321,24 +322,10 @@ void venv_delivery_take(venv_delivery *d, venv_id action, const venv_value *orde
 
 static venv_rc start_plugins(venv_delivery *d, uv_loop_t *loop, const venv_value *directories, venv_error *err)
 {
-    size_t count = venv_value_count(directories);
-    char **paths = calloc(count + 1, sizeof *paths);
-    venv_rc rc = paths ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for plug-ins");
-    for (size_t i = 0; rc == VENV_OK && i < count; i++) {
-        venv_str text = venv_value_peek_text(venv_value_at(directories, i));
-        paths[i] = strndup(text.data, text.size);
-        if (!paths[i])
-            rc = venv_error_set(err, VENV_ENOMEM, "out of memory for plug-ins");
-    }
-    venv_runner_options options = { .directories = (const char *const *)paths, .directory_count = count,
-                                    .out_max = VENV_PLUGIN_OUT_MAX, .err_max = VENV_PLUGIN_ERR_MAX, .log = d->log };
+    venv_runner_options options = { .out_max = VENV_PLUGIN_OUT_MAX, .err_max = VENV_PLUGIN_ERR_MAX, .log = d->log };
     venv_run_pool_calls calls = { .ran = on_ran, .user = d };
-    if (rc == VENV_OK)
-        rc = venv_run_pool_new(loop, &options, &calls, &d->plugins, err);
-    for (size_t i = 0; paths && i < count; i++)
-        free(paths[i]);
-    free(paths);
-    return rc;
+    venv_rc rc = venv_run_pool_new(loop, &options, &calls, &d->plugins, err);
+    return rc == VENV_OK ? venv_run_pool_set_directories(d->plugins, directories, err) : rc;
 }
 
 venv_rc venv_delivery_start(uv_loop_t *loop, const venv_value *directories, const venv_log *log, const venv_delivery_calls *calls,

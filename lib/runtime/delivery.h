@@ -29,7 +29,10 @@ typedef struct venv_delivery_calls {
     void *user;
 } venv_delivery_calls;
 
-/* `directories` of plug-ins, a list of paths. Fails as venv_runner_new() and threads do. */
+/*
+ * `directories` of plug-ins, a list of paths: looked at now, so that what is wrong with them is in the log; each order of a plug-in
+ * brings those of its time. Fails as venv_runner_new() and threads do.
+ */
 venv_rc venv_delivery_start(uv_loop_t *loop, const venv_value *directories, const venv_log *log, const venv_delivery_calls *calls,
                             venv_delivery **ret_delivery, venv_error *err);
 /* Take an order on; it is begun when write `after_write` is durable. */

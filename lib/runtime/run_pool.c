@@ -207,9 +207,23 @@ void venv_run_pool_kill(venv_run_pool *pool, uint64_t token)
     }
 }
 
-venv_rc venv_run_pool_refresh(venv_run_pool *pool, venv_error *err)
+venv_rc venv_run_pool_set_directories(venv_run_pool *pool, const venv_value *directories, venv_error *err)
 {
-    return venv_runner_reindex(pool->runner, err);
+    size_t count = venv_value_count(directories);
+    char **paths = calloc(count + 1, sizeof *paths);
+    venv_rc rc = paths ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory for directories of commands");
+    for (size_t i = 0; rc == VENV_OK && i < count; i++) {
+        venv_str text = venv_value_peek_text(venv_value_at(directories, i));
+        paths[i] = strndup(text.data, text.size);
+        if (!paths[i])
+            rc = venv_error_set(err, VENV_ENOMEM, "out of memory for directories of commands");
+    }
+    if (rc == VENV_OK)
+        rc = venv_runner_set_directories(pool->runner, (const char *const *)paths, count, err);
+    for (size_t i = 0; paths && i < count; i++)
+        free(paths[i]);
+    free(paths);
+    return rc;
 }
 
 venv_rc venv_run_pool_commands(venv_run_pool *pool, venv_value *ret_commands, venv_error *err)

@@ -10,8 +10,6 @@
 #include "runner/runner.h"
 #include <venv/value.h>
 
-#include <venv/value.h>
-
 #include <uv.h>
 
 typedef struct venv_run_pool venv_run_pool;
@@ -29,9 +27,9 @@ void venv_run_pool_start(venv_run_pool *pool, uint64_t token, const char *name, 
                          venv_span timeout, size_t out_max, size_t err_max);
 /* End a run early; it is answered when it is over. */
 void venv_run_pool_kill(venv_run_pool *pool, uint64_t token);
-/* Read the directories again. On failure the old index stays. */
-venv_rc venv_run_pool_refresh(venv_run_pool *pool, venv_error *err);
-/* The same, and the list of commands as [{name, path}]. */
+/* Other directories, a list of paths, from now on. On failure the old ones stay. */
+venv_rc venv_run_pool_set_directories(venv_run_pool *pool, const venv_value *directories, venv_error *err);
+/* Read the directories again (on failure the old index stays), and the list of commands as [{name, path}]. */
 venv_rc venv_run_pool_commands(venv_run_pool *pool, venv_value *ret_commands, venv_error *err);
 /* Ends every run at once. No call comes any more. Accepts NULL. */
 void venv_run_pool_end(venv_run_pool *pool);

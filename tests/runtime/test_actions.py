@@ -98,6 +98,28 @@ class Actions(unittest.TestCase):
         given = json.loads((c.dir / "kept").read_text())
         self.assertEqual((given["input"], given["by"]), ({"value": HOSTILE}, "trigger/evil"))
 
+    def test_other_folders_of_plugins_while_it_runs(self):
+        c = self.cluster
+        self.plugin("old", f"#!/bin/sh\nsleep 2; echo old >>{c.dir}/ran\n")
+        other = c.dir / "other"
+        other.mkdir()
+        (other / "new").write_text(f"#!/bin/sh\necho new >>{c.dir}/ran\n")
+        (other / "new").chmod(0o755)
+        run = "triggers:\n  {0}:\n    every: 0\n    when: 'true'\n    do: [{{plugin: {{name: {0}}}}}]\n"
+        self.start(run.format("old"))
+        c.wait("the old one runs", lambda: self.actions("plugin"))
+        c.manager_config(self.outside.replace("/plugins']", "/other']") + run.format("new"))
+        answer = json.loads(c.venvctl("reload", "--json", check=True).stdout)
+        change, = [row for row in answer["manager"] if row["key"] == "plugins"]
+        self.assertEqual((change["live"], change["from"], change["to"]), (True, [f"{c.dir}/plugins"], [str(other)]))
+        rows = {row["subject"]: row for row in self.ended("plugin", 2)}
+        self.assertEqual({name: row["state"] for name, row in rows.items()}, {"old": "done", "new": "done"})  # the old one went on
+        self.assertEqual(sorted((c.dir / "ran").read_text().split()), ["new", "old"])
+        c.manager_config(self.outside.replace("/plugins']", "/other']") + run.format("old"))
+        c.venvctl("reload", check=True)
+        gone = [row for row in self.ended("plugin", 3) if row["state"] == "failed"]
+        self.assertEqual([row["subject"] for row in gone], ["old"])
+
     def test_plugins_that_misbehave(self):
         c = self.cluster
         self.plugin("hangs", f"#!/bin/sh\necho $$ >{c.dir}/hangs.pid\nsleep 600\n")
