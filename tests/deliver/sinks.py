@@ -1,13 +1,17 @@
-"""Servers that the tests of deliveries are: an SMTP sink that keeps every command and message, and an HTTP server with moods."""
+"""Servers that the tests of deliveries are: an SMTP sink that keeps every command and message, and an HTTP server with moods. Both can
+speak TLS: given a context of ssl from the first byte, the sink also after STARTTLS."""
 import socket
+import ssl
 import threading
 import time
 
 
 class Smtp:
-    """A sink. `refuse` maps the beginning of a command to a reply; each session is kept as (commands, message)."""
+    """A sink. `refuse` maps the beginning of a command to a reply; each session is kept as (commands, message). With `starttls` the commands
+    before it are kept in `plain`. `stall`: it takes connections, or STARTTLS, and shakes no hands."""
 
-    def __init__(self):
+    def __init__(self, tls=None, starttls=None, stall=False, login=None):
+        self.tls, self.starttls, self.stall, self.login, self.plain, self.versions = tls, starttls, stall, login, [], []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.sessions, self.refuse, self.hang, self.drop_after_data = [], {}, None, 0
@@ -22,19 +26,44 @@ class Smtp:
                 return
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
-    def reply(self, stream, line):
+    def reply(self, stream, line, secure):
         for begin, answer in self.refuse.items():
             if line.upper().startswith(begin):
                 stream.write(answer + b"\r\n")
                 return stream.flush()
-        stream.write(b"250-sink\r\n250 8BITMIME\r\n" if line.upper().startswith(b"EHLO") else b"250 ok\r\n")
+        offers = b"250-STARTTLS\r\n" if self.starttls and not secure else b""
+        offers += b"250-AUTH PLAIN LOGIN\r\n" if self.login else b""
+        if line.upper().startswith(b"AUTH"):
+            words = line.split()[1:]
+            if len(words) == 1:
+                stream.write(b"334 \r\n")
+                stream.flush()
+                words.append(stream.readline().strip())
+            stream.write(b"235 welcome\r\n" if words == [b"PLAIN", self.login] else b"535 no\r\n")
+        else:
+            stream.write(b"250-sink\r\n" + offers + b"250 8BITMIME\r\n" if line.upper().startswith(b"EHLO") else b"250 ok\r\n")
         stream.flush()
 
+    def secure(self, connection, context):
+        if self.stall:
+            time.sleep(30)
+        secured = context.wrap_socket(connection, server_side=True)
+        self.versions.append(secured.version())
+        return secured
+
     def serve(self, connection):
+        try:
+            with connection:
+                self.talk(self.secure(connection, self.tls) if self.tls else connection, bool(self.tls))
+        except (OSError, ssl.SSLError):
+            pass
+
+    def talk(self, connection, secure, greet=True):
         commands, message = [], None
         with connection, connection.makefile("rwb") as stream:
-            stream.write(b"220 sink\r\n")
-            stream.flush()
+            if greet:
+                stream.write(b"220 sink\r\n")
+                stream.flush()
             while True:
                 line = stream.readline()
                 if not line or (self.hang and line.upper().startswith(self.hang)):
@@ -42,12 +71,18 @@ class Smtp:
                     break
                 commands.append(line)
                 word = line.strip().upper()
+                if word == b"STARTTLS" and self.starttls and not secure:
+                    self.plain.append(list(commands))
+                    stream.write(b"220 go on\r\n")
+                    stream.flush()
+                    self.talk(self.secure(connection, self.starttls), True, greet=False)
+                    break
                 if word == b"QUIT":
                     stream.write(b"221 bye\r\n")
                     stream.flush()
                     break
                 if word != b"DATA" or any(word.startswith(key) for key in self.refuse):
-                    self.reply(stream, line)
+                    self.reply(stream, line, secure)
                     continue
                 stream.write(b"354 go on\r\n")
                 stream.flush()
@@ -74,7 +109,8 @@ class Smtp:
 class Http:
     """A server whose path says how it behaves. Each request is kept as (method, path, headers, body)."""
 
-    def __init__(self):
+    def __init__(self, tls=None, stall=False):
+        self.tls, self.stall, self.versions = tls, stall, []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.requests, self.failures = [], {}
@@ -89,6 +125,18 @@ class Http:
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
+        try:
+            with connection:
+                if self.stall:
+                    time.sleep(30)
+                if self.tls:
+                    connection = self.tls.wrap_socket(connection, server_side=True)
+                    self.versions.append(connection.version())
+                self.talk(connection)
+        except (OSError, ssl.SSLError):
+            pass
+
+    def talk(self, connection):
         with connection, connection.makefile("rb") as stream:
             first = stream.readline().decode("latin-1").split()
             if len(first) < 2:

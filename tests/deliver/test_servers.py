@@ -8,9 +8,11 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
+import certificates
 import sinks
 
 ORDERS = sys.argv.pop() if len(sys.argv) > 1 else "build/dev/bin/deliver_orders"
@@ -36,7 +38,9 @@ class Deliver:
         assert self.process.wait(30) == 0
 
 
-class Servers(unittest.TestCase):
+class Outside:
+    """What both kinds of tests need: the program that delivers, and servers without TLS."""
+
     def setUp(self):
         self.deliver = Deliver()
         self.smtp, self.http = sinks.Smtp(), sinks.Http()
@@ -57,6 +61,8 @@ class Servers(unittest.TestCase):
                  "retries": 0}
         return self.deliver(**{**order, **more})
 
+
+class Servers(Outside, unittest.TestCase):
     # --- mail -----------------------------------------------------------------------------------
 
     def test_hostile_arguments_change_nothing_but_the_text(self):
@@ -147,6 +153,132 @@ class Servers(unittest.TestCase):
         self.assertEqual(self.hook("/reset")["rc"], "unknown")
         self.assertEqual(self.hook("/ok", url="http://127.0.0.1:1/")["rc"], "unreachable")
         self.assertEqual(self.hook("/ok", url="file:///etc/passwd")["rc"], "io")
+
+
+# Whatever is wrong with the server's certificate, or with its TLS.
+WRONG = ["wrong name", "no name", "expired", "not yet valid", "of another CA", "self-signed", "TLS 1.1"]
+LOGIN = base64.b64encode(b"\0venv\0geheim").strip()
+
+
+class Tls(Outside, unittest.TestCase):
+    """Mail over STARTTLS and smtps, and https web hooks: what works, and that nothing of an order reaches who is not the server."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.certificates = certificates.Certificates()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.certificates.close()
+
+    def setUp(self):
+        super().setUp()
+        self.secret = tempfile.NamedTemporaryFile("w")
+        self.secret.write("geheim\n")
+        self.secret.flush()
+        self.addCleanup(self.secret.close)
+        self.servers = []
+
+    def tearDown(self):
+        super().tearDown()
+        for server in self.servers:
+            server.close()
+
+    def made(self, server):
+        self.servers.append(server)
+        return server
+
+    def secure_mail(self, scheme, server, host="127.0.0.1", **more):
+        order = {"server": f"{scheme}://{host}:{server.port}", "tls": True, "ca": str(self.certificates.ca), "timeout": 5000}
+        return self.mail(**{**order, **more})
+
+    def secure_hook(self, server, path="/ok", host="127.0.0.1", **more):
+        order = {"url": f"https://{host}:{server.port}{path}", "ca": str(self.certificates.ca), "timeout": 5000}
+        return self.hook(path, **{**order, **more})
+
+    def smtp_of(self, scheme, kind, **more):
+        context = self.certificates.contexts[kind]
+        return self.made(sinks.Smtp(tls=context, **more) if scheme == "smtps" else sinks.Smtp(starttls=context, **more))
+
+    def test_mail_arrives_over_both_kinds_of_tls(self):
+        for scheme in ("smtp", "smtps"):
+            for host in ("127.0.0.1", "localhost"):
+                server = self.smtp_of(scheme, "good")
+                self.assertEqual(self.secure_mail(scheme, server, host, subject="81.5 °C", text="hello"),
+                                 {"rc": "ok", "status": 250, "attempts": 1, "truncated": False, "answer": 0})
+                (commands, message), = server.sessions
+                self.assertEqual([line.split()[0].split(b":")[0] for line in commands], [b"EHLO", b"MAIL", b"RCPT", b"RCPT", b"DATA"])
+                read = email.message_from_bytes(message)
+                self.assertEqual(base64.b64decode(read.get_payload()), b"hello\r\n")
+                self.assertIn(server.versions[0], ("TLSv1.2", "TLSv1.3"))
+                if scheme == "smtp":  # nothing of the order is said before the server has shown who it is
+                    self.assertEqual([line.split()[0] for line in server.plain[0]], [b"EHLO", b"STARTTLS"])
+
+    def test_a_password_is_said_under_tls_only(self):
+        for scheme in ("smtp", "smtps"):
+            server = self.smtp_of(scheme, "good", login=LOGIN)
+            answer = self.secure_mail(scheme, server, user="venv", password_file=self.secret.name)
+            self.assertEqual(answer["rc"], "ok")
+            self.assertTrue(any(line.startswith(b"AUTH") for line in server.sessions[0][0]))
+            self.assertFalse(any(line.startswith(b"AUTH") for plain in server.plain for line in plain))
+            server = self.smtp_of(scheme, "good", login=b"another")
+            self.assertEqual(self.secure_mail(scheme, server, user="venv", password_file=self.secret.name, retries=2)["rc"], "denied")
+            self.assertEqual(server.sessions, [])
+
+    def test_a_server_that_takes_starttls_back_gets_nothing(self):
+        server = self.made(sinks.Smtp(login=LOGIN))  # somebody between us has taken it out of the answer
+        self.assertEqual(self.secure_mail("smtp", server, user="venv", password_file=self.secret.name)["rc"], "denied")
+        server.refuse = {b"STARTTLS": b"454 not now"}
+        self.assertEqual(self.secure_mail("smtp", server, user="venv", password_file=self.secret.name)["rc"], "denied")
+        self.assertEqual(server.sessions, [])
+
+    def test_a_wrong_server_gets_nothing(self):
+        tried = 0
+        for kind in WRONG:
+            for scheme in ("smtp", "smtps"):
+                server = self.smtp_of(scheme, kind, login=LOGIN)
+                answer = self.secure_mail(scheme, server, retries=2, user="venv", password_file=self.secret.name)
+                self.assertEqual((kind, answer["rc"], answer["attempts"]), (kind, "denied", 1))
+                self.assertEqual(server.sessions, [])
+                tried += 1
+            server = self.made(sinks.Http(tls=self.certificates.contexts[kind]))
+            answer = self.secure_hook(server, retries=2, token_file=self.secret.name)
+            self.assertEqual((kind, answer["rc"], answer["attempts"]), (kind, "denied", 1))
+            self.assertEqual(server.requests, [])
+            tried += 1
+        good = self.made(sinks.Http(tls=self.certificates.contexts["good"]))
+        for ca in (str(self.certificates.other_ca), "/dev/null", "/no/such/file"):
+            self.assertEqual(self.secure_hook(good, ca=ca)["rc"], "denied")
+        order = {"kind": "webhook", "id": ID % 5, "url": f"https://127.0.0.1:{good.port}/ok", "body": {}, "timeout": 5000, "retries": 0}
+        self.assertEqual(self.deliver(**order)["rc"], "denied")  # without `ca`: those of the system
+        self.assertEqual(good.requests, [])
+        print(f"{tried} wrong servers, none was told anything")
+
+    def test_a_webhook_arrives_with_its_token(self):
+        for host in ("127.0.0.1", "localhost"):
+            server = self.made(sinks.Http(tls=self.certificates.contexts["good"]))
+            self.assertEqual(self.secure_hook(server, host=host, token_file=self.secret.name, body={"a": "°"})["rc"], "ok")
+            (method, path, headers, body), = server.requests
+            self.assertEqual((method, path, headers["authorization"], json.loads(body)), ("POST", "/ok", ["Bearer geheim"], {"a": "°"}))
+            self.assertIn(server.versions[0], ("TLSv1.2", "TLSv1.3"))
+        server = self.made(sinks.Http(tls=self.certificates.contexts["good"]))
+        answer = self.secure_hook(server, "/flaky", retries=3)
+        self.assertEqual((answer["rc"], answer["attempts"]), ("ok", 3))
+        self.assertEqual(self.secure_hook(server, "/redirect")["status"], 307)
+
+    def test_a_server_that_shakes_no_hands_costs_its_time_and_no_more(self):
+        stalled = [("smtps", self.smtp_of("smtps", "good", stall=True)), ("smtp", self.smtp_of("smtp", "good", stall=True))]
+        for scheme, server in stalled:
+            begin = time.monotonic()
+            self.assertEqual(self.secure_mail(scheme, server, timeout=1000)["rc"], "unreachable")
+            self.assertLess(time.monotonic() - begin, 4)
+        begin = time.monotonic()
+        self.assertEqual(self.secure_hook(self.made(sinks.Http(stall=True)), timeout=1000)["rc"], "unreachable")
+        self.assertEqual(self.secure_hook(self.made(sinks.Http(tls=self.certificates.contexts["good"])), "/hang", timeout=1000)["rc"], "timed-out")
+        self.assertLess(time.monotonic() - begin, 8)
+        self.assertEqual(self.secure_hook(self.http, timeout=1000)["rc"], "unreachable")  # it does not speak TLS at all
+        self.assertEqual(self.secure_mail("smtps", self.smtp)["rc"], "denied")
+        self.assertEqual((self.http.requests, self.smtp.sessions), ([], []))
 
 
 if __name__ == "__main__":

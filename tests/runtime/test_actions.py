@@ -12,6 +12,7 @@ import unittest
 import cluster
 
 sys.path.insert(0, str(cluster.TOP / "tests/deliver"))
+import certificates  # noqa: E402
 import sinks  # noqa: E402
 
 HOSTILE = "${agent.name} \\\" '; $(id) `id`\r\nBcc: x@y"
@@ -79,6 +80,26 @@ class Actions(unittest.TestCase):
         self.temperature(92)
         time.sleep(1)
         self.assertEqual(len(self.smtp.sessions), 1)  # once, until it has been cool again
+
+    def test_over_tls_to_servers_of_another_ca(self):
+        own = certificates.Certificates()
+        self.addCleanup(own.close)
+        start, whole = sinks.Smtp(starttls=own.contexts["good"]), sinks.Http(tls=own.contexts["good"])
+        wrong = sinks.Http(tls=own.contexts["wrong name"])
+        for server in (start, whole, wrong):
+            self.addCleanup(server.close)
+        self.outside = (f"mail: {{server: 'smtp://localhost:{start.port}', from: venv@example.org, ca: {own.ca},\n"
+                        "  recipients: {admins: [admin@example.org]}}\n"
+                        f"webhooks: {{chat: {{url: 'https://localhost:{whole.port}/ok', ca: {own.ca}}},\n"
+                        f"  wrong: {{url: 'https://localhost:{wrong.port}/ok', ca: {own.ca}}}}}\n")
+        self.start("triggers:\n  once:\n    every: 0\n    when: 'true'\n    do:\n      - mail: {to: admins, subject: over TLS}\n"
+                   "      - webhook: {to: chat}\n      - webhook: {to: wrong}\n")
+        self.assertEqual(self.ended("mail")[0]["state"], "done")
+        self.assertEqual(start.versions, ["TLSv1.3"])
+        rows = {row["subject"]: row for row in self.ended("webhook", 2)}
+        self.assertEqual((rows["chat"]["state"], rows["wrong"]["state"]), ("done", "failed"))
+        self.assertIn("TLS with the server does not work", rows["wrong"]["error"])
+        self.assertEqual((len(whole.requests), len(wrong.requests)), (1, 0))
 
     def test_values_of_agents_are_text(self):
         c = self.cluster
