@@ -523,6 +523,16 @@ venv_rc venv_placement_pool_choose(venv_placement_pool *pool, const venv_placeme
     return VENV_OK;
 }
 
+venv_rc venv_placement_pool_rule(venv_placement_pool *pool, const venv_placement_want *want, size_t index, venv_placement_rule *ret_rule,
+                                 venv_error *err)
+{
+    class *c = NULL;
+    venv_rc rc = class_of(pool, want->environment, &c, err);
+    if (rc == VENV_OK)
+        *ret_rule = rule_of(pool, c, want, index);
+    return rc;
+}
+
 static void judge_company(const venv_placement_pool *pool, const class *c, size_t index, venv_placement_verdict *verdict)
 {
     char needed[VENV_PLACEMENT_REASON_MAX], available[64];

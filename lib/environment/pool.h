@@ -64,6 +64,10 @@ venv_placement_guest venv_placement_guest_of(const venv_environment *environment
 /* The best node, or the count of nodes if none may. Nothing is added. The environment is kept (a reference) as long as the pool. VENV_ENOMEM. */
 venv_rc venv_placement_pool_choose(venv_placement_pool *pool, const venv_placement_want *want, size_t *ret_index, venv_error *err);
 
+/* Which rule refuses one node, or VENV_PLACEMENT_OK. VENV_ENOMEM. */
+venv_rc venv_placement_pool_rule(venv_placement_pool *pool, const venv_placement_want *want, size_t index, venv_placement_rule *ret_rule,
+                                 venv_error *err);
+
 /* Why, of one node, in words. VENV_ENOMEM. */
 venv_rc venv_placement_pool_judge(venv_placement_pool *pool, const venv_placement_want *want, size_t index, venv_placement_verdict *ret_verdict,
                                   venv_error *err);

@@ -47,6 +47,15 @@ static const venv_config_row breaker_rows[] = {
     { .name = NULL },
 };
 
+static const venv_config_row node_rows[] = {
+    { "for", VENV_CONFIG_STRING, .required = true, .min = 1, .max = VENV_NAME_MAX + 1, .help = "A node by its name, or @GROUP. Groups are what agents say of themselves: give a zone of trust by names." },
+    { "vcpu_overcommit", VENV_CONFIG_DOUBLE, .min = 0, .max = 1000, .help = "vCPUs that are given out for each processor." },
+    { "memory_overcommit", VENV_CONFIG_DOUBLE, .min = 0, .max = 100, .help = "Memory that is given out for each byte there is." },
+    { "zone", VENV_CONFIG_NAME, .help = "Its zone of trust: environments that name zones run only in those." },
+    { .name = NULL },
+};
+static const venv_config_row node_row = { .name = "node", .kind = VENV_CONFIG_TABLE, .of = node_rows };
+
 static const venv_config_row manager_rows[] = {
     { "name", VENV_CONFIG_NAME, .required = true, .help = "Name of the manager; its certificate is for venv://CLUSTER/manager/NAME." },
     { "listen", VENV_CONFIG_LIST, .of = &text_row, .one_or_list = true, .min = 1, .max = VENV_MANAGER_LISTEN_MAX,
@@ -84,6 +93,12 @@ static const venv_config_row manager_rows[] = {
       .help = "Time that a guest has to shut down before it is powered off, where nobody says otherwise." },
     { "vcpu_overcommit", VENV_CONFIG_DOUBLE, .min = 0, .max = 1000, .fallback = "2",
       .help = "vCPUs that are given out for each processor of a node." },
+    { "memory_overcommit", VENV_CONFIG_DOUBLE, .min = 0, .max = 100, .fallback = "1",
+      .help = "Memory that is given out to guests for each byte of a node, without its reserve. More than 1 needs swap on the nodes, or guests "
+              "that do not use what they have." },
+    { "nodes", VENV_CONFIG_LIST, .of = &node_row, .one_or_list = true, .max = VENV_MANAGER_NODE_RULES_MAX, .fallback = "[]",
+      .help = "What is otherwise on some nodes: [{for: node07, zone: trusted}, {for: '@lab', vcpu_overcommit: 4}]. Of each key the first "
+              "rule counts that is for the node and says it." },
     { "memory_reserve", VENV_CONFIG_SIZE, .min = 0, .max = INT64_C(1) << 44, .fallback = "256MiB",
       .help = "Memory of each node that guests do not get." },
     { "breaker", VENV_CONFIG_TABLE, .of = breaker_rows, .fallback = "{}",
@@ -362,6 +377,28 @@ static venv_rc take_text(const venv_value *settings, const char *key, char **ret
     return *ret_text ? VENV_OK : venv_error_set(err, VENV_ENOMEM, "out of memory");
 }
 
+static venv_rc read_node_rules(venv_manager_config *c, const document *d, venv_error *err)
+{
+    const venv_value *s = venv_config_get(&d->settings, "manager"), *list = venv_config_get(s, "nodes");
+    for (size_t i = 0; i < venv_value_count(list); i++) {
+        const venv_value *row = venv_value_at(list, i);
+        venv_manager_node_rule *rule = &c->node_rules[c->node_rule_count++];
+        venv_str who = venv_config_text(row, "for"), zone = venv_config_text(row, "zone");
+        bool group = who.size > 1 && who.data[0] == '@';
+        if (!(group ? venv_group_name_is_valid((venv_str){ who.data + 1, who.size - 1 }) : venv_name_is_valid(who))) {
+            venv_error_set(err, VENV_EINVAL, "manager.nodes: `for: %.*s` is no name of a node, nor @ and the name of a group", (int)who.size, who.data);
+            return venv_mark_blame(venv_mark_find(venv_yaml_marks_root(d->marks), &d->value, "manager.nodes"), err);
+        }
+        snprintf(rule->who, sizeof rule->who, "%.*s", (int)who.size, who.data);
+        snprintf(rule->zone, sizeof rule->zone, "%.*s", (int)zone.size, zone.data ? zone.data : "");
+        rule->has_vcpu_overcommit = venv_value_get(row, "vcpu_overcommit") != NULL;
+        rule->has_memory_overcommit = venv_value_get(row, "memory_overcommit") != NULL;
+        rule->vcpu_overcommit = venv_config_double(row, "vcpu_overcommit");
+        rule->memory_overcommit = venv_config_double(row, "memory_overcommit");
+    }
+    return VENV_OK;
+}
+
 static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_error *err)
 {
     const venv_value *tls = venv_config_get(s, "tls"), *listen = venv_config_get(s, "listen");
@@ -421,6 +458,7 @@ static venv_rc read_manager(venv_manager_config *c, const venv_value *s, venv_er
     c->start_nodes = (uint32_t)venv_config_int(s, "start_nodes");
     c->vcpu_overcommit = venv_config_double(s, "vcpu_overcommit");
     c->memory_reserve = venv_config_size(s, "memory_reserve");
+    c->memory_overcommit = venv_config_double(s, "memory_overcommit");
     c->name_hold = venv_config_span(s, "name_hold");
     c->connect_rate = (uint64_t)venv_config_int(s, "connect_rate");
     c->history = venv_config_span(s, "history");
@@ -479,6 +517,8 @@ venv_rc venv_manager_config_new(const venv_manager_source *sources, size_t count
         rc = read_manager(c, venv_config_get(&documents[0].settings, "manager"), err);
     if (rc == VENV_OK)
         rc = venv_value_dup(venv_config_get(&documents[0].settings, "manager"), &c->settings, err);
+    if (rc == VENV_OK)
+        rc = read_node_rules(c, &documents[0], err);
     if (rc == VENV_OK)
         rc = check_times(c, &documents[0], err);
     if (rc == VENV_OK)

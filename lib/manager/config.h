@@ -18,6 +18,7 @@
 #define VENV_MANAGER_GROUPS_MAX   64u
 #define VENV_MANAGER_RATES_MAX    64u
 #define VENV_MANAGER_SOURCES_MAX  256u
+#define VENV_MANAGER_NODE_RULES_MAX 256u
 #define VENV_MANAGER_INCLUDES_MAX 64u
 
 /* One configuration file as the shell read it. Both borrowed for the call. */
@@ -31,6 +32,14 @@ typedef struct venv_manager_rate {
     char *group;
     uint64_t rate, burst;
 } venv_manager_rate;
+
+/* What the administrator says of some nodes. */
+typedef struct venv_manager_node_rule {
+    char who[VENV_NAME_MAX + 2]; /* a node, or @ and a group */
+    bool has_vcpu_overcommit, has_memory_overcommit;
+    double vcpu_overcommit, memory_overcommit;
+    char zone[VENV_NAME_MAX + 1]; /* of trust; empty: it does not say */
+} venv_manager_node_rule;
 
 /* The parts are read directly by the shell and by the core; they never change after loading. */
 struct venv_manager_config {
@@ -54,6 +63,9 @@ struct venv_manager_config {
     venv_span pending_timeout; /* an instance that no node could take by then has failed */
     venv_span grace;        /* between the request to shut down and the power switch, where nobody says otherwise */
     double vcpu_overcommit; /* vCPUs that are given out for each processor of a node */
+    double memory_overcommit; /* the same for memory */
+    venv_manager_node_rule node_rules[VENV_MANAGER_NODE_RULES_MAX]; /* the first that says something of a node counts */
+    size_t node_rule_count;
     uint64_t memory_reserve; /* bytes of each node that guests do not get */
     venv_span retention;    /* ended actions, instances and answers to requests are kept this long */
     venv_span history;      /* samples are kept this long; 0: none are recorded */

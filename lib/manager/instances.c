@@ -39,6 +39,8 @@ void venv_mgr_instance_free(instance *i)
     free(i->node);
     free(i->console);
     free(i->asked_node);
+    free(i->reserved);
+    venv_environment_unref(i->from);
     for (size_t k = 0; k < i->tried_count; k++)
         free(i->tried[k]);
     free(i->tried);
@@ -106,7 +108,7 @@ static void set_state(venv_manager *m, instance *i, venv_instance_state state, c
         return;
     }
     venv_instance_state was = i->state;
-    if (venv_instance_holds_resources(was) && !venv_instance_holds_resources(state))
+    if (i->reserved || (venv_instance_holds_resources(was) && !venv_instance_holds_resources(state)))
         venv_mgr_place_stale(m);
     i->state = state;
     i->since = m->now.mono;
@@ -442,6 +444,18 @@ static void retry_instance(venv_manager *m, instance *i)
     }
 }
 
+/* Of two that want the same place the one of higher priority is first, of these the older one. */
+static int by_priority(const void *a, const void *b)
+{
+    const instance *x = *(instance *const *)a, *y = *(instance *const *)b;
+    int32_t p = x->from ? venv_environment_priority(x->from) : 0, q = y->from ? venv_environment_priority(y->from) : 0;
+    if (p != q)
+        return p > q ? -1 : 1;
+    if (x->made.ns != y->made.ns)
+        return x->made.ns < y->made.ns ? -1 : 1;
+    return memcmp(x->id.bytes, y->id.bytes, sizeof x->id.bytes);
+}
+
 static void place_pending(venv_manager *m, instance *i)
 {
     if (i->retry.ns > m->now.mono.ns && i->retry.ns != VENV_INSTANT_NEVER.ns)
@@ -461,13 +475,33 @@ void venv_mgr_instances_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
+    instance **pending = NULL;
+    size_t count = 0, capacity = 0;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (i->state == VENV_INSTANCE_PENDING)
-            place_pending(m, i);
-        else if (i->retry.ns <= m->now.mono.ns)
-            retry_instance(m, i);
+        if (i->state != VENV_INSTANCE_PENDING) {
+            if (i->retry.ns <= m->now.mono.ns)
+                retry_instance(m, i);
+            continue;
+        }
+        if (count == capacity) {
+            capacity = capacity ? capacity * 2 : 64;
+            instance **grown = realloc(pending, capacity * sizeof *grown);
+            if (!grown) {
+                venv_mgr_no_memory(m);
+                break;
+            }
+            pending = grown;
+        }
+        pending[count++] = i;
+        (void)venv_mgr_instance_environment(m, i, NULL);
     }
+    if (count > 1)
+        qsort(pending, count, sizeof *pending, by_priority);
+    for (size_t n = 0; n < count; n++)
+        if (pending[n]->state == VENV_INSTANCE_PENDING)
+            place_pending(m, pending[n]);
+    free(pending);
 }
 
 /* --- rows and views -------------------------------------------------------------------------------- */
@@ -530,6 +564,12 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
         venv_map_put(&map, "tried", venv_mgr_take_list(m, &tried));
         venv_map_put_text(&map, "failure", i->failure, strlen(i->failure));
     }
+    if (i->reserved)
+        venv_map_put_z(&map, "reserved", i->reserved);
+    if (i->preemptions > 0)
+        venv_map_put(&map, "preemptions", venv_value_int(i->preemptions));
+    if (!venv_id_is_none(i->preempted_by))
+        venv_map_put_id(&map, "preempted_by", i->preempted_by);
     venv_map_put(&map, "confirmed", venv_value_bool(i->confirmed));
     venv_map_put(&map, "stop_wanted", venv_value_bool(i->stop_wanted));
     venv_map_put(&map, "stop_told", venv_value_bool(i->stop_told));
@@ -575,6 +615,9 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     snprintf(i->reason, sizeof i->reason, "%.*s", (int)reason.size, reason.data ? reason.data : "");
     i->node = VENV_SEEDED(PLACEMENT_FORGOTTEN) ? NULL : optional_text(m, row, "node");
     i->asked_node = optional_text(m, row, "asked_node");
+    i->reserved = optional_text(m, row, "reserved");
+    i->preemptions = (uint32_t)venv_value_get_int(row, "preemptions", 0);
+    venv_value_get_id(row, "preempted_by", &i->preempted_by);
     i->console = optional_text(m, row, "console");
     i->target = optional_text(m, row, "target");
     const venv_value *value = venv_value_get(row, "since");

@@ -23,7 +23,7 @@
  *      export.c     every row, whatever has changed               record.c    the flight recorder
  *      changes.c    pause, save, migrate …                        retention.c what is old enough to go
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
- *      maintenance.c nodes that are emptied
+ *      maintenance.c nodes that are emptied                       preempt.c   who makes room for whom
  *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
@@ -165,6 +165,11 @@ typedef struct instance {
     uint64_t placed, changed; /* revisions of the events: why it is where it is, how it came into this state; 0: not known */
     venv_instant retry;     /* when to send again; NEVER */
     venv_instant give_up;   /* pending: when to fail */
+    venv_environment *from; /* its definition, compiled; NULL: not yet, or there is none */
+    char *reserved;         /* pending: the node where others make room for it; NULL */
+    uint32_t preemptions;   /* times that others were sent away for it */
+    venv_instant preempt_again;
+    venv_id preempted_by;   /* the instance that it made room for; none */
     venv_instant leave_again; /* it could not leave its node: not before this */
     uint32_t series;
     venv_id change;         /* the deed of what is being done to it; none */
@@ -350,7 +355,14 @@ const char *venv_mgr_maintenance_text(const agent *a, char *text, size_t size);
 void venv_mgr_maintenance_forget(venv_manager *m, agent *a);
 void venv_mgr_maintenance_sweep(venv_manager *m);
 
+/* preempt.c */
+bool venv_mgr_preempt(venv_manager *m, instance *i, venv_placement_pool *pool, const venv_placement_want *want);
+bool venv_mgr_preempt_goes_on(venv_manager *m, instance *i);
+void venv_mgr_preempt_over(venv_manager *m, instance *i);
+
 /* place.c */
+/* Its definition of when it was asked for, lent for as long as it is there; NULL: there is none that can be used (`err` says why). */
+venv_environment *venv_mgr_instance_environment(venv_manager *m, instance *i, venv_error *err);
 void venv_mgr_place_stale(venv_manager *m);
 void venv_mgr_placing_free(venv_manager *m);
 

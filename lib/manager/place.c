@@ -56,11 +56,44 @@ static uint32_t kinds_of(const venv_value *node)
     return kinds;
 }
 
+static bool is_for(venv_manager *m, const venv_manager_node_rule *rule, const char *node)
+{
+    return rule->who[0] == '@' ? venv_mgr_is_member(m, rule->who + 1, node) : strcmp(rule->who, node) == 0;
+}
+
+/* What the administrator says of a node: of each key the first rule that is for it and says it. */
+typedef struct ratios {
+    double vcpus, memory;
+    const char *zone;
+} ratios;
+
+static ratios ratios_of(venv_manager *m, const char *node)
+{
+    const venv_manager_config *c = m->config;
+    ratios r = { c->vcpu_overcommit, c->memory_overcommit, NULL };
+    bool vcpus = false, memory = false;
+    for (size_t i = 0; i < c->node_rule_count; i++) {
+        const venv_manager_node_rule *rule = &c->node_rules[i];
+        if (!is_for(m, rule, node))
+            continue;
+        if (rule->has_vcpu_overcommit && !vcpus)
+            r.vcpus = rule->vcpu_overcommit;
+        if (rule->has_memory_overcommit && !memory)
+            r.memory = rule->memory_overcommit;
+        if (rule->zone[0] && !r.zone)
+            r.zone = rule->zone;
+        vcpus = vcpus || rule->has_vcpu_overcommit;
+        memory = memory || rule->has_memory_overcommit;
+    }
+    return r;
+}
+
 static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate *c)
 {
+    ratios r = ratios_of(m, a->name);
     int64_t cpus = venv_value_get_int(&a->node, "cpus", 0), memory = venv_value_get_int(&a->node, "memory", 0);
     uint64_t whole = memory > 0 ? (uint64_t)memory : 0, reserve = m->config->memory_reserve;
-    double vcpus = (double)(cpus > 0 ? cpus : 0) * m->config->vcpu_overcommit;
+    double vcpus = (double)(cpus > 0 ? cpus : 0) * r.vcpus, bytes = (double)(whole > reserve ? whole - reserve : 0) * r.memory;
     *c = (candidate){ .m = m, .name = a->name };
     *node = (venv_placement_node){
         .name = a->name,
@@ -69,7 +102,8 @@ static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate
         .kinds = kinds_of(&a->node),
         .cpus = cpus > 0 && cpus < UINT32_MAX ? (uint32_t)cpus : 0,
         .vcpus = vcpus < UINT32_MAX ? (uint32_t)vcpus : UINT32_MAX,
-        .memory_bytes = whole > reserve ? whole - reserve : 0,
+        .memory_bytes = bytes < 0x1p63 ? (uint64_t)bytes : UINT64_MAX,
+        .zone = r.zone,
         .used_vcpus = a->foreign_vcpus,
         .used_memory_bytes = a->foreign_memory,
         .resolve = ask_node,
@@ -81,18 +115,21 @@ static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate
         node->maintenance = venv_mgr_maintenance_text(a, c->maintenance, sizeof c->maintenance);
 }
 
-static venv_placement_guest guest_of(const instance *i)
-{
-    return (venv_placement_guest){ i->environment, i->vcpus, i->memory, false };
-}
-
-static void add_guest(venv_manager *m, const char *node, const instance *i)
+/* It is on the node, or is not any more, or keeps its place there. */
+static void count_guest(venv_manager *m, const char *node, instance *i, bool more)
 {
     venv_placement_pool *pool = m->placing->pool;
     size_t index = node ? venv_placement_pool_find(pool, node) : venv_placement_pool_count(pool);
-    venv_placement_guest guest = guest_of(i);
-    if (index < venv_placement_pool_count(pool) && venv_placement_pool_add(pool, index, &guest, NULL) != VENV_OK)
+    const venv_environment *e = venv_mgr_instance_environment(m, i, NULL);
+    venv_placement_guest guest = { i->environment, i->vcpus, i->memory, e && venv_environment_peek(e)->pin != VENV_PIN_NO };
+    if (index < venv_placement_pool_count(pool) &&
+        (more ? venv_placement_pool_add : venv_placement_pool_remove)(pool, index, &guest, NULL) != VENV_OK)
         venv_mgr_no_memory(m);
+}
+
+static void add_guest(venv_manager *m, const char *node, instance *i)
+{
+    count_guest(m, node, i, true);
 }
 
 static void add_guests(venv_manager *m)
@@ -100,9 +137,11 @@ static void add_guests(venv_manager *m)
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
-        const instance *i = item;
+        instance *i = item;
         if (VENV_SEEDED(PLACED_NOT_COUNTED) && !i->confirmed)
             continue;
+        if (i->reserved && i->state == VENV_INSTANCE_PENDING)
+            add_guest(m, i->reserved, i);
         bool may_come = !venv_id_is_none(i->fence) && !i->confirmed; /* a start that is called off, and its node has not answered */
         if (may_come || venv_instance_holds_resources(i->state))
             add_guest(m, i->node, i);
@@ -146,14 +185,19 @@ static venv_rc make_pool(venv_manager *m, venv_mgr_placing *p)
     return venv_placement_pool_new(p->nodes, count, m->place_context, NULL, &p->pool, NULL);
 }
 
+static venv_mgr_placing *placing_of(venv_manager *m)
+{
+    if (!m->placing && !(m->placing = calloc(1, sizeof *m->placing)))
+        venv_mgr_no_memory(m);
+    return m->placing;
+}
+
 /* The nodes as they are now; NULL: no memory. */
 static venv_placement_pool *pool_now(venv_manager *m)
 {
-    if (!m->placing && !(m->placing = calloc(1, sizeof *m->placing))) {
-        venv_mgr_no_memory(m);
+    venv_mgr_placing *p = placing_of(m);
+    if (!p)
         return NULL;
-    }
-    venv_mgr_placing *p = m->placing;
     if (p->pool && p->made == m->steps)
         return p->pool;
     if (p->made != m->steps)
@@ -171,16 +215,21 @@ static venv_placement_pool *pool_now(venv_manager *m)
 
 /* --- definitions --------------------------------------------------------------------------------------- */
 
+static void compiled_free(compiled *c)
+{
+    if (!c)
+        return;
+    venv_value_unref(&c->definition);
+    venv_environment_unref(c->environment);
+    free(c);
+}
+
 static void definitions_free(venv_table *table)
 {
     size_t cursor = 0;
     void *item;
-    while (table && venv_table_next(table, &cursor, NULL, &item)) {
-        compiled *c = item;
-        venv_value_unref(&c->definition);
-        venv_environment_unref(c->environment);
-        free(c);
-    }
+    while (table && venv_table_next(table, &cursor, NULL, &item))
+        compiled_free(item);
     venv_table_free(table);
 }
 
@@ -194,42 +243,33 @@ void venv_mgr_placing_free(venv_manager *m)
     m->placing = NULL;
 }
 
-static venv_rc compile(venv_manager *m, const instance *i, const void *key, size_t size, venv_environment **ret_environment, venv_error *err)
+static venv_rc compile(venv_manager *m, instance *i, const void *key, size_t size, venv_error *err)
 {
     venv_mgr_placing *p = m->placing;
-    compiled *c = calloc(1, sizeof *c);
+    compiled *c = calloc(1, sizeof *c), *old = NULL;
     venv_rc rc = c ? venv_environment_from_value(i->environment, &i->definition, NULL, &m->words, &c->environment, err)
                    : venv_error_set(err, VENV_ENOMEM, "out of memory");
     if (rc == VENV_OK && p->definitions && venv_table_count(p->definitions) >= DEFINITIONS_MAX) {
-        drop_pool(p); /* it goes by their addresses */
         definitions_free(p->definitions);
         p->definitions = NULL;
     }
     if (rc == VENV_OK && !p->definitions)
         rc = venv_table_new(m->seed, DEFINITIONS_MAX + 1, &p->definitions, err);
     if (rc == VENV_OK) {
-        compiled *old = venv_table_remove(p->definitions, key, size); /* another one with the same hash */
-        if (old) {
-            drop_pool(p);
-            venv_value_unref(&old->definition);
-            venv_environment_unref(old->environment);
-            free(old);
-        }
+        old = venv_table_remove(p->definitions, key, size); /* another one with the same hash */
         rc = venv_table_add(p->definitions, key, size, c, err);
     }
+    compiled_free(old);
     if (rc != VENV_OK) {
-        if (c)
-            venv_environment_unref(c->environment);
-        free(c);
+        compiled_free(c);
         return rc;
     }
     c->definition = venv_value_ref(&i->definition);
-    *ret_environment = c->environment;
+    i->from = venv_environment_ref(c->environment);
     return VENV_OK;
 }
 
-/* The definition of when it was asked for: a changed configuration makes new instances, not other old ones. Lent. */
-static venv_rc environment_of(venv_manager *m, const instance *i, venv_environment **ret_environment, venv_error *err)
+static venv_rc find_definition(venv_manager *m, instance *i, venv_error *err)
 {
     char key[VENV_NAME_MAX + 1 + sizeof(uint64_t)];
     size_t size = strlen(i->environment);
@@ -237,14 +277,32 @@ static venv_rc environment_of(venv_manager *m, const instance *i, venv_environme
     memcpy(key, i->environment, size);
     memcpy(key + size, &hash, sizeof hash);
     size += sizeof hash;
-    if (!pool_now(m))
+    if (!placing_of(m))
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
     compiled *c = m->placing->definitions ? venv_table_find(m->placing->definitions, key, size) : NULL;
-    if (c && venv_value_equal(&c->definition, &i->definition)) {
-        *ret_environment = c->environment;
-        return VENV_OK;
-    }
-    return compile(m, i, key, size, ret_environment, err);
+    if (!c || !venv_value_equal(&c->definition, &i->definition))
+        return compile(m, i, key, size, err);
+    i->from = venv_environment_ref(c->environment);
+    return VENV_OK;
+}
+
+/* The definition of when it was asked for: a changed configuration makes new instances, not other old ones. */
+static venv_rc environment_of(venv_manager *m, instance *i, venv_environment **ret_environment, venv_error *err)
+{
+    venv_rc rc = i->from ? VENV_OK : find_definition(m, i, err);
+    if (rc == VENV_OK)
+        *ret_environment = i->from;
+    return rc;
+}
+
+venv_environment *venv_mgr_instance_environment(venv_manager *m, instance *i, venv_error *err)
+{
+    venv_environment *environment = NULL;
+    if (i->from)
+        return i->from;
+    if (venv_value_kind(&i->definition) == VENV_MAP && environment_of(m, i, &environment, err) == VENV_ENOMEM)
+        venv_mgr_no_memory(m);
+    return environment;
 }
 
 /* --- one choice ---------------------------------------------------------------------------------------- */
@@ -264,7 +322,7 @@ static void want_environment(venv_manager *m, venv_environment *environment, con
 }
 
 /* Nodes that could not start it before are not tried again. */
-static void want_instance(venv_manager *m, const instance *i, venv_environment *environment, const char *asked, wanting *w)
+static void want_instance(venv_manager *m, instance *i, venv_environment *environment, const char *asked, wanting *w)
 {
     want_environment(m, environment, asked, w);
     for (size_t k = 0; k < i->tried_count; k++)
@@ -358,6 +416,8 @@ static void placed_on(venv_manager *m, instance *i, const wanting *w, size_t ind
     i->epoch++;
     venv_value why = detail(m, w, index);
     add_guest(m, i->node, i);
+    free(i->reserved);
+    i->reserved = NULL;
     venv_mgr_trial_begin(m, i);
     venv_mgr_instance_placed(m, i, why);
     venv_mgr_instance_set(m, i, VENV_INSTANCE_PREPARING, "");
@@ -399,11 +459,17 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
         return true;
     }
     want_instance(m, i, environment, i->asked_node, &w);
+    bool kept = i->reserved && pool_now(m);
+    if (kept)
+        count_guest(m, i->reserved, i, false); /* it is not in its own way */
     if (choose(m, &w, &index)) {
         placed_on(m, i, &w, index);
         return true;
     }
-    waits(m, i, &w);
+    if (kept && venv_mgr_preempt_goes_on(m, i)) /* else it is as any other again */
+        count_guest(m, i->reserved, i, true);
+    else if (!pool_now(m) || !venv_mgr_preempt(m, i, m->placing->pool, &w.want))
+        waits(m, i, &w);
     return false;
 }
 

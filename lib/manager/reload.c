@@ -27,6 +27,7 @@ static const struct {
     LIVE("heartbeat", heartbeat), LIVE("suspect", suspect), LIVE("lost", lost), LIVE("first_frame", first_frame),
     LIVE("name_hold", name_hold), LIVE("connect_rate", connect_rate), LIVE("action_timeout", action_timeout),
     LIVE("pending_timeout", pending_timeout), LIVE("grace", grace), LIVE("vcpu_overcommit", vcpu_overcommit),
+    LIVE("memory_overcommit", memory_overcommit), LIVE("nodes", node_rules), LIVE("nodes", node_rule_count),
     LIVE("memory_reserve", memory_reserve), LIVE("retention", retention), LIVE("events_max", events_max),
     LIVE("send_rate", send_rate), LIVE("send_burst", send_burst), LIVE("start_nodes", start_nodes),
     LIVE("breaker", breaker_failures), LIVE("breaker", breaker_window), LIVE("breaker", breaker_retry),

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "environment/pool.h"
+#include "environment/preempt.h"
 
 #include <venv/codec.h>
 
@@ -176,6 +176,106 @@ static void count_in(cluster *c, const kind *k, size_t number, size_t i, int by)
     c->memory[i] += (uint64_t)(int64_t)by * k->memory;
 }
 
+/* --- preemption: every node, every number of victims ------------------------------------------------------------- */
+
+/* The lowest priority of the highest victim on a node, by trying them in turn; INT32_MAX: no use. */
+static int32_t least_priority(const venv_environment *e, venv_placement_node node, const venv_preempt_guest *guests, size_t count, size_t index)
+{
+    int32_t worst = INT32_MIN;
+    bool gone[32] = { false };
+    for (int n = 0; n <= (int)VENV_PREEMPT_MAX; n++) {
+        size_t next = count;
+        if (venv_placement_room(e, &node) == VENV_PLACEMENT_OK)
+            return worst;
+        for (size_t i = 0; i < count; i++)
+            if (guests[i].node == index && !gone[i] &&
+                (next == count || guests[i].priority < guests[next].priority ||
+                 (guests[i].priority == guests[next].priority && guests[i].made > guests[next].made)))
+                next = i;
+        if (next == count || n == (int)VENV_PREEMPT_MAX)
+            break;
+        gone[next] = true;
+        worst = guests[next].priority;
+        node.used_vcpus -= guests[next].vcpus;
+        node.used_memory_bytes -= guests[next].memory_bytes;
+    }
+    return INT32_MAX;
+}
+
+static void preempt_one(venv_random *random, size_t *found)
+{
+    static cluster c;
+    kind k;
+    venv_preempt_guest guests[32], shuffled[32];
+    size_t count = 0, per[NODES_MAX] = { 0 };
+    venv_placement_pool *pool = NULL;
+    venv_preempt_choice choice;
+    draw_cluster(random, &c);
+    draw_kind(random, 0, &k);
+    venv_placement_want want = { .environment = k.environment };
+    for (size_t i = 0; i < c.count && count < 32; i++) {
+        for (size_t n = venv_random_below(random, 5); n > 0 && count < 32; n--) {
+            guests[count] = (venv_preempt_guest){ .node = i, .vcpus = 1 + (uint32_t)venv_random_below(random, 3), .memory_bytes = MIB(64 * (1 + venv_random_below(random, 8))),
+                                                  .priority = (int32_t)venv_random_below(random, 5), .made = (int64_t)count };
+            c.nodes[i].used_vcpus += guests[count].vcpus;
+            c.nodes[i].used_memory_bytes += guests[count].memory_bytes;
+            guests[count].user = &guests[count];
+            count++;
+            per[i]++;
+        }
+        if (venv_random_below(random, 2) == 0) /* full of what must not go */
+            c.nodes[i].used_vcpus = c.nodes[i].used_vcpus > c.nodes[i].vcpus ? c.nodes[i].used_vcpus : c.nodes[i].vcpus;
+    }
+    memcpy(shuffled, guests, sizeof guests);
+    assert_int_equal(venv_placement_pool_new(c.nodes, c.count, context, NULL, &pool, &err), VENV_OK);
+    assert_int_equal(venv_placement_preempt(pool, &want, shuffled, count, &choice, &err), VENV_OK);
+    int32_t best = INT32_MAX;
+    for (size_t i = 0; i < c.count; i++) {
+        venv_placement_rule rule;
+        assert_int_equal(venv_placement_pool_rule(pool, &want, i, &rule, &err), VENV_OK);
+        int32_t here = per[i] > 0 && venv_placement_is_room(rule) ? least_priority(k.environment, c.nodes[i], guests, count, i) : INT32_MAX;
+        best = here < best ? here : best;
+    }
+    assert_int_equal(choice.node < c.count, best < INT32_MAX);
+    if (choice.node < c.count) {
+        venv_placement_node node = c.nodes[choice.node];
+        int32_t worst = INT32_MIN;
+        for (size_t n = 0; n < choice.count; n++) {
+            const venv_preempt_guest *g = choice.users[n];
+            assert_int_equal(g->node, choice.node);
+            node.used_vcpus -= g->vcpus;
+            node.used_memory_bytes -= g->memory_bytes;
+            worst = g->priority > worst ? g->priority : worst;
+        }
+        assert_true(choice.count > 0 && venv_placement_room(k.environment, &node) == VENV_PLACEMENT_OK);
+        assert_true(worst <= best);
+        for (size_t n = 0; n < choice.count; n++) { /* nobody goes for nothing */
+            const venv_preempt_guest *g = choice.users[n];
+            venv_placement_node with = node;
+            with.used_vcpus += g->vcpus;
+            with.used_memory_bytes += g->memory_bytes;
+            assert_true(venv_placement_room(k.environment, &with) != VENV_PLACEMENT_OK);
+        }
+        ++*found;
+    }
+    venv_placement_pool_free(pool);
+    for (size_t i = 0; i < c.count; i++)
+        venv_value_unref(&c.facts[i]);
+    venv_environment_unref(k.environment);
+}
+
+static void no_more_go_than_it_takes(void **state)
+{
+    (void)state;
+    venv_random random;
+    size_t found = 0;
+    venv_random_init(&random, 77);
+    for (int i = 0; i < 5000; i++)
+        preempt_one(&random, &found);
+    print_message("5000 full clusters: room was made on %zu\n", found);
+    assert_true(found > 500);
+}
+
 /* --- the run ------------------------------------------------------------------------------------------------------ */
 
 typedef struct tally {
@@ -307,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_pool_is_a_look_at_every_node),
         cmocka_unit_test(a_survey_tells_the_chosen_one_first),
+        cmocka_unit_test(no_more_go_than_it_takes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     venv_expr_context_free(context);
