@@ -358,6 +358,7 @@ void venv_mgr_maintenance_sweep(venv_manager *m);
 /* preempt.c */
 bool venv_mgr_preempt(venv_manager *m, instance *i, venv_placement_pool *pool, const venv_placement_want *want);
 bool venv_mgr_preempt_goes_on(venv_manager *m, instance *i);
+void venv_mgr_preempt_there(venv_manager *m, const instance *i, venv_placement_guest *ret_sum);
 void venv_mgr_preempt_over(venv_manager *m, instance *i);
 
 /* place.c */

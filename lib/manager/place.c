@@ -115,21 +115,35 @@ static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate
         node->maintenance = venv_mgr_maintenance_text(a, c->maintenance, sizeof c->maintenance);
 }
 
-/* It is on the node, or is not any more, or keeps its place there. */
-static void count_guest(venv_manager *m, const char *node, instance *i, bool more)
+static void count_guest(venv_manager *m, const char *node, const venv_placement_guest *guest, bool more)
 {
     venv_placement_pool *pool = m->placing->pool;
     size_t index = node ? venv_placement_pool_find(pool, node) : venv_placement_pool_count(pool);
-    const venv_environment *e = venv_mgr_instance_environment(m, i, NULL);
-    venv_placement_guest guest = { i->environment, i->vcpus, i->memory, e && venv_environment_peek(e)->pin != VENV_PIN_NO };
     if (index < venv_placement_pool_count(pool) &&
-        (more ? venv_placement_pool_add : venv_placement_pool_remove)(pool, index, &guest, NULL) != VENV_OK)
+        (more ? venv_placement_pool_add : venv_placement_pool_remove)(pool, index, guest, NULL) != VENV_OK)
         venv_mgr_no_memory(m);
+}
+
+static venv_placement_guest guest_of(venv_manager *m, instance *i)
+{
+    const venv_environment *e = venv_mgr_instance_environment(m, i, NULL);
+    return (venv_placement_guest){ i->environment, i->vcpus, i->memory, e && venv_environment_peek(e)->pin != VENV_PIN_NO };
 }
 
 static void add_guest(venv_manager *m, const char *node, instance *i)
 {
-    count_guest(m, node, i, true);
+    venv_placement_guest guest = guest_of(m, i);
+    count_guest(m, node, &guest, true);
+}
+
+/* The place that is kept for one: what it takes beyond those that still go for it, who are counted themselves. */
+static void count_kept(venv_manager *m, instance *i, bool more)
+{
+    venv_placement_guest guest = guest_of(m, i), there = { 0 };
+    venv_mgr_preempt_there(m, i, &there);
+    guest.vcpus -= there.vcpus < guest.vcpus ? there.vcpus : guest.vcpus;
+    guest.memory_bytes -= there.memory_bytes < guest.memory_bytes ? there.memory_bytes : guest.memory_bytes;
+    count_guest(m, i->reserved, &guest, more);
 }
 
 static void add_guests(venv_manager *m)
@@ -141,7 +155,7 @@ static void add_guests(venv_manager *m)
         if (VENV_SEEDED(PLACED_NOT_COUNTED) && !i->confirmed)
             continue;
         if (i->reserved && i->state == VENV_INSTANCE_PENDING)
-            add_guest(m, i->reserved, i);
+            count_kept(m, i, true);
         bool may_come = !venv_id_is_none(i->fence) && !i->confirmed; /* a start that is called off, and its node has not answered */
         if (may_come || venv_instance_holds_resources(i->state))
             add_guest(m, i->node, i);
@@ -461,13 +475,13 @@ bool venv_mgr_place_instance(venv_manager *m, instance *i)
     want_instance(m, i, environment, i->asked_node, &w);
     bool kept = i->reserved && pool_now(m);
     if (kept)
-        count_guest(m, i->reserved, i, false); /* it is not in its own way */
+        count_kept(m, i, false); /* it is not in its own way */
     if (choose(m, &w, &index)) {
         placed_on(m, i, &w, index);
         return true;
     }
     if (kept && venv_mgr_preempt_goes_on(m, i)) /* else it is as any other again */
-        count_guest(m, i->reserved, i, true);
+        count_kept(m, i, true);
     else if (!pool_now(m) || !venv_mgr_preempt(m, i, m->placing->pool, &w.want))
         waits(m, i, &w);
     return false;

@@ -117,6 +117,21 @@ bool venv_mgr_preempt(venv_manager *m, instance *i, venv_placement_pool *pool, c
     return true;
 }
 
+/* What those that make room for it still hold of the node. */
+void venv_mgr_preempt_there(venv_manager *m, const instance *i, venv_placement_guest *ret_sum)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(m->instances, &cursor, NULL, &item)) {
+        const instance *victim = item;
+        if (!venv_id_equal(victim->preempted_by, i->id) || !victim->node || strcmp(victim->node, i->reserved) != 0 ||
+            !venv_instance_holds_resources(victim->state))
+            continue;
+        ret_sum->vcpus += victim->vcpus;
+        ret_sum->memory_bytes += victim->memory;
+    }
+}
+
 /* Whether somebody still goes for it. If not, its place is not kept any longer. */
 bool venv_mgr_preempt_goes_on(venv_manager *m, instance *i)
 {

@@ -77,8 +77,8 @@ static void the_lowest_is_saved(void **state)
     assert_string_equal(rig_state(r, "mean-1"), "running");
     assert_string_equal(rig_state(r, "high-1"), "pending");
     assert_true(says(r, "high-1", "it takes the place of 1 of lower priority on node1"));
-    start(r, "high", false); /* that place is kept: it waits for the next one */
-    assert_string_equal(rig_state(r, "mean-1"), "running");
+    start(r, "high", false); /* that place is kept: it takes the next one */
+    assert_string_equal(rig_state(r, "mean-1"), "stopping");
     rig_crash(r); /* all of it is on disk */
     rig_user(r, USER, "admin");
     assert_true(says(r, "high-1", "it takes the place of 1 of lower priority on node1"));
