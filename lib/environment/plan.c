@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static venv_rc add_made(venv_machine_files *files, const venv_machine_site *site, venv_machine_file *file, venv_error *err)
+/* The list keeps a copy of the file, and of its path. */
+static venv_rc add_made(venv_machine_files *files, const venv_machine_site *site, const venv_machine_file *file, venv_error *err)
 {
     char path[VENV_ENVIRONMENT_PATH_MAX];
+    venv_machine_file made = *file;
     venv_rc rc = venv_machine_file_path(site->directory, files->id, file->name, path, sizeof path, err);
-    file->path = path;
-    return rc == VENV_OK ? venv_machine_files_add(files, file, err) : rc;
+    made.path = path;
+    return rc == VENV_OK ? venv_machine_files_add(files, &made, err) : rc;
 }
 
 static venv_rc add_disk(venv_machine_files *files, const venv_environment *environment, size_t index, const venv_machine_site *site, venv_error *err)
