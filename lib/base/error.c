@@ -40,7 +40,7 @@ const char *venv_rc_name(venv_rc rc)
 static void clean(char *text)
 {
     size_t size = strlen(text);
-    for (size_t at = 0; at < size;) {
+    for (size_t at = venv_text_plain_prefix(text, size); at < size; at += venv_text_plain_prefix(text + at, size - at)) {
         uint32_t point = 0;
         size_t length = venv_utf8_decode(text + at, size - at, &point);
         if (length == 0) {

@@ -22,6 +22,9 @@ size_t venv_utf8_encode(uint32_t point, char ret_bytes[4]);
 /* True for what may not reach a terminal or a log as it is: C0, C1, DEL, bidirectional controls, line separators. */
 bool venv_text_is_control(uint32_t point);
 
+/* How many bytes at the beginning are printable ASCII, which nothing has to be done to: mostly all of them. */
+size_t venv_text_plain_prefix(const char *text, size_t size);
+
 /*
  * Append text so that it is safe on a terminal and in a line of a log: C0, C1, DEL, bidirectional
  * controls and invalid bytes become \n, \t, \xNN or \u{N}; at most `max` bytes, then "…".

@@ -97,6 +97,21 @@ bool venv_text_is_control(uint32_t point)
            || point == 0xfeff;                                 /* byte order mark */
 }
 
+size_t venv_text_plain_prefix(const char *text, size_t size)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t at = 0;
+    for (uint64_t word; size - at >= 8; at += 8) {
+        memcpy(&word, text + at, 8);
+        /* The top bit of a byte is set in what is not ASCII, in what borrows (below 0x20), in what carries (DEL). */
+        if ((word | (word - ones * 0x20) | (word + ones)) & ones * 0x80)
+            break;
+    }
+    while (at < size && text[at] >= 0x20 && text[at] < 0x7f)
+        at++;
+    return at;
+}
+
 /* The escaped form of what stands at `text`; returns its length in `text`. */
 static size_t escape_one(const char *text, size_t size, char ret_form[16], size_t *ret_form_size)
 {
@@ -126,7 +141,15 @@ void venv_text_escape(venv_buf *buf, const char *text, size_t size, size_t max)
     size_t written = 0;
     for (size_t at = 0; at < size;) {
         char form[16];
-        size_t form_size = 0;
+        size_t form_size = 0, plain = venv_text_plain_prefix(text + at, size - at);
+        if (plain > 0) {
+            size_t fits = plain < max - written ? plain : max - written;
+            venv_buf_append(buf, text + at, fits);
+            written += fits;
+            at += fits;
+            if (at == size)
+                return;
+        }
         size_t length = escape_one(text + at, size - at, form, &form_size);
         if (form_size > max - written) {
             venv_buf_append_text(buf, "\xe2\x80\xa6");
@@ -144,7 +167,16 @@ size_t venv_text_safe(venv_str text, char *buffer, size_t size)
     bool room = size > 0;
     for (size_t at = 0; at < text.size;) {
         char form[16];
-        size_t form_size = 0;
+        size_t form_size = 0, plain = venv_text_plain_prefix(text.data + at, text.size - at);
+        if (plain > 0) {
+            size_t fits = !room || need + 1 >= size ? 0 : plain < size - 1 - need ? plain : size - 1 - need;
+            memcpy(buffer + written, text.data + at, fits);
+            written += fits;
+            room = room && fits == plain;
+            need += plain;
+            at += plain;
+            continue;
+        }
         at += escape_one(text.data + at, text.size - at, form, &form_size);
         need += form_size;
         room = room && need < size;

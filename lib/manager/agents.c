@@ -490,18 +490,20 @@ void venv_mgr_agents_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     const venv_member *member;
+    bool unseen = false;
     while ((member = venv_groups_next_member(m->groups, &cursor))) {
         agent *a = member->data;
         if (a && !member->session && m->now.mono.ns - member->heard.ns >= m->config->lost.ns)
             lose(m, a);
         if (!a || !venv_mgr_agent_is_unseen(a) || VENV_SEEDED(LOST_NEVER))
             continue;
-        if (m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
-            venv_mgr_reconcile_lost(m, a);
+        unseen = true;
         if (member->state == VENV_MEMBER_LOST && !a->peer && !a->dirty &&
             m->now.mono.ns - member->heard.ns >= m->config->retention.ns && !has_machines(m, a))
             forget(m, a, none, "it has been away for as long as anything is kept");
     }
+    if (unseen)
+        venv_mgr_reconcile_lost(m);
 }
 
 void venv_mgr_agent_restore(venv_manager *m, const char *name, const venv_value *row)

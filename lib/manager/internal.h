@@ -307,6 +307,7 @@ typedef struct peer {
     char *name, *address;
     venv_session session;
     agent *agent;           /* after its HELLO was taken */
+    venv_instant look;      /* before this nothing can be wrong with it */
     bool closing;
     bool follows;           /* the log of events, live */
     uint64_t follow_request;
@@ -600,7 +601,7 @@ venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment
 void venv_mgr_reconcile_machines(venv_manager *m, agent *a, uint64_t request, const venv_value *body);
 void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state state); /* it is; go on with a stop that is wanted */
 void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body);
-void venv_mgr_reconcile_lost(venv_manager *m, agent *a);
+void venv_mgr_reconcile_lost(venv_manager *m); /* machines that could not be seen for too long */
 
 /* deeds.c */
 const deed *venv_mgr_deed_by_text(venv_manager *m, venv_str name); /* its id, or the first eight or more characters of it */

@@ -162,6 +162,7 @@ void venv_mgr_peer_frame(venv_manager *m, const venv_manager_event *event)
     peer *p = venv_mgr_peer_find(m, event->peer);
     if (!p || (p->closing && !VENV_SEEDED(CLOSED_SESSION_HEARD)))
         return;
+    p->look = m->now.mono; /* whatever it says changes when it has to be looked at; what is sent to it only puts that off */
     if (event->known && !venv_message_allowed(p->role, VENV_ROLE_MANAGER, event->type)) {
         close_peer(m, p, "it sent a message that its role may not send");
         return;
@@ -193,7 +194,9 @@ static void sweep_peer(venv_manager *m, peer *p)
 {
     venv_error err = { 0 };
     venv_session_reply reply = { .wanted = false };
-    if (venv_session_deadline(&p->session).ns <= m->now.mono.ns) {
+    int64_t due = venv_session_deadline(&p->session).ns, suspect = p->session.heard.ns + m->config->suspect.ns;
+    p->look.ns = p->agent && suspect < due && suspect > m->now.mono.ns ? suspect : due;
+    if (due <= m->now.mono.ns) {
         if (venv_session_tick(&p->session, m->now, &reply, &err) == VENV_SESSION_CLOSE) {
             close_peer(m, p, err.text);
             return;
@@ -217,6 +220,6 @@ void venv_mgr_peers_sweep(venv_manager *m)
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->peers, &cursor, NULL, &item))
-        if (!((peer *)item)->closing)
+        if (!((peer *)item)->closing && ((peer *)item)->look.ns <= m->now.mono.ns)
             sweep_peer(m, item);
 }

@@ -484,15 +484,17 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
 }
 
 /* The machines of this node could not be seen for so long that we cannot say what they do. */
-void venv_mgr_reconcile_lost(venv_manager *m, agent *a)
+void venv_mgr_reconcile_lost(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (!i->node || strcmp(i->node, a->name) != 0 || !venv_instance_may_become(i->state, VENV_INSTANCE_LOST) ||
+        if (!i->node || !venv_instance_may_become(i->state, VENV_INSTANCE_LOST) ||
             i->state == VENV_INSTANCE_MIGRATING) /* it may be elsewhere: known when both nodes can be asked */
             continue;
-        venv_mgr_instance_set(m, i, VENV_INSTANCE_LOST, a->peer ? "the hypervisor of its node cannot be asked" : "its node is not connected");
+        const agent *a = venv_mgr_agent_find(m, i->node);
+        if (a && venv_mgr_agent_is_unseen(a) && m->now.mono.ns - a->unseen.ns >= m->config->lost.ns)
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_LOST, a->peer ? "the hypervisor of its node cannot be asked" : "its node is not connected");
     }
 }

@@ -107,14 +107,14 @@ venv_rc venv_property_set_good(venv_property_set *set, uint32_t slot, venv_now n
         venv_property_set_failed(set, slot, now, text);
         return VENV_OK;
     }
-    if (!same && (rc = venv_value_dup(&coerced, &copy, err)) != VENV_OK)
+    rc = venv_value_dup(&coerced, &copy, err);
+    if (rc)
         return rc;
-    if (!same) {
+    if (!same)
         mark_changed(set, s);
-        venv_value_unref(&s->sample.value);
-        s->sample.value = copy;
-        s->size = (uint32_t)size;
-    }
+    venv_value_unref(&s->sample.value); /* the new one also if it is the same: the next is compared with it at a glance */
+    s->sample.value = copy;
+    s->size = (uint32_t)size;
     s->sample.time = now.wall.ns ? now.wall : (venv_wall){ 1 }; /* 0 means that there is none */
     s->sample.taken = s->sample.tried = now.mono;
     s->sample.failures = 0;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define CAPACITY_FIRST 8u
+#define LEFT_MAX       160u /* bytes that are not worth a call */
 
 /* Room for one more item (or entry of two values). NULL when out of memory or too large. */
 static struct venv_object *make_room(struct venv_object *object, venv_kind kind, size_t width, venv_rc *rc)
@@ -59,10 +60,10 @@ static venv_rc stuck(venv_rc rc, venv_error *err)
     }
 }
 
-/* What is left over of a capacity that doubled goes back. */
+/* What is left over of a capacity that doubled goes back, if it is much. */
 static venv_value finish(struct venv_object *object, size_t width)
 {
-    if (object->u.live.capacity > object->count) {
+    if ((object->u.live.capacity - object->count) * width * sizeof(venv_value) > LEFT_MAX) {
         struct venv_object *fitted = realloc(object, venv_list_size(object->count * width));
         if (fitted)
             object = fitted;
@@ -142,10 +143,24 @@ void venv_map_put_value(venv_map_builder *map, venv_value key, venv_value value)
         map->rc = VENV_ELIMIT;
 }
 
+/* As nearly all keys are: nothing to check, nothing to allocate. */
+static bool is_short_ascii(const char *text, size_t size)
+{
+    unsigned char bits = 0;
+    for (size_t i = 0; i < size && size <= VENV_VALUE_INLINE_MAX; i++)
+        bits |= (unsigned char)text[i];
+    return size <= VENV_VALUE_INLINE_MAX && bits < 0x80;
+}
+
 void venv_map_put(venv_map_builder *map, const char *key, venv_value value)
 {
     venv_value text = venv_value_null();
-    venv_rc rc = venv_value_string_z(key, &text, NULL);
+    size_t size = strlen(key);
+    venv_rc rc = VENV_OK;
+    if (is_short_ascii(key, size))
+        text = venv_text_inline(VENV_STRING, key, size);
+    else
+        rc = venv_value_string(key, size, &text, NULL);
     if (rc != VENV_OK && map->rc == VENV_OK)
         map->rc = rc;
     venv_map_put_value(map, text, value);

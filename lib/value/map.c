@@ -210,7 +210,7 @@ venv_rc venv_map_sort(struct venv_object *map, size_t *ret_place)
             *at = i;
             return VENV_EEXIST;
         }
-        if (map->count <= 16)
+        if (map->count <= 32)
             insertion_sort(entries, map->count);
         else
             heap_sort(entries, map->count);

@@ -2,6 +2,7 @@
 /*
  * What must be true: after every step, at every order to a hypervisor, and at the end.
  */
+#include "sim/ledger.h"
 #include "sim/people.h"
 
 #include <string.h>
@@ -76,19 +77,6 @@ void check_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
 }
 
 /* Every action has a parent: a request of a user, or a firing that is in the log. */
-static bool is_firing(const server *v, venv_id id)
-{
-    for (uint64_t i = 0; i < v->disk.revision; i++) {
-        venv_id cause;
-        const venv_value *kind = venv_value_get(&v->disk.log[i], "kind");
-        if (venv_value_get_id(&v->disk.log[i], "cause", &cause) && venv_id_equal(cause, id) &&
-            (venv_value_is_text(kind, "trigger-fired") || venv_value_is_text(kind, "trigger-recovered") ||
-             venv_value_is_text(kind, "trigger-proposed")))
-            return true;
-    }
-    return false;
-}
-
 static void check_parents(sim *s, const server *v)
 {
     size_t cursor = 0;
@@ -102,7 +90,7 @@ static void check_parents(sim *s, const server *v)
             bool firing = venv_value_is_text(venv_value_get(&row->value, "kind"), "firing");
             if (!firing && (by.size < 5 || memcmp(by.data, "user/", 5) != 0))
                 sim_fail(s, "an action that no person asked for has no parent");
-        } else if (!disk_row_of(v, VENV_ROWS_ACTIONS, parent) && !is_firing(v, parent)) {
+        } else if (!disk_row_of(v, VENV_ROWS_ACTIONS, parent) && !ledger_is_firing(v, parent)) {
             sim_fail(s, "the parent of an action is neither an action nor a firing in the log");
         }
     }

@@ -144,6 +144,7 @@ static void append(sim *s, server *v, venv_manager_action *a)
     d->log[d->revision++] = a->value;
     rules_event(s, v, &a->value);
     people_event(s, v, &a->value);
+    ledger_event(v, &a->value);
     a->value = venv_value_null();
 }
 

@@ -15,14 +15,21 @@ typedef struct known_action {
     bool seen, final, has_parent, is_parent;
 } known_action;
 
+/* What the log of events says about a cause. */
+typedef struct told {
+    uint64_t over;
+    bool fired;
+} told;
+
 struct ledger {
-    venv_table *actions, *names;
+    venv_table *actions, *names, *told;
 };
 
 ledger *ledger_new(void)
 {
     ledger *l = calloc(1, sizeof *l);
-    if (!l || venv_table_new(1, 65536, &l->actions, NULL) != VENV_OK || venv_table_new(1, 65536, &l->names, NULL) != VENV_OK)
+    if (!l || venv_table_new(1, 65536, &l->actions, NULL) != VENV_OK || venv_table_new(1, 65536, &l->names, NULL) != VENV_OK ||
+        venv_table_new(1, 1u << 20, &l->told, NULL) != VENV_OK)
         abort();
     return l;
 }
@@ -40,6 +47,7 @@ void ledger_free(ledger *l)
 {
     free_all(l->actions);
     free_all(l->names);
+    free_all(l->told);
     free(l);
 }
 
@@ -132,6 +140,41 @@ void ledger_written(sim *s, server *v, const venv_manager_action *ops, size_t co
         if (k && k->is_parent && k->final && k->open > 0)
             sim_fail(s, "actions: one of %s ended, and %d of its children have not", v->name, k->open);
     }
+}
+
+/* --- the log of events ----------------------------------------------------------------------------------------------- */
+
+void ledger_event(server *v, const venv_value *event)
+{
+    venv_id cause;
+    const venv_value *kind = venv_value_get(event, "kind");
+    venv_str text = venv_value_get_text(event, "kind");
+    bool over = text.size > 7 && memcmp(text.data, "action-", 7) == 0;
+    bool fired = venv_value_is_text(kind, "trigger-fired") || venv_value_is_text(kind, "trigger-recovered") ||
+                 venv_value_is_text(kind, "trigger-proposed");
+    if ((!over && !fired) || !venv_value_get_id(event, "cause", &cause))
+        return;
+    told *t = venv_table_find(v->ledger->told, cause.bytes, sizeof cause.bytes);
+    if (!t) {
+        t = calloc(1, sizeof *t);
+        if (!t || venv_table_add(v->ledger->told, cause.bytes, sizeof cause.bytes, t, NULL) != VENV_OK)
+            abort();
+    }
+    t->fired = t->fired || fired;
+    if (over && t->over == 0)
+        t->over = venv_value_peek_uint(venv_value_get(event, "revision"));
+}
+
+uint64_t ledger_told_over(const server *v, venv_id action)
+{
+    const told *t = venv_table_find(v->ledger->told, action.bytes, sizeof action.bytes);
+    return t ? t->over : 0;
+}
+
+bool ledger_is_firing(const server *v, venv_id id)
+{
+    const told *t = venv_table_find(v->ledger->told, id.bytes, sizeof id.bytes);
+    return t && t->fired;
 }
 
 /* --- orders ------------------------------------------------------------------------------------------------------------ */

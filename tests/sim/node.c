@@ -169,7 +169,7 @@ static venv_value sample(sim *s, const venv_builtin *builtin)
 static void sample_all(sim *s, node *n, const venv_agent_actions *out, size_t count)
 {
     happening *h = plan_for(s, n, sim_between(s, MS(1), MS(20)), SAMPLED);
-    sampled *samples = h->samples = calloc(count, sizeof *samples);
+    sampled *samples = h->samples = reallocarray(NULL, count, sizeof *samples);
     if (!samples)
         abort();
     h->sample_count = count;
@@ -217,9 +217,9 @@ void node_event(sim *s, node *n, const venv_agent_event *event)
 {
     if (!n->core || s->failed)
         return;
-    venv_agent_actions out;
+    venv_agent_actions out = s->agent_actions;
     venv_error err = { 0 };
-    venv_agent_actions_init(&out);
+    venv_agent_actions_init(&s->agent_actions);
     if (venv_agent_step(n->core, clock_read(s, &n->process.clock), event, &out, &err) != VENV_OK)
         sim_fail(s, "agent %s failed: %s", n->name, err.text);
     size_t samples = 0;
@@ -230,7 +230,9 @@ void node_event(sim *s, node *n, const venv_agent_event *event)
     if (samples > 0)
         sample_all(s, n, &out, samples);
     uint64_t shape[] = { out.count, (uint64_t)event->kind };
-    venv_agent_actions_fini(&out);
+    venv_agent_actions_clear(&out);
+    venv_agent_actions_fini(&s->agent_actions);
+    s->agent_actions = out;
     report_mix(s, shape, sizeof shape);
     if (s->counts.steps % 1024 == 0) {
         uint64_t digest = venv_agent_digest(n->core);
@@ -263,7 +265,7 @@ static void ran(sim *s, node *n, const happening *h)
 static void told_samples(sim *s, node *n, const happening *h)
 {
     size_t count = h->sample_count;
-    venv_agent_event *events = calloc(count, sizeof *events);
+    venv_agent_event *events = reallocarray(NULL, count, sizeof *events);
     if (!events)
         abort();
     for (size_t i = 0; i < count; i++)

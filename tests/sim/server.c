@@ -259,13 +259,20 @@ static void say(sim *s, const server *v, const venv_manager_action *a)
     }
 }
 
+static void give_back(sim *s, venv_manager_actions *out)
+{
+    venv_manager_actions_clear(out);
+    venv_manager_actions_fini(&s->manager_actions);
+    s->manager_actions = *out;
+}
+
 void server_event(sim *s, server *v, const venv_manager_event *event)
 {
     if (!v->core || s->failed)
         return;
-    venv_manager_actions out;
+    venv_manager_actions out = s->manager_actions;
     venv_error err = { 0 };
-    venv_manager_actions_init(&out);
+    venv_manager_actions_init(&s->manager_actions);
     rules_hears(s, v, event);
     if (v->recorder)
         venv_recorder_event(v->recorder, clock_read(s, &v->process.clock), event, (venv_str){ NULL, 0 });
@@ -277,7 +284,7 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
         venv_recorder_step(v->recorder, &out, true);
     rules_did(s, v, &out);
     if (out.write && !disk_take(s, v, &out)) {
-        venv_manager_actions_fini(&out);
+        give_back(s, &out);
         server_crash(s, v, false);
         return;
     }
@@ -292,9 +299,9 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
             hold_back(v, a);
     }
     uint64_t shape[] = { out.count, out.write, (uint64_t)event->kind };
-    venv_manager_actions_fini(&out);
+    give_back(s, &out);
     report_mix(s, shape, sizeof shape);
-    if (s->counts.steps % 1024 == 0 && v->core) {
+    if (s->counts.steps % 2048 == 0 && v->core) {
         uint64_t digest = venv_manager_digest(v->core);
         report_mix(s, &digest, sizeof digest);
     }

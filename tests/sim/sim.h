@@ -321,6 +321,8 @@ struct sim {
     int server_count;
     node nodes[NODES_MAX];
     int node_count;
+    venv_agent_actions agent_actions;     /* empty, with room: taken by a step, and given back */
+    venv_manager_actions manager_actions;
     venv_wakes wakes;        /* of all processes: nodes, then servers */
     int weights[FAULT__COUNT];
     int64_t fault_every;     /* mean time between misfortunes */

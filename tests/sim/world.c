@@ -303,6 +303,8 @@ void sim_free(sim *s)
     free(s->pool);
     free(s->pool_free);
     free(s->connections);
+    venv_agent_actions_fini(&s->agent_actions);
+    venv_manager_actions_fini(&s->manager_actions);
     venv_wakes_fini(&s->wakes);
     free(s);
 }
