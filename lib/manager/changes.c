@@ -143,7 +143,31 @@ static void look_now(venv_manager *m, instance *i)
     i->retry = venv_mgr_after(m, LOOK_AGAIN);
 }
 
-static void move_done(venv_manager *m, instance *i, const char *reason)
+static void await(venv_manager *m, instance *i)
+{
+    i->target_look = ask_list(m, i->node);
+    i->retry = venv_mgr_after(m, LOOK_AGAIN);
+}
+
+static void arrived(venv_manager *m, instance *i)
+{
+    i->arriving = false;
+    venv_mgr_instance_touch(m, i);
+}
+
+/* A list that was begun after it had come does not have it. */
+static void not_there(venv_manager *m, instance *i)
+{
+    arrived(m, i);
+    if (!i->stop_wanted)
+        venv_mgr_event_add(m, "instance-gone", i->name, none, venv_value_null(), "%s moved to %s, and is not there any more", i->name, i->node);
+    venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED,
+                          i->stop_wanted ? "as asked" : "it moved, and its node does not have it any more");
+    venv_mgr_instance_end_deeds(m, i);
+}
+
+/* `seen`: its new node has listed it. Else lists of that node that were begun before say nothing: it is asked for another one. */
+static void move_done(venv_manager *m, instance *i, bool seen, const char *reason)
 {
     char *from = i->node;
     venv_mgr_place_stale(m);
@@ -157,6 +181,9 @@ static void move_done(venv_manager *m, instance *i, const char *reason)
                        i->node, (unsigned long long)i->epoch);
     free(from);
     venv_mgr_instance_set(m, i, VENV_INSTANCE_RUNNING, reason);
+    i->arriving = !seen;
+    if (i->arriving)
+        await(m, i);
 }
 
 static void settle(venv_manager *m, instance *i)
@@ -172,7 +199,7 @@ static void settle(venv_manager *m, instance *i)
     }
     i->retry = VENV_INSTANT_NEVER;
     if (i->target_has == HAS_IT) {
-        move_done(m, i, "both nodes were asked: it has moved");
+        move_done(m, i, true, "both nodes were asked: it has moved");
     } else if (i->source_has == HAS_IT) {
         forget_target(m, i);
         venv_mgr_instance_set(m, i, VENV_INSTANCE_RUNNING, "both nodes were asked: it has not moved");
@@ -209,6 +236,8 @@ void venv_mgr_changes_looked(venv_manager *m, const agent *a, uint64_t request, 
     void *item;
     while (request != 0 && venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
+        if (i->arriving && i->target_look == request && strcmp(i->node, a->name) == 0 && has_machine(machines, i, i->epoch) == HAS_NOT)
+            not_there(m, i);
         if (!venv_mgr_change_is_in_doubt(i))
             continue;
         if (i->source_look == request && strcmp(i->node, a->name) == 0)
@@ -225,6 +254,8 @@ void venv_mgr_changes_retry(venv_manager *m, instance *i)
 {
     if (venv_mgr_change_is_in_doubt(i))
         look_now(m, i);
+    else if (i->arriving)
+        await(m, i);
 }
 
 /* --- the end of a change -------------------------------------------------------------------------------- */
@@ -241,7 +272,7 @@ static void into_doubt(venv_manager *m, instance *i)
 static void succeeded(venv_manager *m, instance *i, const change_row *row)
 {
     if (i->change_kind == CHANGE_MIGRATE)
-        move_done(m, i, "");
+        move_done(m, i, false, "");
     else
         venv_mgr_instance_set(m, i, row->after, "as asked");
     forget(m, i);
@@ -333,6 +364,8 @@ bool venv_mgr_change_holds(venv_manager *m, instance *i, venv_instance_state tol
 {
     if (venv_mgr_change_is_in_doubt(i))
         return true;
+    if (i->arriving && told != VENV_INSTANCE_MIGRATING)
+        arrived(m, i);
     if (i->change_kind == CHANGE_MIGRATE && venv_instance_is_final(told)) {
         look_for_moved(m, i);
         return true;
@@ -348,7 +381,7 @@ bool venv_mgr_change_holds(venv_manager *m, instance *i, venv_instance_state tol
 bool venv_mgr_change_missing(venv_manager *m, instance *i)
 {
     if (i->change_kind != CHANGE_MIGRATE)
-        return venv_mgr_change_is_in_doubt(i);
+        return i->arriving || venv_mgr_change_is_in_doubt(i);
     look_for_moved(m, i);
     return true;
 }

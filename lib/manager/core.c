@@ -286,7 +286,7 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 static uint64_t digest_instance(uint64_t hash, const instance *i)
 {
     uint64_t numbers[] = { (uint64_t)i->state, i->epoch, (uint64_t)i->since.ns, i->confirmed, i->stop_wanted, i->start_sent,
-                           i->stop_sent, i->force, (uint64_t)i->change_kind, i->change_sent, i->change_told, i->change_again, i->target_epoch, i->epoch_last,
+                           i->stop_sent, i->force, (uint64_t)i->change_kind, i->change_sent, i->change_told, i->change_again, i->arriving, i->target_epoch, i->epoch_last,
                            (uint64_t)i->source_has, (uint64_t)i->target_has, (uint64_t)i->retry.ns, (uint64_t)i->give_up.ns };
     hash = mix(hash, i->id.bytes, sizeof i->id.bytes);
     hash = mix(hash, numbers, sizeof numbers);

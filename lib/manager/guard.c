@@ -14,6 +14,8 @@
  */
 #include "manager/internal.h"
 
+#include "trigger/trigger.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +204,7 @@ venv_rc venv_mgr_guard_accept(venv_manager *m, peer *p, uint64_t request, venv_e
             break;
         }
     m->rolled_back = false;
+    venv_triggers_unlooked(m->triggers, m->now);
     if (m->rollback_top > m->revision)
         m->revision = m->rollback_top; /* no revision is used twice: who follows is told of a gap */
     m->rollback_top = 0;
@@ -226,6 +229,7 @@ void venv_mgr_guard_disk(venv_manager *m, bool full, const char *text)
         venv_mgr_event_add(m, "disk-full", m->config->name, none, venv_value_null(),
                            "the disk of the state is full: requests that change something are refused, and triggers wait");
     } else {
+        venv_triggers_unlooked(m->triggers, m->now);
         venv_mgr_effect_log(m, VENV_LOG_INFO, "there is room on the disk of the state again");
         venv_mgr_event_add(m, "disk-room", m->config->name, none, venv_value_null(),
                            "there is room on the disk of the state again: all goes on");

@@ -590,6 +590,8 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
         venv_map_put_z(&map, "target", i->target);
         venv_map_put(&map, "target_epoch", venv_value_uint(i->target_epoch));
     }
+    if (i->arriving)
+        venv_map_put(&map, "arriving", venv_value_bool(true));
     if (i->console)
         venv_map_put_text(&map, "console", i->console, strlen(i->console));
     return venv_mgr_take_map(m, &map);
@@ -624,6 +626,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->epoch = number_of(row, "epoch", 1);
     i->epoch_last = number_of(row, "epoch_last", 0);
     i->target_epoch = number_of(row, "target_epoch", 0);
+    i->arriving = venv_value_get_bool(row, "arriving", false);
     i->change_kind = venv_mgr_change_parse(venv_value_get_text(row, "change_kind"));
     i->change_told = i->change_kind != CHANGE_NONE; /* perhaps */
     venv_value_get_id(row, "change", &i->change);

@@ -178,6 +178,7 @@ typedef struct instance {
     bool change_told, change_again; /* told: in any session; again: that was not the first time, so a refusal says little */
     char *target;           /* migrating: where to… */
     uint64_t target_epoch, epoch_last; /* …under which epoch; the last that was given out */
+    bool arriving;          /* its node has not listed it since it came there */
     uint64_t source_look, target_look; /* requests for fresh lists */
     has source_has, target_has;        /* what those said */
     int64_t ran;            /* over: how long the manager had run when it ended; 0: not known */

@@ -5,18 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing was looked at while it was disabled: what it held is not held any more. */
-static void rest(trigger *t, venv_now now)
+/* Nothing was looked at: what it held is not held any more. */
+static void let_go(trigger *t, venv_now now)
 {
     size_t cursor = 0;
     void *item;
     while (venv_table_next(t->units, &cursor, NULL, &item)) {
         unit *u = item;
-        u->due = false;
-        u->problem = PROBLEM_NONE;
         u->true_count = 0;
         if (u->state == VENV_TRIGGER_HOLDING)
             venv_trigger_unit_enter(u, VENV_TRIGGER_IDLE, now);
+    }
+}
+
+void venv_triggers_unlooked(venv_triggers *set, venv_now now)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        trigger *t = set->items[i];
+        let_go(t, now);
+        t->noted = t->noted || (t->on & ON_UPDATE) != 0;
+    }
+    set->pending = true;
+}
+
+static void rest(trigger *t, venv_now now)
+{
+    size_t cursor = 0;
+    void *item;
+    let_go(t, now);
+    while (venv_table_next(t->units, &cursor, NULL, &item)) {
+        unit *u = item;
+        u->due = false;
+        u->problem = PROBLEM_NONE;
     }
     t->problem = PROBLEM_NONE;
     t->pulse = false;

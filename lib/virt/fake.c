@@ -22,6 +22,7 @@ typedef struct fake_domain {
     int64_t reboots_ns; /* when it starts anew; 0: not */
     uint64_t reboots;   /* so often */
     bool has_checkpoint;
+    bool moves;      /* on its way: it runs and leaves, or comes and does not run yet */
 } fake_domain;
 
 typedef struct fake_failure {
@@ -235,9 +236,28 @@ venv_machine_state venv_fake_world_state(const venv_fake_world *world, venv_id i
     return domain ? domain->state : VENV_MACHINE_UNKNOWN;
 }
 
+uint64_t venv_fake_world_epoch(const venv_fake_world *world, venv_id id)
+{
+    const fake_domain *domain = domain_of(world, id);
+    return domain ? domain->summary.mark.epoch : 0;
+}
+
 uint32_t venv_fake_world_cpus(const venv_fake_world *world)
 {
     return world->cpus;
+}
+
+static void forget_domain(venv_fake_world *world, venv_id id)
+{
+    for (size_t i = 0; i < world->count; i++) {
+        if (!venv_id_equal(world->domains[i]->summary.mark.id, id))
+            continue;
+        free(world->domains[i]);
+        memmove(&world->domains[i], &world->domains[i + 1], (world->count - i - 1) * sizeof world->domains[0]);
+        world->count--;
+        tell(world, id, VENV_MACHINE_UNKNOWN);
+        return;
+    }
 }
 
 /* --- failing where a test says so ------------------------------------------------------------------ */
@@ -301,11 +321,11 @@ static void fill(const venv_hypervisor *hypervisor, const fake_domain *domain, v
     const venv_machine_mark *mark = &domain->summary.mark;
     venv_machine_info *info = &ret_domain->info;
     *ret_domain = (venv_virt_domain){
-        .active = is_active(domain),
+        .active = is_active(domain) || domain->moves,
         .ours = domain->has_mark && strcmp(mark->cluster, hypervisor->cluster) == 0,
     };
     info->id = mark->id;
-    info->state = domain->state;
+    info->state = domain->moves ? VENV_MACHINE_MIGRATING : domain->state;
     info->vcpus = domain->summary.vcpus;
     info->memory_bytes = domain->summary.memory_bytes;
     snprintf(info->reason, sizeof info->reason, "%s", domain->reason);
@@ -635,16 +655,53 @@ static venv_rc fake_migrate(venv_hypervisor *hypervisor, venv_virt_domain *handl
 static venv_rc fake_undefine(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
 {
     venv_fake_world *world = ((fake_connection *)hypervisor)->world;
-    for (size_t i = 0; i < world->count; i++) {
-        if (!venv_id_equal(world->domains[i]->summary.mark.id, handle->info.id))
-            continue;
-        free(world->domains[i]);
-        memmove(&world->domains[i], &world->domains[i + 1], (world->count - i - 1) * sizeof world->domains[0]);
-        world->count--;
-        tell(world, handle->info.id, VENV_MACHINE_UNKNOWN);
-        return VENV_OK;
+    if (!domain_of(world, handle->info.id))
+        return venv_error_set(err, VENV_ENOENT, "no such domain");
+    forget_domain(world, handle->info.id);
+    return VENV_OK;
+}
+
+/* --- a migration in its phases ---------------------------------------------------------------------- */
+
+bool venv_fake_move_begin(venv_fake_world *from, venv_fake_world *to, venv_id id, uint64_t epoch)
+{
+    fake_domain *here = domain_of(from, id), *there = NULL;
+    if (!here || here->state != VENV_MACHINE_RUNNING || here->moves || domain_of(to, id) ||
+        add_domain(to, &here->summary, true, &there, NULL) != VENV_OK)
+        return false;
+    there->summary.mark.epoch = epoch;
+    there->reason = "comes";
+    there->moves = here->moves = true;
+    tell(to, id, VENV_MACHINE_MIGRATING);
+    tell(from, id, VENV_MACHINE_MIGRATING);
+    return true;
+}
+
+bool venv_fake_move_over(venv_fake_world *from, venv_fake_world *to, venv_id id)
+{
+    fake_domain *here = domain_of(from, id), *there = domain_of(to, id);
+    if (!here || !there || !there->moves || here->state != VENV_MACHINE_RUNNING)
+        return false;
+    here->moves = there->moves = false;
+    become(from, here, VENV_MACHINE_PAUSED, "migrated");
+    become(to, there, VENV_MACHINE_RUNNING, "migrated");
+    return true;
+}
+
+void venv_fake_move_end(venv_fake_world *from, venv_id id)
+{
+    forget_domain(from, id);
+}
+
+void venv_fake_move_undo(venv_fake_world *from, venv_fake_world *to, venv_id id)
+{
+    fake_domain *here = domain_of(from, id), *there = domain_of(to, id);
+    if (there && there->moves)
+        forget_domain(to, id);
+    if (here && here->moves) {
+        here->moves = false;
+        tell(from, id, here->state);
     }
-    return venv_error_set(err, VENV_ENOENT, "no such domain");
 }
 
 static bool take_event(fake_connection *c, venv_hypervisor_event *ret_event)

@@ -53,6 +53,19 @@ venv_rc venv_fake_open(const char *cluster, venv_hypervisor **ret_hypervisor, ve
 void venv_fake_world_link(venv_fake_world *world, const char *uri, venv_fake_world *other);
 /* A guest that is asked to start anew (and is obedient) has done so after this time. Its console echoes what is written to it. */
 #define VENV_FAKE_REBOOT_NS VENV_NS_PER_S
+/*
+ * A migration in its phases, for who wants something to happen between them (venv_machine_migrate() makes them all at once). A move that
+ * was begun is undone or carried through by its owner; where nobody ends it the source keeps a paused copy, as a real one does.
+ *
+ *      begin    `to` has it, under the new epoch, and it does not run there     both list it as migrating
+ *      over     it runs in `to`; `from` has it, paused
+ *      end      `from` has it no more
+ *      undo     instead of over: `to` has it no more, and `from` runs on
+ */
+bool venv_fake_move_begin(venv_fake_world *from, venv_fake_world *to, venv_id id, uint64_t epoch); /* false: it does not run, or is there already */
+bool venv_fake_move_over(venv_fake_world *from, venv_fake_world *to, venv_id id);
+void venv_fake_move_end(venv_fake_world *from, venv_id id);
+void venv_fake_move_undo(venv_fake_world *from, venv_fake_world *to, venv_id id);
 /* The next `count` calls of this kind fail with `rc`. */
 void venv_fake_world_fail(venv_fake_world *world, venv_fake_call call, venv_fake_when when, venv_rc rc, uint32_t count);
 /* As libvirtd killed: open connections are dead for good, new ones are refused until it is reachable again. */
@@ -71,8 +84,9 @@ bool venv_fake_world_end_guest(venv_fake_world *world, venv_id id, bool crashed)
 /* How often a guest was started in this world, and how many run now, foreign ones included. */
 uint64_t venv_fake_world_start_count(const venv_fake_world *world);
 uint32_t venv_fake_world_running_count(const venv_fake_world *world);
-/* VENV_MACHINE_UNKNOWN: it is not there. */
+/* VENV_MACHINE_UNKNOWN, 0: it is not there. */
 venv_machine_state venv_fake_world_state(const venv_fake_world *world, venv_id id);
+uint64_t venv_fake_world_epoch(const venv_fake_world *world, venv_id id);
 bool venv_fake_world_is_running(const venv_fake_world *world, venv_id id);
 uint32_t venv_fake_world_cpus(const venv_fake_world *world);
 

@@ -203,12 +203,45 @@ static void migration_refused(void **state)
     rig_free(r);
 }
 
+
 static void looked(rig *r, uint64_t node, const char *list, size_t from)
 {
     const rig_sent *s = rig_find(r, node, VENV_MSG_MACHINE_LIST, from);
     assert_non_null(s);
     rig_frame(r, node, VENV_MSG_MACHINES, s->request, "{\"reachable\": true, \"node\": {\"cpus\": 8, \"memory\": 8589934592, \"kinds\": [\"test\"]}, "
               "\"machines\": [%s]}", list);
+}
+
+/* The node to which it has moved is at work, and tells what it saw before: that does not say that it is gone. */
+static void old_lists_of_the_target(void **state)
+{
+    (void)state;
+    for (int n = 0; n < 3; n++) {
+        rig *r = running();
+        size_t sent = r->sent_count;
+        ask(r, "migrate", "");
+        answer(r, VENV_MSG_MACHINE_MIGRATE, "ok", 0);
+        node_is(r, "node2");
+        rig_machines(r, NODE2, "");
+        assert_string_equal(rig_state(r, "class2-1"), "running");
+        if (n == 0)
+            rig_machines(r, NODE2, listed("running", 2));
+        else if (n == 1)
+            looked(r, NODE2, "", sent);
+        else
+            rig_crash(r);
+        if (n == 2) { /* also after a restart */
+            rig_user(r, USER, "admin");
+            rig_node(r, NODE1, "node1", BOOT, "");
+            node2(r);
+        }
+        assert_string_equal(rig_state(r, "class2-1"), n == 1 ? "failed" : "running");
+        if (n == 0) {
+            rig_machines(r, NODE2, ""); /* it was seen there, and is gone */
+            assert_string_equal(rig_state(r, "class2-1"), "failed");
+        }
+        rig_free(r);
+    }
 }
 
 /* Its node rebooted with the order on its way: it runs there no more, and both nodes are asked at once, not after the time of the move. */
@@ -414,7 +447,8 @@ int main(void)
         cmocka_unit_test(there_and_back),      cmocka_unit_test(refused_and_unknown), cmocka_unit_test(the_end_of_its_time),
         cmocka_unit_test(moved),               cmocka_unit_test(migration_refused),   cmocka_unit_test(migration_in_doubt),
         cmocka_unit_test(migration_over_a_restart), cmocka_unit_test(its_time_outlives_a_restart),
-        cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),    cmocka_unit_test(over_while_it_changes),
+        cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),    cmocka_unit_test(old_lists_of_the_target),
+          cmocka_unit_test(over_while_it_changes),
         cmocka_unit_test(refused_the_second_time),
         cmocka_unit_test(stop_while_it_moves), cmocka_unit_test(unknown_moves_nothing),
     };

@@ -120,7 +120,10 @@ static void ask_as(sim *s, server *v, int16_t type, venv_map_builder *map, venv_
     s->counts.requests++;
     people_asks(s, v, type, &a->last[at].body);
     venv_value body = venv_value_ref(&a->last[at].body);
-    tell(s, v, a->peer, type, a->last[at].number, &body);
+    uint64_t peer = a->peer;
+    tell(s, v, peer, type, a->last[at].number, &body);
+    if (a->peer == peer)
+        people_asked(s, v, id);
     venv_value_unref(&body);
 }
 
@@ -179,7 +182,7 @@ static const char *change_for(sim *s, const venv_value *row)
         return sim_percent(s, 80) ? "resume" : "save";
     if (venv_value_is_text(state, "saved"))
         return "restore";
-    return sim_percent(s, 30) ? "pause" : sim_percent(s, 30) ? "save" : sim_percent(s, 80) ? "migrate" : "destroy";
+    return sim_percent(s, 20) ? "pause" : sim_percent(s, 20) ? "save" : sim_percent(s, 85) ? "migrate" : "destroy";
 }
 
 static void change(sim *s, server *v)
@@ -288,7 +291,7 @@ static void stop(sim *s, server *v)
 static const struct {
     int weight;
     void (*act)(sim *s, server *v);
-} acts[] = { { 20, start }, { 16, stop }, { 20, ask_again }, { 24, change }, { 12, settle }, { 8, switch_one }, { 6, reset }, { 6, execute } };
+} acts[] = { { 20, start }, { 16, stop }, { 20, ask_again }, { 40, change }, { 12, settle }, { 8, switch_one }, { 6, reset }, { 6, execute } };
 
 static void act(sim *s, server *v)
 {
@@ -343,6 +346,8 @@ void admin_acts(sim *s)
     if (s->settings.idle_admin && !s->healing)
         return;
     int chosen = (int)sim_chance(s, s->server_count);
+    if (s->healing)
+        moves_tidy(s);
     for (int i = 0; i < s->server_count; i++) {
         server *v = &s->servers[i];
         if (!v->core || v->process.frozen_until > s->now || (!s->healing && i != chosen))

@@ -38,8 +38,15 @@ static bool was_tried(const venv_value *row, const venv_value *on)
     return false;
 }
 
+/* It was on its way there, under that epoch. */
+static bool has_moved(const venv_value *old, const venv_value *fresh)
+{
+    const venv_value *target = venv_value_get(old, "target"), *epoch = venv_value_get(old, "target_epoch"), *is = venv_value_get(fresh, "node");
+    return target && epoch && is && venv_value_equal(target, is) && venv_value_equal(epoch, venv_value_get(fresh, "epoch"));
+}
+
 /*
- * A row is about to be replaced. The node and the epoch of a machine change only when its node has said that nothing
+ * A row is about to be replaced. The node and the epoch of a machine change only when it was on its way to that node, or when its node has said that nothing
  * of a start that failed is left there (it was fenced), and one that is over stays so: with check_order(), which lets a machine be started on the node of its row only, there are never two.
  */
 void check_row(sim *s, server *v, const disk_row *old, const venv_value *fresh)
@@ -48,7 +55,7 @@ void check_row(sim *s, server *v, const disk_row *old, const venv_value *fresh)
     if (!old || old->collection != VENV_ROWS_INSTANCES || !fresh)
         return;
     const venv_value *was = venv_value_get(&old->value, "node"), *is = venv_value_get(fresh, "node");
-    bool fenced = was && venv_value_get(&old->value, "fence") && was_tried(fresh, was);
+    bool fenced = was && ((venv_value_get(&old->value, "fence") && was_tried(fresh, was)) || has_moved(&old->value, fresh));
     if (was && !fenced && (!is || !venv_value_equal(was, is)))
         sim_fail(s, "an instance changed its node");
     if (is && was_tried(fresh, is))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The disk under a manager: transactions become durable one after the other, some time after they were handed over. A
- * crash keeps what is durable, perhaps a few transactions more, and loses the rest. It can be slow, full, or fail.
+ * crash keeps what is durable, perhaps a few transactions more, and loses the rest. It can be slow, or fail: then the manager ends. It can be
+ * full: the core is told, a few more transactions go into what was reserved, and all others wait until there is room, as the daemon's
+ * store thread does it (lib/runtime/store_worker.c).
  */
 #include "sim/ledger.h"
 #include "sim/people.h"
@@ -13,6 +15,7 @@
 #define ROWS_MAX   65536u
 #define WRITES_MAX 65536u
 #define KEY_MAX    300u
+#define RESERVE_MAX 40 /* writes */
 
 static void action_fini(venv_manager_action *a)
 {
@@ -37,6 +40,7 @@ static void row_free(disk_row *row)
 
 void disk_init(sim *s, disk *d)
 {
+    d->reserve = sim_between(s, 0, RESERVE_MAX);
     if (venv_table_new(s->seed, ROWS_MAX, &d->rows, NULL) != VENV_OK)
         abort();
 }
@@ -152,6 +156,7 @@ static void apply_first(sim *s, server *v)
 {
     disk *d = &v->disk;
     pending_write *w = &d->writes[0];
+    d->said_at = w->at;
     for (size_t k = 0; k < w->count; k++) {
         venv_manager_action *a = &w->ops[k];
         if (a->kind == VENV_MANAGER_ACT_PUT)
@@ -168,12 +173,76 @@ static void apply_first(sim *s, server *v)
     memmove(&d->writes[0], &d->writes[1], --d->write_count * sizeof d->writes[0]);
 }
 
+/* --- room ---------------------------------------------------------------------------------------------------------------------- */
+
+static void plan_for(sim *s, const server *v, int64_t delay, happening_kind kind)
+{
+    happening *h = sim_plan(s, delay, kind);
+    h->index = v->index;
+    h->life = v->process.life;
+}
+
+static void become(sim *s, server *v, bool full)
+{
+    v->disk.full = full;
+    if (!full)
+        v->disk.reserve = sim_between(s, 0, RESERVE_MAX);
+    report_say(s, v->name, "there is %s room on its disk", full ? "no" : "again");
+    plan_for(s, v, sim_between(s, MS(1), MS(20)), DISK_TOLD);
+}
+
+static void probe(sim *s, server *v)
+{
+    bool full = s->now < v->disk.full_until;
+    v->disk.probing = full;
+    if (full != v->disk.full)
+        become(s, v, full);
+    if (full)
+        plan_for(s, v, S(1), DISK_PROBE);
+}
+
+void disk_full(sim *s, server *v, int64_t until)
+{
+    v->disk.full_until = until;
+    if (!v->disk.probing && v->core)
+        plan_for(s, v, sim_between(s, 0, S(1)), DISK_PROBE);
+    v->disk.probing = v->core != NULL;
+}
+
+void disk_started(sim *s, server *v)
+{
+    v->disk.full = v->disk.full_told = false;
+    v->disk.probing = s->now < v->disk.full_until;
+    if (v->disk.probing)
+        plan_for(s, v, 0, DISK_PROBE);
+}
+
+void disk_happening(sim *s, server *v, const happening *h)
+{
+    if (h->kind == DISK_PROBE) {
+        probe(s, v);
+    } else if (v->disk.full_told != v->disk.full) {
+        v->disk.full_told = v->disk.full;
+        server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_DISK, .full = v->disk.full, .text = "no space left on device" });
+    }
+}
+
 void disk_durable(sim *s, server *v)
 {
-    if (v->core && v->disk.write_count > 0) {
-        apply_first(s, v);
-        server_release(s, v);
+    disk *d = &v->disk;
+    if (!v->core || d->write_count == 0)
+        return;
+    if (s->now < d->full_until) {
+        if (!d->full)
+            become(s, v, true);
+        if (d->reserve == 0) {
+            plan_for(s, v, MS(200), DURABLE); /* it is tried again, and what came after it waits */
+            return;
+        }
+        d->reserve--;
     }
+    apply_first(s, v);
+    server_release(s, v);
 }
 
 static bool is_row(const venv_manager_action *a)
@@ -194,7 +263,7 @@ static void keep(sim *s, server *v, venv_manager_actions *out)
     size_t count = 0;
     for (size_t i = 0; i < out->count; i++)
         count += is_row(&out->items[i]);
-    *w = (pending_write){ out->write, calloc(count + 1, sizeof *w->ops), 0 };
+    *w = (pending_write){ out->write, calloc(count + 1, sizeof *w->ops), 0, s->now };
     if (!w->ops)
         abort();
     for (size_t i = 0; i < out->count; i++) {
@@ -205,14 +274,13 @@ static void keep(sim *s, server *v, venv_manager_actions *out)
         a->key = a->value = venv_value_null();
         a->text = NULL;
     }
-    (void)s;
 }
 
 bool disk_take(sim *s, server *v, venv_manager_actions *out)
 {
     disk *d = &v->disk;
-    if (d->error_next || s->now < d->full_until) {
-        report_say(s, v->name, "a write fails: %s", d->error_next ? "the disk" : "no room");
+    if (d->error_next) {
+        report_say(s, v->name, "a write fails");
         d->error_next = false;
         d->failed = true;
         return false;
@@ -238,7 +306,8 @@ bool disk_take(sim *s, server *v, venv_manager_actions *out)
 void disk_crash(sim *s, server *v)
 {
     disk *d = &v->disk;
-    size_t luck = d->write_count > 0 ? (size_t)sim_chance(s, (int64_t)d->write_count + 1) : 0;
+    bool room = s->now >= d->full_until;
+    size_t luck = d->write_count > 0 && room ? (size_t)sim_chance(s, (int64_t)d->write_count + 1) : 0;
     for (size_t i = 0; i < luck; i++)
         apply_first(s, v);
     s->counts.writes_lost += d->write_count;

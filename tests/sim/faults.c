@@ -59,7 +59,7 @@ static bool strike_server(sim *s, fault_kind kind, server *v)
     case FAULT_MANAGER_POWER: server_crash(s, v, true); return true;
     case FAULT_MANAGER_FROZEN: server_freeze(s, v, sim_spread(s, MS(100), S(60))); return true;
     case FAULT_DISK_SLOW: v->disk.slow_until = s->now + sim_spread(s, S(1), S(60)); return true;
-    case FAULT_DISK_FULL: v->disk.full_until = s->now + sim_spread(s, S(1), S(60)); return true;
+    case FAULT_DISK_FULL: disk_full(s, v, s->now + sim_spread(s, S(1), S(90))); return true;
     case FAULT_DISK_ERROR: v->disk.error_next = true; return true;
     case FAULT_PARTITION_MANAGER: {
         int64_t span = sim_spread(s, S(1), S(120));
@@ -124,6 +124,20 @@ static void strike_hypervisor(sim *s, fault_kind kind, node *n)
     }
 }
 
+static void break_a_move(sim *s)
+{
+    const move *m = moves_any(s);
+    node *n = m ? &s->nodes[sim_percent(s, 50) ? m->from : m->to] : NULL;
+    if (!n)
+        return;
+    switch (sim_chance(s, 4)) {
+    case 0:
+    case 1: hypervisor_down(s, n, sim_between(s, S(1), S(60))); break;
+    case 2: node_crash(s, n, true); break;
+    default: node_crash(s, n, false); break;
+    }
+}
+
 /* A node with a hypervisor. */
 static node *hypervisor_node(sim *s)
 {
@@ -153,6 +167,10 @@ void faults_do(sim *s, fault_kind kind, int node_index, int server_index)
         }
         server_woken(s, v);
         node_woken(s, n);
+        return;
+    }
+    if (kind == FAULT_MOVE_BROKEN) {
+        break_a_move(s);
         return;
     }
     if (strike_server(s, kind, v) || strike_node(s, kind, n))

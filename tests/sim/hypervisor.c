@@ -20,30 +20,33 @@ static happening *plan_for(sim *s, node *n, int64_t delay, happening_kind kind)
     return h;
 }
 
-/* Calls wait for each other: `delay` from now, or from when the worker is free. */
-static int64_t worker_delay(sim *s, node *n, int64_t takes)
+/* Calls wait for each other: `takes` from now, or from when the worker is free. */
+static int64_t worker_delay(sim *s, int64_t *free_at, int64_t takes)
 {
-    int64_t begin = n->worker_free > s->now ? n->worker_free : s->now;
-    n->worker_free = begin + takes;
-    return n->worker_free - s->now;
+    int64_t begin = *free_at > s->now ? *free_at : s->now;
+    *free_at = begin + takes;
+    return *free_at - s->now;
 }
 
 void hypervisor_do(sim *s, node *n, const venv_agent_action *a)
 {
+    bool is_long = a->verb >= VENV_MACHINE_SAVE;
     int64_t takes = sim_between(s, MS(20), S(2));
     if (n->hangs_until > s->now)
         takes = sim_between(s, S(5), S(90));
-    happening *h = plan_for(s, n, worker_delay(s, n, takes), MACHINE_RUN);
+    happening *h = plan_for(s, n, worker_delay(s, is_long ? &n->mover_free : &n->worker_free, takes), MACHINE_RUN);
     h->token = a->token;
     h->verb = a->verb;
     h->machine = a->machine;
-    h->text = a->xml ? strdup(a->xml) : NULL;
+    h->epoch = a->epoch;
+    h->end = a->timeout.ns > 0 ? s->now + a->timeout.ns : 0;
+    h->text = a->xml ? strdup(a->xml) : a->text ? strdup(a->text) : NULL;
 }
 
 void hypervisor_list_soon(sim *s, node *n)
 {
     if (n->core && n->machines)
-        plan_for(s, n, worker_delay(s, n, sim_between(s, MS(2), MS(100))), LIST_MADE);
+        plan_for(s, n, worker_delay(s, &n->worker_free, sim_between(s, MS(2), MS(100))), LIST_MADE);
 }
 
 static venv_rc connect_hypervisor(node *n, venv_error *err)
@@ -75,28 +78,13 @@ static venv_rc call(sim *s, node *n, const happening *h, venv_error *err)
     case VENV_MACHINE_RESUME: return venv_machine_resume(n->hypervisor, h->machine, err);
     case VENV_MACHINE_SAVE: return venv_machine_save(n->hypervisor, h->machine, err);
     case VENV_MACHINE_RESTORE: return venv_machine_restore(n->hypervisor, h->machine, err);
-    case VENV_MACHINE_MIGRATE: break; /* the worlds of the nodes are not linked */
+    case VENV_MACHINE_MIGRATE: break; /* moves.c */
     }
     return VENV_EUNSUPPORTED;
 }
 
-static void machine_run(sim *s, happening *h)
+static void answer(sim *s, node *n, const happening *h, bool orphan, venv_rc rc, const venv_error *err)
 {
-    node *n = &s->nodes[h->index];
-    venv_error err = { 0 };
-    bool orphan = !n->core || n->process.life != h->life;
-    if (orphan && (h->planned_at < n->lost_power_at || sim_percent(s, 50)))
-        return; /* it died with the agent, or with the whole node */
-    check_order(s, n, h->verb, h->machine);
-    rules_order(s, n, h->verb, h->machine);
-    people_order(s, n, h->verb, h->machine);
-    venv_rc rc = connect_hypervisor(n, &err);
-    if (rc == VENV_OK) {
-        rc = call(s, n, h, &err);
-        rules_ran(s, n, h->verb, h->machine);
-        people_ran(s, n, h->verb, h->machine, rc == VENV_OK || rc == VENV_EUNKNOWN);
-        look_at(n, rc);
-    }
     report_trace(s, "machine", (uint64_t)h->verb, (uint64_t)(int64_t)rc);
     if (orphan) {
         if (!n->core) {
@@ -108,8 +96,37 @@ static void machine_run(sim *s, happening *h)
     happening *told = plan_for(s, n, sim_between(s, MS(1), MS(30)), MACHINE_TOLD);
     told->token = h->token;
     told->rc = rc;
-    told->text = strdup(err.text);
+    told->text = strdup(err->text);
     hypervisor_list_soon(s, n);
+}
+
+static void machine_run(sim *s, happening *h)
+{
+    node *n = &s->nodes[h->index];
+    venv_error err = { 0 };
+    bool orphan = !n->core || n->process.life != h->life;
+    if (orphan && (h->planned_at < n->lost_power_at || sim_percent(s, 50)))
+        return; /* it died with the agent, or with the whole node */
+    if (h->end && s->now >= h->end) {
+        answer(s, n, h, orphan, venv_error_set(&err, VENV_ETIMEDOUT, "its time was over before it could begin"), &err);
+        return;
+    }
+    check_order(s, n, h->verb, h->machine);
+    rules_order(s, n, h->verb, h->machine);
+    people_order(s, n, h->verb, h->machine);
+    venv_rc rc = connect_hypervisor(n, &err);
+    if (rc == VENV_OK && h->verb == VENV_MACHINE_MIGRATE) {
+        if (!orphan)
+            moves_begin(s, n, h);
+        return;
+    }
+    if (rc == VENV_OK) {
+        rc = call(s, n, h, &err);
+        rules_ran(s, n, h->verb, h->machine);
+        people_ran(s, n, h->verb, h->machine, rc == VENV_OK || rc == VENV_EUNKNOWN);
+        look_at(n, rc);
+    }
+    answer(s, n, h, orphan, rc, &err);
 }
 
 static void list_made(sim *s, happening *h)
@@ -148,6 +165,7 @@ void hypervisor_down(sim *s, node *n, int64_t span)
 {
     if (n->hypervisor_down || !n->machines)
         return;
+    moves_break(s, n);
     n->hypervisor_down = true;
     venv_fake_world_reachable(n->machines, false);
     if (span != NEVER)
@@ -170,6 +188,7 @@ void hypervisor_lose_guests(sim *s, node *n)
     venv_error err = { 0 };
     venv_hypervisor *hypervisor = NULL;
     venv_machine_list list = { .items = NULL };
+    moves_break(s, n);
     venv_fake_world_reachable(n->machines, true);
     for (int call = 0; call < VENV_FAKE_CALL__COUNT; call++)
         venv_fake_world_fail(n->machines, (venv_fake_call)call, VENV_FAKE_BEFORE, VENV_EIO, 0);
@@ -180,7 +199,7 @@ void hypervisor_lose_guests(sim *s, node *n)
         venv_fake_world_end_guest(n->machines, list.items[i].id, false);
     venv_machine_list_fini(&list);
     venv_hypervisor_close(hypervisor);
-    n->worker_free = n->lost_power_at = s->now;
+    n->worker_free = n->mover_free = n->lost_power_at = s->now;
     if (n->hypervisor_down)
         venv_fake_world_reachable(n->machines, false);
 }

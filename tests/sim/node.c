@@ -19,6 +19,7 @@ static const char head_yaml[] =
 
 static const char node_yaml[] =
     "agent:\n  name: %s\n  manager: mgr:7420\n  groups: [default, hypervisor%s]\n  hypervisor: 'fake:'\n"
+    "  migrate_uri: 'fake:{node}'\n"
     "  tls: {ca: /c, certificate: /d, key: /e}\n";
 
 static void configure(sim *s, node *n, const char *text, int64_t cpus, int64_t memory)

@@ -13,7 +13,7 @@
 
 /* What an answer was, by the id of the request. */
 typedef struct answered {
-    bool done;
+    bool done, refused;    /* refused: for want of room */
 } answered;
 
 typedef struct proposal_memory {
@@ -39,6 +39,7 @@ typedef struct change_memory {
 /* What was really done to a machine, by verb. */
 typedef struct machine_memory {
     int64_t done_at[VERBS]; /* 0: never */
+    uint64_t epoch;         /* the last under which it ran */
 } machine_memory;
 
 typedef struct placed {
@@ -52,6 +53,7 @@ struct people {
     placed placed[PLACED_MAX];
     size_t placed_count;
     int64_t offered;
+    bool must_refuse;
 };
 
 static venv_table *table(uint32_t seed)
@@ -127,6 +129,8 @@ void people_answered(sim *s, server *v, int16_t type, venv_id id, const venv_man
 {
     people *p = v->people;
     answered *before = get(p->answers, id.bytes, sizeof id.bytes, sizeof *before);
+    if (a->type == VENV_MSG_FAILED && venv_value_is_text(venv_value_get(&a->value, "rc"), venv_rc_name(VENV_ENOSPACE)))
+        before->refused = true;
     if (a->type != VENV_MSG_RESULT) {
         if (before->done && a->type == VENV_MSG_FAILED)
             sim_fail(s, "L2: %s refuses a request %s under an id that it has answered before", v->name, venv_message_name(type));
@@ -153,12 +157,32 @@ void people_executed(sim *s, node *n, venv_id id)
     s->counts.commands++;
 }
 
+/* What leaves for the world outside is an action that is on the disk, and not over. */
+void people_delivers(sim *s, server *v, venv_id action)
+{
+    const venv_value *row = disk_row_of(v, VENV_ROWS_ACTIONS, action), *state = row ? venv_value_get(row, "state") : NULL;
+    if (!row)
+        sim_fail(s, "L3: %s sends something out before that is on the disk", v->name);
+    else if (!venv_value_is_text(state, "pending") && !venv_value_is_text(state, "running"))
+        sim_fail(s, "actions: %s sends something out for an action that is over", v->name);
+}
+
 /* --- proposals --------------------------------------------------------------------------------------------------------- */
+
+/* It was told that its disk is full, and has been asked for something new: it was refused, at once. */
+void people_asked(sim *s, server *v, venv_id id)
+{
+    const answered *a = venv_table_find(v->people->answers, id.bytes, sizeof id.bytes);
+    if (v->people->must_refuse && v->core && !(a && a->refused))
+        sim_fail(s, "full: %s takes a request on, and its disk is full", v->name);
+    v->people->must_refuse = false;
+}
 
 void people_asks(sim *s, server *v, int16_t type, const venv_value *body)
 {
     venv_id id;
     (void)s;
+    v->people->must_refuse = v->disk.full_told;
     if (type != VENV_MSG_PROPOSAL || !venv_id_parse(venv_value_get_text(body, "proposal"), &id))
         return;
     proposal_memory *m = get(v->people->proposals, id.bytes, sizeof id.bytes, sizeof *m);
@@ -172,7 +196,7 @@ static void proposal_begins(sim *s, server *v, proposal_memory *m, venv_id id, c
 {
     const venv_value *orders = venv_value_get(fresh, "orders");
     m->id = id;
-    m->made_at = s->now;
+    m->made_at = v->disk.said_at;
     m->life = v->process.life;
     if (!orders || !venv_value_is_text(venv_value_get(fresh, "state"), "open") || venv_value_dup(orders, &m->orders, NULL) != VENV_OK)
         sim_fail(s, "proposal: %s makes one that is not open, or does nothing", v->name);
@@ -198,8 +222,9 @@ static void proposal_row(sim *s, server *v, venv_id id, const venv_value *fresh)
     s->counts.applied++;
     if (!m->apply_asked)
         sim_fail(s, "proposal: one of %s was applied, and nobody has asked for that", v->name);
-    if (m->life == v->process.life && s->now - m->made_at > OFFER_EXPIRES * 11 / 10 + SLACK)
-        sim_fail(s, "proposal: one of %s was applied after its time, %.0f s after it was made", v->name, (double)(s->now - m->made_at) / 1e9);
+    int64_t age = v->disk.said_at - m->made_at;
+    if (m->life == v->process.life && age > OFFER_EXPIRES * 11 / 10 + SLACK)
+        sim_fail(s, "proposal: one of %s was applied after its time, %.0f s after it was made", v->name, (double)age / 1e9);
     for (size_t i = 0; i < venv_value_count(&m->orders); i++)
         if (venv_value_is_text(venv_value_get(venv_value_at(&m->orders, i), "verb"), "start"))
             v->people->offered += venv_value_get_int(venv_value_get(venv_value_at(&m->orders, i), "arguments"), "count", 1);
@@ -354,14 +379,19 @@ void people_ran(sim *s, node *n, venv_machine_verb verb, venv_id machine, bool d
 {
     char text[VENV_ID_TEXT_SIZE];
     const node *first = NULL;
+    machine_memory *m = get(s->servers[n->server].people->machines, machine.bytes, sizeof machine.bytes, sizeof *m);
     if (done && verb_names[verb]) {
-        machine_memory *m = get(s->servers[n->server].people->machines, machine.bytes, sizeof machine.bytes, sizeof *m);
         m->done_at[verb] = s->now;
         s->counts.changes++;
     }
     for (int i = 0; i < s->node_count; i++) {
         if (!executes(&s->nodes[i], machine))
             continue;
+        uint64_t epoch = venv_fake_world_epoch(s->nodes[i].machines, machine);
+        if (epoch < m->epoch)
+            sim_fail(s, "past: machine %s runs on %s under epoch %llu, and ran under %llu before", venv_id_format(machine, text),
+                     s->nodes[i].name, (unsigned long long)epoch, (unsigned long long)m->epoch);
+        m->epoch = epoch;
         if (first)
             sim_fail(s, "two: machine %s runs on %s and on %s", venv_id_format(machine, text), first->name, s->nodes[i].name);
         first = &s->nodes[i];

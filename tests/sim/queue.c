@@ -8,7 +8,7 @@ int64_t queue_guests(const sim *s, const server *v)
     for (int i = 0; i < s->node_count; i++)
         if (s->nodes[i].machines && s->nodes[i].server == v->index)
             count += venv_fake_world_running_count(s->nodes[i].machines);
-    return count;
+    return count - moves_copies(s, v);
 }
 
 static void second(sim *s, server *v)

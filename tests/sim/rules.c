@@ -276,6 +276,8 @@ static void judge_said(sim *s, server *v, const venv_value *event)
     int which = trigger_index(event);
     if (revision && venv_value_kind(revision) == VENV_UINT && venv_value_peek_uint(revision) > 0)
         remember_said(of(s, v), venv_value_peek_uint(revision), s->now);
+    if (v->disk.full_told && (venv_value_is_text(kind, "trigger-fired") || venv_value_is_text(kind, "trigger-proposed")))
+        sim_fail(s, "full: a trigger of %s fires, and its disk is full", v->name);
     if (which >= 0 && venv_value_is_text(kind, "trigger-fired"))
         judge_firing(s, v, which);
     else if (which >= 0 && venv_value_is_text(kind, "trigger-recovered"))
@@ -381,10 +383,9 @@ static void judge_limit(sim *s, server *v)
     server_rules *r = of(s, v);
     if (r->made_count == GROW_LIMIT + 1)
         memmove(&r->made[0], &r->made[1], --r->made_count * sizeof r->made[0]);
-    r->made[r->made_count++] = (made){ s->now, v->process.life, r->jumps };
-    /* A disk can make one of them durable seconds later than another. */
-    if (r->made_count == GROW_LIMIT + 1 && s->now - r->made[0].at < S(50) && !may_differ(r, v, r->made[0].life, r->made[0].jumps))
-        sim_fail(s, "limit: grow of %s made %zu instances in %.1f s", v->name, r->made_count, (double)(s->now - r->made[0].at) / 1e9);
+    r->made[r->made_count++] = (made){ v->disk.said_at, v->process.life, r->jumps };
+    if (r->made_count == GROW_LIMIT + 1 && v->disk.said_at - r->made[0].at < S(50) && !may_differ(r, v, r->made[0].life, r->made[0].jumps))
+        sim_fail(s, "limit: grow of %s made %zu instances in %.1f s", v->name, r->made_count, (double)(v->disk.said_at - r->made[0].at) / 1e9);
 }
 
 void rules_row(sim *s, server *v, const venv_value *key, const disk_row *old, venv_collection collection, const venv_value *fresh)
@@ -447,9 +448,18 @@ void rules_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
         sim_fail(s, "grace: a guest on %s is powered off before its grace time is over", n->name);
 }
 
+void rules_moves(sim *s, node *to, venv_id machine)
+{
+    const venv_value *row = disk_row_of(&s->servers[to->server], VENV_ROWS_INSTANCES, machine);
+    if (row && !s->settings.manager_yaml && !s->settings.script && venv_value_is_text(venv_value_get(row, "environment"), "tool") &&
+        !in_group(to, "tools"))
+        sim_fail(s, "where: a tool is moved to %s, which is not in group tools", to->name);
+}
+
 void rules_ran(sim *s, node *n, venv_machine_verb verb, venv_id machine)
 {
-    if (verb != VENV_MACHINE_START || !venv_fake_world_is_running(n->machines, machine))
+    bool comes = verb == VENV_MACHINE_START || verb == VENV_MACHINE_RESTORE || verb == VENV_MACHINE_MIGRATE;
+    if (!comes || !venv_fake_world_is_running(n->machines, machine))
         return;
     machine_of(s, machine)->ran = true;
     uint32_t running = venv_fake_world_running_count(n->machines), most = 2 * venv_fake_world_cpus(n->machines);

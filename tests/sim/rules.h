@@ -29,6 +29,7 @@ void rules_event(sim *s, server *v, const venv_value *event);                  /
 void rules_asks(sim *s, venv_machine_verb verb, venv_id machine);              /* an agent asks for a call */
 void rules_order(sim *s, node *n, venv_machine_verb verb, venv_id machine);    /* before a call of a hypervisor */
 void rules_ran(sim *s, node *n, venv_machine_verb verb, venv_id machine);      /* after it */
+void rules_moves(sim *s, node *to, venv_id machine);                           /* a migration is about to begin */
 void rules_dials(sim *s, node *n);
 void rules_closes(sim *s, const connection *c);                                /* one side gives a connection up */
 void rules_end(sim *s);

@@ -429,7 +429,7 @@ static void do_misfortune(sim *s, script *p, const scenario_step *step, server *
         break;
     case SCENARIO_KILL_GUESTS: hypervisor_lose_guests(s, n); break;
     case SCENARIO_DEAFEN: venv_fake_world_obedient(n->machines, false); break;
-    case SCENARIO_FILL: v->disk.full_until = NEVER; break;
+    case SCENARIO_FILL: disk_full(s, v, NEVER); break;
     case SCENARIO_FREE: v->disk.full_until = 0; break;
     case SCENARIO_JUMP:
         clock_jump(s, v ? &v->process.clock : &n->process.clock, a[1].number);

@@ -21,6 +21,7 @@ static const char built_in[] =
     "  send_rate: 5\n" /* these, the triggers and `where`: rules.c knows them, too */
     "  send_burst: 2\n"
     "  breaker: {failures: 2, retry: 20s, retry_max: 1m}\n"
+    "mail: {server: 'smtp://mail:25', from: venv@example.org, recipients: {admins: admins@example.org}}\n"
     "environments:\n"
     "  class2: {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
     "  tool: {hypervisor: test, vcpus: 1, memory: 128MiB, where: 'node.groups.exists(g, g == \"tools\")'}\n"
@@ -45,7 +46,7 @@ static const char built_in[] =
     "    when: 'queue(\"class2\").pending > 2'\n"
     "    until: 'queue(\"class2\").pending == 0'\n"
     "    on: [update]\n"
-    "    do: [{log: {text: busy}}]\n"
+    "    do: [{log: {text: busy}}, {mail: {to: admins, subject: busy, text: jobs wait}}]\n"
     "  offer:\n"
     "    when: 'queue(\"class2\").pending > 1'\n"
     "    until: 'queue(\"class2\").pending == 0'\n"
@@ -158,6 +159,7 @@ void server_start(sim *s, server *v)
     venv_manager_source source = { "manager.yaml", { v->yaml, strlen(v->yaml) } };
     venv_recorder_birth birth = { &source, 1, rows, count, v->disk.revision, venv_random_id(&s->random), venv_random_next(&s->random),
                                   clock_read(s, &v->process.clock) };
+    disk_started(s, v);
     venv_rc rc = venv_manager_new(v->config, rows, count, birth.last_revision, birth.boot, birth.seed, birth.now, &v->core, &err);
     if (rc == VENV_OK && v->recorder)
         venv_recorder_begin(v->recorder, &birth, v->core);
@@ -168,6 +170,25 @@ void server_start(sim *s, server *v)
         rules_started(s, v);
     ledger_started(s, v);
     server_woken(s, v);
+}
+
+/* What the history knows: nothing, or it cannot be read. */
+static venv_value history_answer(sim *s, bool fails)
+{
+    venv_map_builder map;
+    venv_list_builder list;
+    venv_value items = venv_value_null(), answer = venv_value_null();
+    venv_map_init(&map);
+    venv_list_init(&list);
+    if (venv_list_take(&list, &items, NULL) != VENV_OK)
+        sim_fail(s, "out of memory");
+    if (fails)
+        venv_map_put_z(&map, "rc", venv_rc_name(VENV_EIO));
+    venv_map_put_z(&map, fails ? "error" : "kind", fails ? "the history cannot be read" : "history");
+    venv_map_put(&map, "items", items);
+    if (venv_map_take(&map, &answer, NULL) != VENV_OK)
+        sim_fail(s, "out of memory");
+    return answer;
 }
 
 static void carry_out(sim *s, server *v, venv_manager_action *a)
@@ -204,11 +225,22 @@ static void carry_out(sim *s, server *v, venv_manager_action *a)
         if (venv_list_take(&list, &h->value, NULL) != VENV_OK)
             sim_fail(s, "out of memory");
         break;
+    case VENV_MANAGER_ACT_ASK:
+        h = sim_plan(s, sim_between(s, MS(1), S(2)), ANSWERED);
+        h->index = v->index;
+        h->life = v->process.life;
+        h->token = a->token;
+        h->value = history_answer(s, !s->healing && !s->settings.calm && sim_percent(s, 10));
+        break;
+    case VENV_MANAGER_ACT_RECORD: /* nothing waits for it, and nothing is decided by it */
+        s->counts.records_lost += !s->healing && sim_percent(s, 5);
+        break;
     case VENV_MANAGER_ACT_DELIVER: /* a mail, a webhook, a plug-in: it arrives, or fails, or nobody knows */
         h = sim_plan(s, sim_between(s, MS(10), S(5)), DELIVERED);
         h->index = v->index;
         h->life = v->process.life;
         h->machine = a->action;
+        people_delivers(s, v, a->action);
         h->rc = s->healing || s->settings.calm || sim_percent(s, 80) ? VENV_OK : sim_percent(s, 50) ? VENV_EIO : VENV_EUNKNOWN;
         break;
     default: break;
@@ -291,7 +323,7 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
     for (size_t i = 0; i < out.count; i++) {
         venv_manager_action *a = &out.items[i];
         if (a->kind != VENV_MANAGER_ACT_SEND && a->kind != VENV_MANAGER_ACT_CLOSE && a->kind != VENV_MANAGER_ACT_READ &&
-            a->kind != VENV_MANAGER_ACT_DELIVER)
+            a->kind != VENV_MANAGER_ACT_DELIVER && a->kind != VENV_MANAGER_ACT_ASK && a->kind != VENV_MANAGER_ACT_RECORD)
             continue;
         if (a->after_write <= v->disk.durable)
             carry_out(s, v, a);

@@ -10,7 +10,7 @@
  *      world.c   time and happenings       clocks.c     what the hosts believe that the time is
  *      server.c  a manager's process       disk.c       its disk: what is durable, what is lost
  *      node.c    an agent's process        hypervisor.c the machines under it
- *      keep.c    what it writes down
+ *      keep.c    what it writes down       moves.c      migrations from one to another
  *      network.c connections               queue.c      jobs
  *      admin.c   a person who asks         faults.c     misfortunes, and the table of them
  *      checks.c  what must be true         report.c     trace, counts, the last line
@@ -59,7 +59,7 @@ typedef struct script script; /* scenario_run.c */
     X(MANAGER_POWER, "manager-power-cut", 2, "its host loses power: connections die without a word")           \
     X(MANAGER_FROZEN, "manager-frozen", 2, "its process gets no processor for a while")                        \
     X(DISK_SLOW, "disk-slow", 3, "writes of a manager take up to seconds")                                     \
-    X(DISK_FULL, "disk-full", 1, "writes of a manager fail for want of room")                                  \
+    X(DISK_FULL, "disk-full", 2, "there is no room for a manager's writes, but what it has reserved")           \
     X(DISK_ERROR, "disk-error", 1, "one write of a manager fails")                                             \
     X(AGENT_CRASH, "agent-crash", 4, "an agent's process is killed")                                           \
     X(AGENT_FROZEN, "agent-frozen", 2, "an agent gets no processor for a while")                               \
@@ -75,6 +75,7 @@ typedef struct script script; /* scenario_run.c */
     X(CLOCK_DRIFT, "clock-drift", 1, "a host's clocks run too fast or too slowly")                             \
     X(HYPERVISOR_DOWN, "hypervisor-down", 3, "the hypervisor's daemon is gone for a while; guests run on")     \
     X(HYPERVISOR_HANGS, "hypervisor-hangs", 2, "a call of the hypervisor takes very long")                     \
+    X(MOVE_BROKEN, "move-broken", 3, "while a machine moves, a daemon or a host of its two nodes goes, or an agent") \
     X(HYPERVISOR_LIST, "list-fails", 2, "the hypervisor does not list its machines")                           \
     X(START_FAILS, "start-fails", 3, "the next start fails, and nothing runs")                                 \
     X(ANSWER_LOST, "answer-lost", 3, "a call is carried out, and its answer is lost")                          \
@@ -109,6 +110,9 @@ typedef enum happening_kind {
     TIMED_OUT,        /* TCP gives a stalled direction up */
     DURABLE,          /* the manager's oldest write is on disk */
     HISTORY,          /* rows of the log were read */
+    DISK_PROBE,       /* is there room? */
+    DISK_TOLD,        /* the core is told that there is none, or some again */
+    ANSWERED,         /* what the history says */
     DELIVERED,        /* a mail, a webhook, a plug-in: how it ended */
     MANAGER_START,
     MANAGER_CRASH,    /* at a bad moment: right after it wrote */
@@ -119,6 +123,7 @@ typedef enum happening_kind {
     MACHINE_TOLD,     /* the agent is told of it */
     LIST_MADE,        /* the hypervisor lists; the agent is told a little later */
     LIST_TOLD,
+    MOVE,             /* a migration goes into its next phase */
     KEPT,             /* the agent's oldest KEEP is on disk */
     HYPERVISOR_BACK,
     PATH_OPEN,        /* the end of a partition */
@@ -146,7 +151,9 @@ typedef struct happening {
     venv_value value;
     venv_machine_verb verb;
     venv_id machine;
-    char *text;              /* XML; reason */
+    uint64_t epoch;          /* of a migration, there */
+    int64_t end;             /* a call that was not begun by then is not begun any more; 0: it has no such time */
+    char *text;              /* XML; URI; reason */
     sampled *samples;        /* SAMPLED */
     size_t sample_count;
     bool timed_out;
@@ -221,6 +228,7 @@ typedef struct pending_write {
     uint64_t number;
     venv_manager_action *ops;
     size_t count;
+    int64_t at;              /* when it was handed over */
 } pending_write;
 
 typedef struct disk {
@@ -231,7 +239,11 @@ typedef struct disk {
     pending_write *writes;
     size_t write_count, write_capacity;
     int64_t last_durable_at, slow_until, full_until;
+    int64_t said_at;         /* when what is being applied was handed over */
     bool error_next;
+    bool full, full_told;    /* there is no room; and the core knows */
+    bool probing;
+    int64_t reserve;         /* writes for which there still is room then */
     bool failed;             /* a write of this life failed: the core knows what the disk does not */
     uint64_t durable;        /* number of the last write on disk, of this life */
 } disk;
@@ -286,14 +298,26 @@ typedef struct node {
     int64_t hangs_until;
     venv_fake_world *machines; /* NULL: a batch head */
     venv_hypervisor *hypervisor; /* of this life; NULL: not connected */
-    int64_t worker_free;     /* one call of the hypervisor after the other */
+    int64_t worker_free;     /* one call of the hypervisor after the other… */
+    int64_t mover_free;      /* …and those that take long beside them */
     int64_t lost_power_at;
     keeper keeper;
 } node;
 
+/* A migration between two nodes. */
+#define MOVES_MAX 64u
+typedef enum move_phase { MOVE_NONE = 0, MOVE_COPYING, MOVE_OVER, MOVE_STRANDED } move_phase;
+typedef struct move {
+    uint64_t number;
+    move_phase phase;
+    int from, to;            /* nodes */
+    venv_id machine;
+    uint64_t life, token;    /* of the agent that asked, and of its call */
+} move;
+
 typedef struct counts {
-    uint64_t steps, faults, starts, stops, writes_lost, keeps_lost, messages, messages_lost, manager_crashes, agent_crashes, firings, jobs,
-        requests, checks, changes, applied, commands;
+    uint64_t steps, faults, starts, stops, writes_lost, keeps_lost, records_lost, messages, messages_lost, manager_crashes, agent_crashes, firings, jobs,
+        requests, checks, changes, applied, commands, moves, moves_broken;
     uint64_t by_fault[FAULT__COUNT];
 } counts;
 
@@ -337,6 +361,8 @@ struct sim {
         int server;
     } asked[ASKED_MAX];      /* starts that the administrator asked for */
     size_t asked_count;
+    move moves[MOVES_MAX];
+    uint64_t move_serial;
     uint64_t persons;        /* connections that the administrator has made */
     struct rules *rules;
 };
@@ -412,6 +438,9 @@ bool server_configure(sim *s, server *v, const char *yaml, venv_error *err);
 /* disk.c */
 void disk_init(sim *s, disk *d);
 void disk_fini(disk *d);
+void disk_full(sim *s, server *v, int64_t until);             /* from now on there is no room; NEVER: until it is healed */
+void disk_started(sim *s, server *v);                         /* a life of its manager begins */
+void disk_happening(sim *s, server *v, const happening *h);
 bool disk_take(sim *s, server *v, venv_manager_actions *out); /* false: the write failed, and the manager ends */
 void disk_durable(sim *s, server *v);                         /* the oldest write is on disk */
 void disk_crash(sim *s, server *v);
@@ -448,6 +477,14 @@ void hypervisor_down(sim *s, node *n, int64_t span); /* NEVER: until it is heale
 void hypervisor_back(sim *s, node *n);
 void hypervisor_lose_guests(sim *s, node *n);      /* the node rebooted */
 
+/* moves.c */
+void moves_begin(sim *s, node *from, const happening *h);
+void moves_happening(sim *s, const happening *h);
+void moves_break(sim *s, const node *n); /* its daemon, or its power, is about to go */
+void moves_tidy(sim *s);
+int64_t moves_copies(const sim *s, const server *v); /* paused ones that are left on its nodes, of machines that have moved */
+const move *moves_any(sim *s); /* one that is under way, or NULL */
+
 /* network.c */
 void network_dial(sim *s, node *n);
 void network_send(sim *s, uint64_t id, int direction, int16_t type, uint64_t request, const venv_value *body);
@@ -462,7 +499,7 @@ void network_fini(sim *s);
 
 /* queue.c */
 void queue_second(sim *s);
-int64_t queue_guests(const sim *s, const server *v); /* running machines on its nodes */
+int64_t queue_guests(const sim *s, const server *v); /* running machines on its nodes, each once */
 
 /* admin.c */
 admin *admin_new(void);

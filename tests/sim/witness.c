@@ -17,7 +17,7 @@
 #define ORDERS_MAX 8u
 #define EXECS_MAX  16u
 
-enum { ASK_FOLLOW = 1, ASK_START, ASK_STOP, ASK_FETCH, ASK_EXEC };
+enum { ASK_FOLLOW = 1, ASK_START, ASK_STOP, ASK_FETCH, ASK_HISTORY, ASK_STATUS };
 
 typedef struct start_asked {
     venv_id id;
@@ -28,6 +28,7 @@ typedef struct start_asked {
 typedef struct server_witness {
     uint64_t follower;     /* number of the connection; 0: none */
     uint64_t seen;         /* last revision */
+    bool looked;           /* the status was answered */
     uint64_t patient;      /* a connection that waits for something; 0: none */
     start_asked starts[STARTS_MAX];
     size_t start_count;
@@ -166,7 +167,10 @@ static void wait_for(sim *s, server *v, server_witness *w)
     venv_map_builder map;
     uint64_t number = w->patient = witness_connect(s, v);
     venv_map_init(&map);
-    if (sim_percent(s, 50)) {
+    if (sim_percent(s, 30)) {
+        venv_map_put(&map, "limit", venv_value_int(10));
+        witness_tell(s, v, number, VENV_MSG_HISTORY, ASK_HISTORY, &map);
+    } else if (sim_percent(s, 50)) {
         venv_map_put_z(&map, "environment", "tool");
         venv_map_put_z(&map, "wait", "stopped");
         witness_tell(s, v, number, VENV_MSG_STOP, ASK_STOP, &map);
@@ -175,6 +179,18 @@ static void wait_for(sim *s, server *v, server_witness *w)
         venv_map_put_z(&map, "label", sim_percent(s, 50) ? "queue" : "load1");
         witness_tell(s, v, number, VENV_MSG_FETCH, ASK_FETCH, &map);
     }
+}
+
+/* While the disk is full: who only looks is answered, and at once. */
+static void look(sim *s, server *v, server_witness *w)
+{
+    venv_map_builder map;
+    uint64_t number = w->patient = witness_connect(s, v);
+    venv_map_init(&map);
+    w->looked = false;
+    witness_tell(s, v, number, VENV_MSG_STATUS, ASK_STATUS, &map);
+    if (w->patient == number && v->core && !w->looked)
+        sim_fail(s, "full: %s does not answer who only looks, and its disk is full", v->name);
 }
 
 /* --- what he relies on --------------------------------------------------------------------------------------------------- */
@@ -237,6 +253,8 @@ void witness_receives(sim *s, server *v, const venv_manager_action *a)
     }
     if (a->peer == w->follower && a->type == VENV_MSG_EVENT)
         saw_event(s, v, w, &a->value);
+    else if (a->peer == w->patient && a->request == ASK_STATUS)
+        w->looked = w->looked || a->type == VENV_MSG_RESULT;
     else if (a->peer == w->patient && a->request == ASK_START)
         answered_start(s, v, w, a);
 }
@@ -351,6 +369,12 @@ static void acts_at(sim *s, server *v)
         return;
     if (!w->follower) {
         follow(s, v, w);
+        return;
+    }
+    if (v->disk.full_told) {
+        leave(s, v, &w->patient);
+        if (v->core)
+            look(s, v, w);
         return;
     }
     switch (sim_chance(s, 8)) {

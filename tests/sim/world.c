@@ -135,6 +135,15 @@ static void server_happening(sim *s, happening *h)
             server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_DELIVERED, .action = h->machine, .rc = h->rc,
                                                       .text = h->rc == VENV_OK ? NULL : "it was not delivered" });
         break;
+    case DISK_PROBE:
+    case DISK_TOLD:
+        if (h->life == v->process.life)
+            disk_happening(s, v, h);
+        break;
+    case ANSWERED:
+        if (h->life == v->process.life)
+            server_event(s, v, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_ANSWER, .token = h->token, .value = &h->value });
+        break;
     case MANAGER_START:
         if (!v->core)
             server_start(s, v);
@@ -155,6 +164,9 @@ static void happen(sim *s, happening *h)
     case TIMED_OUT: network_happening(s, h); break;
     case DURABLE:
     case HISTORY:
+    case DISK_PROBE:
+    case DISK_TOLD:
+    case ANSWERED:
     case DELIVERED:
     case MANAGER_START:
     case MANAGER_CRASH: server_happening(s, h); break;
@@ -169,6 +181,7 @@ static void happen(sim *s, happening *h)
     case LIST_TOLD: node_happening(s, h); break;
     case MACHINE_RUN:
     case LIST_MADE: hypervisor_happening(s, h); break;
+    case MOVE: moves_happening(s, h); break;
     case HYPERVISOR_BACK: hypervisor_back(s, n); break;
     case PATH_OPEN: network_path_open(s, n, h->direction); break;
     case FAULT:

@@ -12,6 +12,8 @@
 #include <venv/codec.h>
 #include <venv/trigger.h>
 
+#include "trigger/trigger.h"
+
 typedef struct world {
     venv_triggers *set;
     venv_trigger_reports reports;
@@ -207,6 +209,25 @@ static void a_hold_that_breaks_starts_anew(void **state)
     queue(w, 1, 0);
     assert_string_equal(later(w, 29), "");
     assert_string_equal(later(w, 1), FIRED("1"));
+    world_free(w);
+}
+
+/* Nobody looked for a while, because nothing was to be begun: what was true before and is now may not have been in between. */
+static void a_hold_over_a_time_without_looks(void **state)
+{
+    (void)state;
+    world *w = world_new(grow);
+    step(w);
+    queue(w, 1, 0);
+    w->now.mono.ns += 60 * VENV_NS_PER_S;
+    w->now.wall.ns += 60 * VENV_NS_PER_S;
+    venv_triggers_unlooked(w->set, w->now);
+    assert_string_equal(step(w), "");
+    assert_string_equal(later(w, 29), "");
+    assert_string_equal(later(w, 1), FIRED("1"));
+    venv_triggers_unlooked(w->set, w->now); /* what has fired stays so, and cools on */
+    assert_string_equal(later(w, 119), "");
+    assert_string_equal(queue(w, 0, 1), "recovered grow");
     world_free(w);
 }
 
@@ -475,6 +496,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hold_until_cooldown),
         cmocka_unit_test(a_hold_that_breaks_starts_anew),
+        cmocka_unit_test(a_hold_over_a_time_without_looks),
         cmocka_unit_test(unknown_never_acts),
         cmocka_unit_test(context_of_an_agent),
         cmocka_unit_test(membership_events),
