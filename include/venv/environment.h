@@ -359,6 +359,16 @@ VENV_API VENV_MUST_USE venv_rc venv_environment_to_value(const venv_environment 
 /** Same name and same content. */
 VENV_API bool venv_environment_equal(const venv_environment *a, const venv_environment *b);
 
+/**
+ * What is different between two definitions.
+ * @param from, to  NULL: there is none, and all keys of the other are told.
+ * @param ret_list  A list of maps `{key, from?, to?}`, with keys such as `disks[0].size`; empty if they are equal.  Owned.
+ * @retval VENV_OK
+ * @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_environment_difference(const venv_environment *from, const venv_environment *to,
+                                                           venv_value *ret_list, venv_error *err);
+
 /** Everything it says, lent for the life of the definition. */
 VENV_API const venv_definition *venv_environment_peek(const venv_environment *environment);
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define TRIGGERS_AGAIN_NS (VENV_NS_PER_S / 10)
-#define ENVIRONMENTS_MAX 65536u
 #define RETENTION_EVERY ((venv_span){ 60 * VENV_NS_PER_S })
 
 static venv_rc make_tables(venv_manager *m, venv_error *err)
@@ -19,7 +18,7 @@ static venv_rc make_tables(venv_manager *m, venv_error *err)
         size_t max;
     } tables[] = {
         { &m->peers, PEERS_MAX },        { &m->instances, INSTANCES_MAX }, { &m->names, INSTANCES_MAX },
-        { &m->deeds, DEEDS_MAX * 2 },    { &m->proposals, PROPOSALS_MAX * 2 }, { &m->breakers, 65536 },
+        { &m->deeds, DEEDS_MAX * 2 },    { &m->proposals, PROPOSALS_MAX * 2 }, { &m->breakers, 65536 },     { &m->catalog, CATALOG_MAX },
            { &m->requests, REQUESTS_MAX * 2 }, { &m->calls, CALLS_MAX },
         { &m->gathers, GATHERS_MAX },    { &m->counters, 65536 },
         { &m->firings, VENV_TRIGGERS_MAX * 4 },
@@ -48,7 +47,7 @@ static void free_environment_item(void *item) { venv_environment_unref(item); }
 venv_rc venv_mgr_environments_make(venv_manager *m, const venv_value *definitions, venv_table **ret_table, venv_error *err)
 {
     venv_table *table = NULL;
-    venv_rc rc = venv_table_new(m->seed, ENVIRONMENTS_MAX, &table, err);
+    venv_rc rc = venv_table_new(m->seed, CATALOG_MAX, &table, err);
     const venv_value *key, *value;
     for (size_t i = 0; rc == VENV_OK && venv_value_entry(definitions, i, &key, &value); i++) {
         char name[VENV_NAME_MAX + 1];
@@ -147,6 +146,7 @@ void venv_manager_free(venv_manager *m)
     table_free_all(m->counters, free);
     table_free_all(m->firings, free);
     table_free_all(m->environments, free_environment_item);
+    table_free_all(m->catalog, venv_mgr_catalog_entry_free);
     for (size_t i = 0; i < m->waiter_count; i++)
         free(m->waiters[i].instances);
     free(m->waiters);
@@ -201,6 +201,7 @@ static void first_step(venv_manager *m)
     venv_mgr_guard_start(m);
     venv_mgr_guard_save(m);
     venv_mgr_record_start(m);
+    venv_mgr_catalog_start(m);
     venv_mgr_event_add(m, "manager-started", m->config->name, (venv_id){ { 0 } }, venv_value_null(),
               "manager %s started (start %llu of this state); it knows %zu instances and %zu agents", m->config->name,
               (unsigned long long)m->boots, venv_table_count(m->instances), venv_groups_member_count(m->groups));
@@ -307,7 +308,7 @@ static uint64_t digest_agent(uint64_t hash, const agent *a)
 
 uint64_t venv_manager_digest(const venv_manager *m)
 {
-    uint64_t head[] = { m->revision, m->writes, m->next_number, venv_mgr_sender_count(m), m->waiter_count, m->read_count, m->why_count,
+    uint64_t head[] = { m->revision, venv_mgr_catalog_digest(m), m->writes, m->next_number, venv_mgr_sender_count(m), m->waiter_count, m->read_count, m->why_count,
                         venv_table_count(m->calls), venv_table_count(m->gathers), venv_table_count(m->requests),
                         m->random.s[0], m->random.s[1] };
     uint64_t hash = mix(venv_groups_digest(m->groups), head, sizeof head);

@@ -65,6 +65,7 @@ static void put_all(venv_manager *m)
             venv_mgr_effect_put(m, VENV_ROWS_AGENTS, venv_mgr_text_key(m, member->name), venv_mgr_agent_row(m, member->data));
     venv_mgr_breakers_put(m);
     venv_mgr_proposals_put(m);
+    venv_mgr_catalog_export(m);
     if (venv_triggers_rows(m->triggers, put_trigger_row, m, NULL) != VENV_OK)
         venv_mgr_no_memory(m);
 }

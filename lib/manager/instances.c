@@ -520,6 +520,7 @@ venv_value venv_mgr_instance_view(venv_manager *m, const instance *i)
     venv_map_put_z(&map, "by", i->by);
     venv_map_put(&map, "vcpus", venv_value_int(i->vcpus));
     venv_map_put(&map, "memory", venv_value_int((int64_t)i->memory));
+    venv_mgr_catalog_put_version(m, &map, i);
     if (i->node)
         venv_map_put_z(&map, "node", i->node);
     if (i->reason[0])
@@ -548,6 +549,8 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
     venv_map_put(&map, "memory", venv_value_int((int64_t)i->memory));
     venv_map_put_text(&map, "reason", i->reason, strlen(i->reason));
     venv_map_put(&map, "definition", venv_value_ref(&i->definition));
+    if (i->version)
+        venv_map_put(&map, "version", venv_value_uint(i->version));
     venv_map_put(&map, "placed", venv_value_uint(i->placed));
     venv_map_put(&map, "changed", venv_value_uint(i->changed));
     venv_map_put_id(&map, "start", i->start);
@@ -659,6 +662,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->stop_told = venv_value_get_bool(row, "stop_told", false);
     i->force = venv_value_get_bool(row, "force", false);
     i->adopted = venv_value_get_bool(row, "adopted", false);
+    i->version = venv_mgr_get_uint(row, "version");
     value = venv_value_get(row, "definition");
     if (value && venv_value_dup(value, &i->definition, NULL) != VENV_OK)
         venv_mgr_no_memory(m);

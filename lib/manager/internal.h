@@ -24,6 +24,7 @@
  *      changes.c    pause, save, migrate …                        retention.c what is old enough to go
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
  *      maintenance.c nodes that are emptied                       preempt.c   who makes room for whom
+ *      catalog.c   versions of environments
  *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
@@ -54,6 +55,7 @@
 #define PEERS_MAX          70000u
 #define INSTANCES_MAX      100000u /* ended ones included */
 #define DEEDS_MAX          100000u
+#define CATALOG_MAX        65536u  /* environments, those that are gone included */
 #define PROPOSALS_MAX      10000u  /* ended ones included */
 #define REQUESTS_MAX       100000u /* answers kept */
 #define CALLS_MAX          65536u  /* requests that agents have not answered */
@@ -151,6 +153,7 @@ typedef struct instance {
     uint64_t memory;
     char *asked_node;
     venv_value definition;
+    uint64_t version;           /* of its environment, that it was made from; 0: not known */
     venv_id start, stop;    /* the deeds; none if nobody asked */
     venv_id fence;          /* what destroys the rest of it on its node: its start failed there, and then another node is tried; or it is over, and is called off */
     char **tried;           /* nodes that could not start it */
@@ -416,7 +419,8 @@ struct venv_manager {
     venv_table *gathers;    /* number → gather */
     venv_table *firings;    /* trigger → last_firing */
     venv_table *counters;   /* environment → uint64_t *: last number used in a name */
-    venv_table *environments; /* name → venv_environment */
+    venv_table *environments; /* name → venv_environment: what can be started now */
+    venv_table *catalog;      /* name → catalog_entry: the versions of each */
     venv_expr_env *place_env;
     venv_environment_words words; /* lent: what the expressions of definitions are compiled against */
     venv_expr_context *place_context;
@@ -711,6 +715,20 @@ venv_rc venv_mgr_ask_breaker(void *user, venv_str name, venv_value *ret_map, ven
 venv_rc venv_mgr_reload_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body, venv_error *err);
 void venv_mgr_reload_event(venv_manager *m, const venv_manager_event *event);
 void venv_mgr_reload_free(venv_manager *m);
+
+/* --- catalog.c: versions of environments ---------------------------------------------------------------- */
+void venv_mgr_catalog_entry_free(void *item);
+bool venv_mgr_catalog_restore(venv_manager *m, venv_str key, const venv_value *row);
+void venv_mgr_catalog_export(venv_manager *m);
+uint64_t venv_mgr_catalog_digest(const venv_manager *m);
+void venv_mgr_catalog_start(venv_manager *m); /* in the first step */
+void venv_mgr_catalog_files(venv_manager *m); /* m->config has other environments, and m->environments has them */
+venv_rc venv_mgr_catalog_keep_applied(venv_manager *m, venv_table *fresh, venv_error *err);
+uint64_t venv_mgr_catalog_newest(const venv_manager *m, const char *name); /* 0: there is none */
+void venv_mgr_catalog_put_version(const venv_manager *m, venv_map_builder *map, const instance *i);
+venv_rc venv_mgr_catalog_apply(venv_manager *m, const char *by, venv_id id, const venv_value *body, venv_value *ret, venv_error *err);
+venv_rc venv_mgr_catalog_delete(venv_manager *m, const char *by, venv_id id, const venv_value *body, venv_value *ret, venv_error *err);
+venv_rc venv_mgr_catalog_versions(venv_manager *m, const venv_value *body, venv_value *ret, venv_error *err);
 
 /* core.c */
 venv_rc venv_mgr_environments_make(venv_manager *m, const venv_value *definitions, venv_table **ret_table, venv_error *err);

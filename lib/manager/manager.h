@@ -61,6 +61,7 @@ typedef enum venv_collection {
     VENV_ROWS_AGENTS,     /* key: the agent's name: what must be known after a restart */
     VENV_ROWS_PROPOSALS,  /* key: the proposal's id: what a trigger in mode propose would do */
     VENV_ROWS_BREAKERS,   /* key: "environment/NAME" or "node/NAME": failures of starts */
+    VENV_ROWS_ENVIRONMENTS, /* key: "NAME@VERSION": a version of an environment */
     VENV_ROWS__COUNT
 } venv_collection;
 

@@ -270,6 +270,8 @@ static venv_rc take_up(venv_manager *m, const venv_manager_config *fresh, bool d
     venv_trigger_options options = { m->config->tick, m->config->zone, m->config->zone_user };
     venv_rc rc = venv_mgr_environments_make(m, &fresh->environments, &environments, err);
     if (rc == VENV_OK)
+        rc = venv_mgr_catalog_keep_applied(m, environments, err);
+    if (rc == VENV_OK)
         rc = venv_triggers_new(&fresh->triggers, &options, &triggers, err);
     if (rc != VENV_OK || dry_run) {
         difference e = { 0 }, t = { 0 }, s = { 0 };
@@ -292,6 +294,7 @@ static venv_rc take_up(venv_manager *m, const venv_manager_config *fresh, bool d
     m->triggers = triggers;
     take_environments(m, environments);
     take_settings(m, fresh);
+    venv_mgr_catalog_files(m);
     venv_mgr_triggers_save(m);
     return VENV_OK;
 }

@@ -359,6 +359,8 @@ static const struct {
     { VENV_MSG_TRIGGER, "trigger", change_trigger },
     { VENV_MSG_RESET, "breaker", change_breaker },
     { VENV_MSG_NODE, "agent", change_node },
+    { VENV_MSG_APPLY, "environments", venv_mgr_catalog_apply },
+    { VENV_MSG_DELETE_ENVIRONMENT, "environment", venv_mgr_catalog_delete },
 };
 
 /* Once for each id, and the same answer every time. */
@@ -534,6 +536,13 @@ static venv_rc take_request(venv_manager *m, peer *p, int16_t type, uint64_t req
     case VENV_MSG_LIST:
     case VENV_MSG_SHOW:
         return do_list(m, p, type, request, body, err);
+    case VENV_MSG_VERSIONS: {
+        venv_value versions = venv_value_null();
+        venv_rc rc = venv_mgr_catalog_versions(m, body, &versions, err);
+        if (rc == VENV_OK)
+            venv_mgr_request_result(m, p, request, versions);
+        return rc;
+    }
     case VENV_MSG_START:
         return do_start(m, p, request, body, err);
     case VENV_MSG_STOP:
@@ -562,6 +571,8 @@ static venv_rc take_request(venv_manager *m, peer *p, int16_t type, uint64_t req
     case VENV_MSG_TRIGGER:
     case VENV_MSG_RESET:
     case VENV_MSG_NODE:
+    case VENV_MSG_APPLY:
+    case VENV_MSG_DELETE_ENVIRONMENT:
         return do_change(m, p, type, request, body, err);
     case VENV_MSG_EVENTS:
         venv_mgr_events_request(m, p, request, body);

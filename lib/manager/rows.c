@@ -106,6 +106,9 @@ static venv_rc load_row(venv_manager *m, const venv_manager_row *row, venv_error
     case VENV_ROWS_BREAKERS:
         good = venv_mgr_breaker_restore(m, text, row->value);
         break;
+    case VENV_ROWS_ENVIRONMENTS:
+        good = venv_mgr_catalog_restore(m, text, row->value);
+        break;
     case VENV_ROWS__COUNT:
         good = false;
         break;

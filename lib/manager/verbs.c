@@ -28,6 +28,7 @@ static bool start_one(venv_manager *m, deed *d, venv_environment *environment, c
     if (!start)
         return false;
     i->definition = venv_value_ref(definition);
+    i->version = venv_mgr_catalog_newest(m, environment_name);
     i->vcpus = venv_environment_vcpus(environment);
     i->memory = venv_environment_memory_bytes(environment);
     i->start = child;
