@@ -226,9 +226,9 @@ VENV_API VENV_MUST_USE venv_rc venv_client_make_id(venv_id *ret_id, venv_error *
 /**
  * Ask and wait for the answer.
  *
- * START, STOP, EXEC, PROPOSAL, TRIGGER and RESET get an `id` if the body has none.  Where a connection breaks, the request is
- * sent again while time is left: whatever only reads, to any manager; what carries an `id`, to the
- * same manager; STEER never.
+ * What changes something (START, STOP, CHANGE, EXEC, STEER, SYNC, PROPOSAL, TRIGGER, RESET, NODE) gets an `id` if the body has none.
+ * Where a connection breaks, the request is sent again while time is left: whatever only reads, to any manager; what carries an
+ * `id`, to the same manager, which does it once.
  *
  * @param verb        Not VENV_CLIENT_EVENTS: see venv_client_events().
  * @param body        A map, see venv-protocol(7); lent.

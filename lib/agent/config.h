@@ -32,7 +32,7 @@ typedef struct venv_agent_config {
     size_t command_dir_count;
     char *paths[VENV_AGENT_DIRS_MAX];          /* directories that environments may take files from, absolute */
     size_t path_count;
-    venv_id machine;                           /* of the node: the shell sets it from /etc/machine-id; none if it cannot */
+    venv_id machine;                           /* of the node: the shell sets it (runtime/machine_id.h); none if it cannot */
     char *hypervisor;                          /* libvirt URI; "none": no hypervisor node; "fake": in memory, for tests */
     char *migrate_uri;                         /* "" if no machine may migrate away; with {node} in it */
     char *images_repository, *images_trust, *images_directory; /* "": images are not synchronised */

@@ -158,7 +158,10 @@ static void answer_value(agent_step *step, uint64_t request, uint32_t slot)
         venv_agent_send(step, VENV_MSG_PROPVAL, request, body);
 }
 
-/* An attempt is over: whoever waits for it is answered. */
+/*
+ * An attempt is over: whoever waits for it is answered. That the command is not there, took too long or is not to be trusted is one thing for
+ * them: it could not be sampled. "Not found" is for a property that there is not, "denied" and "timed out" are of the request.
+ */
 static void answer_waiters(agent_step *step, uint32_t slot, venv_rc rc)
 {
     venv_agent *agent = step->agent;
@@ -172,7 +175,7 @@ static void answer_waiters(agent_step *step, uint32_t slot, venv_rc rc)
             answer_value(step, waiter.request, slot);
         else
             venv_agent_property_refuse(step, waiter.request, venv_property_set_peek(agent->properties, slot)->label,
-                                  rc ? rc : VENV_EINVAL, venv_property_set_sample(agent->properties, slot)->reason);
+                                  rc == VENV_ELIMIT || rc == VENV_EINVAL ? rc : VENV_EIO, venv_property_set_sample(agent->properties, slot)->reason);
     }
     sampling->waiter_count = kept;
 }

@@ -359,6 +359,7 @@ static bool carries_id(venv_client_verb verb)
     case VENV_CLIENT_EXEC:
     case VENV_CLIENT_CHANGE:
     case VENV_CLIENT_SYNC:
+    case VENV_CLIENT_STEER:
     case VENV_CLIENT_PROPOSAL:
     case VENV_CLIENT_TRIGGER:
     case VENV_CLIENT_RESET:
@@ -379,8 +380,7 @@ venv_rc venv_client_request(venv_client *client, venv_client_verb verb, const ve
     if (verb == VENV_CLIENT_EVENTS || venv_value_kind(body) != VENV_MAP)
         return venv_error_set(err, VENV_EINVAL, "a request has a map as its body, and events are no request");
     bool has_id = carries_id(verb);
-    asked request = { .verb = verb, .changes = has_id || verb == VENV_CLIENT_STEER };
-    request.repeatable = has_id || !request.changes;
+    asked request = { .verb = verb, .changes = has_id, .repeatable = true };
     venv_value sent = venv_value_null(), answer = venv_value_null();
     venv_rc rc = has_id ? with_id(body, &request.id, &sent, err) : VENV_OK;
     if (rc != VENV_OK)

@@ -16,6 +16,7 @@
 #include "runtime/loop.h"
 #include "runtime/image_pool.h"
 #include "runtime/machine_worker.h"
+#include "runtime/machine_id.h"
 #include "runtime/memory_file.h"
 #include "runtime/notify.h"
 #include "runtime/run_pool.h"
@@ -500,26 +501,6 @@ static void on_reload(void *user)
 
 /* --- the beginning --------------------------------------------------------------------------- */
 
-/*
- * An id of the computer, to tell a copied key from a restarted agent. machine-id(5) asks not to show the id itself to others:
- * hashes of it.
- */
-static venv_id read_machine_id(void)
-{
-    char text[33] = "";
-    venv_id id = { { 0 } };
-    int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return id;
-    ssize_t size = read(fd, text, 32);
-    (void)close(fd);
-    if (size != 32)
-        return id;
-    uint64_t halves[2] = { venv_hash_bytes(text, 32, UINT64_C(0x76656e762d6d6163)), venv_hash_bytes(text, 32, UINT64_C(0x68696e652d696431)) };
-    memcpy(id.bytes, halves, sizeof id.bytes);
-    return id;
-}
-
 /* A folder and those above it. Where that fails, whoever wants to write there says so, too. */
 static void make_folder(agent_shell *shell, const char *path)
 {
@@ -563,6 +544,17 @@ static venv_rc start_pool(agent_shell *shell, venv_error *err)
     return venv_run_pool_new(&shell->loop.uv, &options, &calls, &shell->pool, err);
 }
 
+/* Without one the agent works: it may only be taken for a copy of itself when it was started again. */
+static void take_machine_id(agent_shell *shell)
+{
+    venv_agent_config *config = shell->config;
+    char path[PATH_MAX];
+    venv_error why = { 0 };
+    int size = snprintf(path, sizeof path, "%s/machine-id", config->state_dir);
+    if (size > 0 && (size_t)size < sizeof path && venv_machine_id_read("/etc/machine-id", path, &config->machine, &why) != VENV_OK)
+        venv_log_print(shell->log, VENV_LOG_WARNING, "%s", why.text);
+}
+
 static venv_rc start_memory(agent_shell *shell, venv_error *err)
 {
     const venv_agent_config *config = shell->config;
@@ -572,7 +564,6 @@ static venv_rc start_memory(agent_shell *shell, venv_error *err)
                         config->cluster);
     if (size < 0 || (size_t)size >= sizeof shell->memory_path)
         return venv_error_set(err, VENV_EINVAL, "agent.state_dir is too long");
-    make_folder(shell, config->state_dir);
     venv_rc rc = venv_memory_file_load(shell->memory_path, &kept, err);
     if (rc == VENV_OK && venv_value_kind(&kept) != VENV_NULL) {
         rc = venv_agent_recall(shell->core, &kept, err);
@@ -588,6 +579,8 @@ static venv_rc start_core(agent_shell *shell, venv_error *err)
     uint64_t seed = 0;
     venv_id boot;
     venv_rc rc = venv_shell_seed(&seed, err);
+    make_folder(shell, shell->config->state_dir);
+    take_machine_id(shell);
     if (rc == VENV_OK)
         rc = venv_identity_random_id(&boot, err);
     if (rc == VENV_OK)
@@ -636,7 +629,6 @@ static venv_rc prepare(agent_shell *shell, venv_error *err)
                               config->tls_certificate, own->cluster, config->cluster);
     if (!take_text(&config->name, own->name) || !take_text(&config->cluster, own->cluster))
         return venv_error_set(err, VENV_ENOMEM, "out of memory");
-    config->machine = read_machine_id();
     shell->samples.proc = "/proc";
     return VENV_OK;
 }

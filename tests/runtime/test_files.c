@@ -3,6 +3,7 @@
 #include "runtime/addresses.h"
 #include "runtime/config_files.h"
 #include "runtime/log_stderr.h"
+#include "runtime/machine_id.h"
 #include "runtime/notify.h"
 #include "runtime/refusals.h"
 #include "runtime/samples.h"
@@ -38,6 +39,33 @@ static int tear_down(void **state)
 static void write_file(const char *folder, const char *name, const char *text)
 {
     tempdir_write_text(tempdir_path(folder, name), text, 0644);
+}
+
+/* --- the id of the machine ------------------------------------------------------------------------ */
+
+static void a_machine_without_an_id_gets_one(void **state)
+{
+    const char *folder = *state;
+    char system[256], kept[256];
+    venv_id id, again, other;
+    venv_error err = { 0 };
+    snprintf(system, sizeof system, "%s", tempdir_path(folder, "system-id"));
+    snprintf(kept, sizeof kept, "%s", tempdir_path(folder, "kept-id"));
+    assert_int_equal(venv_machine_id_read(system, kept, &id, &err), VENV_OK); /* drawn… */
+    assert_false(venv_id_is_none(id));
+    assert_int_equal(venv_machine_id_read(system, kept, &again, &err), VENV_OK); /* …and kept */
+    assert_true(venv_id_equal(id, again));
+    tempdir_write_text(system, "uninitialized\n", 0644);
+    assert_int_equal(venv_machine_id_read(system, kept, &again, &err), VENV_OK);
+    assert_true(venv_id_equal(id, again));
+    tempdir_write_text(kept, "0123456789abcdef0123456789abcde\n", 0644); /* a digit is missing: what is there is not overwritten */
+    assert_int_equal(venv_machine_id_read(system, kept, &again, &err), VENV_EIO);
+    assert_true(venv_id_is_none(again));
+    assert_non_null(strstr(err.text, kept));
+    tempdir_write_text(system, "0123456789abcdef0123456789abcdef\n", 0644);
+    assert_int_equal(venv_machine_id_read(system, kept, &other, &err), VENV_OK);
+    assert_false(venv_id_equal(id, other));
+    assert_int_equal(venv_machine_id_read("/no/such/file", "/no/such/folder/id", &again, &err), VENV_EIO);
 }
 
 /* --- configuration files --------------------------------------------------------------------- */
@@ -399,6 +427,7 @@ static void addresses_are_cut_and_printed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_machine_without_an_id_gets_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(included_files_are_read_once_and_sorted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_single_include_and_absolute_ones_are_understood, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_said_with_its_place, set_up, tear_down),

@@ -40,6 +40,27 @@ class Memory(Case):
             self.assertIn(after - before, (16, 17), "one id for each command")
         self.assertFalse(list(self.memory().parent.glob("*.new")))
 
+    def test_one_without_an_id_of_its_machine_is_no_clone_of_itself(self):
+        """No /etc/machine-id: one is drawn and kept. What was started again takes over from what is frozen, and is not refused for a minute."""
+        c = self.cluster
+        hide = ["unshare", "--mount", "sh", "-c", 'test ! -e /etc/machine-id || mount --bind /dev/null /etc/machine-id; exec "$@"', "sh"]
+        if c.run(*hide, "true", check=False).returncode != 0:
+            self.skipTest("mounts of its own are not allowed here")
+        c.inside["node1"] = hide
+        c.start_manager()
+        c.start_agent("node1")
+        c.wait("it is connected", lambda: c.is_connected("node1"))
+        frozen = c.processes.pop("node1")
+        frozen.send_signal(signal.SIGSTOP)
+        try:
+            c.start("node1")
+            c.wait("the second is connected", lambda: c.log("node1").count("connected to manager") >= 2, 10)
+            self.assertNotIn("second machine", c.log("manager"))
+            self.assertEqual(len((c.dir / "node1.state" / "machine-id").read_text()), 32)
+        finally:
+            frozen.kill()
+            frozen.wait()
+
     def test_a_damaged_file_is_not_taken_for_an_empty_one(self):
         c = self.cluster
         c.start_manager()

@@ -435,6 +435,13 @@ static void test_control(void **state)
     assert_non_null(strstr(scene.asked, "[\"default\", \"8-core\"]"));
     assert_non_null(strstr(run.out, "ctrlrjoin"));
     run_free(&run);
+    run = act(&scene, "control --id 00000000-0000-4000-8000-00000000000c a rcon");
+    expect_code(&run, EXIT_DONE);
+    assert_non_null(strstr(scene.asked, "\"id\""));
+    run_free(&run);
+    run = act(&scene, "control --id nonsense a rcon");
+    expect_code(&run, EXIT_USAGE);
+    run_free(&run);
 }
 
 /* --- going wrong --------------------------------------------------------------------------------------------------- */

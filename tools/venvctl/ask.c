@@ -377,10 +377,16 @@ int run_control(venvctl *app)
     if (app->argument_count > 2 && strcmp(verb, "rjoin") != 0)
         return app_usage(app, "only rjoin takes groups");
     venv_error err = { 0 };
+    venv_id id = { { 0 } };
+    int code = app_id(app, OPTION_ID, &id);
+    if (code != EXIT_DONE)
+        return code;
     venv_map_builder map;
     venv_value items = venv_value_null(), groups = venv_value_null();
     venv_map_init(&map);
     put_target(app, &map);
+    if (!venv_id_is_none(id))
+        venv_map_put_id(&map, "id", id);
     venv_map_put_z(&map, "verb", verb);
     if (app->argument_count > 2) {
         venv_list_builder list;
@@ -393,7 +399,7 @@ int run_control(venvctl *app)
         }
         venv_map_put(&map, "groups", groups);
     }
-    int code = ask(app, VENV_CLIENT_STEER, &map, &items);
+    code = ask(app, VENV_CLIENT_STEER, &map, &items);
     if (code != EXIT_DONE)
         return code;
     if (!app_has(app, OPTION_QUIET) || app_has(app, OPTION_JSON))

@@ -226,7 +226,7 @@ const verb_row verb_rows[] = {
               "its configuration if none is named.",
       .json = "An array of objects: `agent`, `reply`; or `agent`, `error` and `rc`.",
       .example = "venvctl control node07 rjoin default 8-core",
-      .least = 2, .most = 255, .options = { OPTION_WHERE }, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
+      .least = 2, .most = 255, .options = { OPTION_ID, OPTION_WHERE }, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
     { .name = "why", .arguments = "KIND NAME", .summary = "Say why an instance, a node, a trigger or an action is as it is.",
       .text = "KIND is instance, node, trigger or action; an action is named by its id, or the first eight or more characters of it. "
               "One chain of causes, in the order of time: the samples that a decision rested on, with when they were taken; the "
