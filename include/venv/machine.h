@@ -262,6 +262,17 @@ VENV_API VENV_MUST_USE venv_rc venv_machine_destroy(venv_hypervisor *hypervisor,
                                                     venv_error *err);
 
 /**
+ * Ask whether the guest agent (qemu-guest-agent) inside of the guest answers.  Takes at most about two seconds.
+ *
+ * @retval VENV_OK            It answers.
+ * @retval VENV_ETIMEDOUT     It does not, or not yet.
+ * @retval VENV_ENOENT  There is none.  @retval VENV_EDENIED  Not ours.  @retval VENV_ECONFLICT  It does not run.
+ * @retval VENV_EUNSUPPORTED  The machine has no way to its guest agent.
+ * @retval VENV_EUNREACHABLE  @retval VENV_EIO
+ */
+VENV_API VENV_MUST_USE venv_rc venv_machine_probe(venv_hypervisor *hypervisor, venv_id id, venv_error *err);
+
+/**
  * Freeze the guest.  Its memory stays taken.  One that is paused is a success.
  *
  * @retval VENV_OK  @retval VENV_ENOENT  There is none.  @retval VENV_EDENIED  Not ours.

@@ -81,6 +81,7 @@ typedef enum venv_machine_verb {
     VENV_MACHINE_START = 0, /* venv_machine_start(): define and start; one that runs already is a success that changes nothing */
     VENV_MACHINE_SHUTDOWN,  /* venv_machine_shutdown(): ask the guest, and return; one that is gone (ENOENT) is a success */
     VENV_MACHINE_DESTROY,   /* venv_machine_destroy(): power off now and undefine; one that is gone is a success */
+    VENV_MACHINE_PROBE,     /* venv_machine_probe(): does its guest agent answer? */
     VENV_MACHINE_PAUSE,     /* venv_machine_pause() … These have a timeout: one that was not begun by then is not begun any more, VENV_ETIMEDOUT */
     VENV_MACHINE_RESUME,
     VENV_MACHINE_SAVE,      /* this and the next two take long: lists are answered meanwhile */

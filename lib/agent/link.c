@@ -214,6 +214,7 @@ static void dispatch(agent_step *step, int16_t type, uint64_t request, const ven
     case VENV_MSG_MACHINE_SAVE:
     case VENV_MSG_MACHINE_RESTORE:
     case VENV_MSG_MACHINE_MIGRATE:
+    case VENV_MSG_MACHINE_PROBE:
         venv_agent_machines_frame(step, type, request, body);
         break;
     case VENV_MSG_MACHINE_LIST:

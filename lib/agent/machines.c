@@ -103,7 +103,7 @@ agent_machine *venv_agent_machines_find_or_add(agent_step *step, venv_id id)
 
 /* --- answers --------------------------------------------------------------------------------------- */
 
-static void send_result(agent_step *step, uint64_t request, const agent_done *done)
+void venv_agent_machines_send_result(agent_step *step, uint64_t request, const agent_done *done)
 {
     venv_map_builder body;
     venv_map_init(&body);
@@ -116,7 +116,7 @@ static void send_result(agent_step *step, uint64_t request, const agent_done *do
     venv_agent_send_map(step, VENV_MSG_MACHINE_RESULT, request, &body);
 }
 
-static agent_done result_of(const agent_ask *ask, venv_rc rc, const char *error, const char *state)
+agent_done venv_agent_machines_result(const agent_ask *ask, venv_rc rc, const char *error, const char *state)
 {
     agent_done done = { .action = ask->action, .machine = ask->machine, .rc = rc };
     snprintf(done.state, sizeof(done.state), "%s", state);
@@ -129,9 +129,9 @@ static agent_done result_of(const agent_ask *ask, venv_rc rc, const char *error,
 void venv_agent_machines_refuse(agent_step *step, const agent_ask *ask, venv_rc rc, const char *error)
 {
     const agent_machine *machine = venv_agent_machines_find(step->agent, ask->machine);
-    agent_done done = result_of(ask, rc, error, machine ? venv_agent_machine_shown(machine) : "unknown");
+    agent_done done = venv_agent_machines_result(ask, rc, error, machine ? venv_agent_machine_shown(machine) : "unknown");
     venv_agent_log(step, VENV_LOG_WARNING, "refusing a machine action of the manager: %s", done.error);
-    send_result(step, ask->request, &done);
+    venv_agent_machines_send_result(step, ask->request, &done);
 }
 
 /* Outcomes that are known. One that is not can be asked for again, under the same id. */
@@ -151,10 +151,10 @@ void venv_agent_machines_answer(agent_step *step, agent_machine *machine, venv_r
     for (size_t i = 0; i < machine->asker_count; i++) {
         const agent_asker *asker = &machine->askers[i];
         agent_ask ask = { .action = asker->action, .machine = machine->id };
-        agent_done done = result_of(&ask, rc, error, rc == VENV_EUNKNOWN ? "unknown" : venv_agent_machine_shown(machine));
+        agent_done done = venv_agent_machines_result(&ask, rc, error, rc == VENV_EUNKNOWN ? "unknown" : venv_agent_machine_shown(machine));
         remember(&step->agent->machines, &done);
         if (asker->connection == step->agent->connection)
-            send_result(step, asker->request, &done);
+            venv_agent_machines_send_result(step, asker->request, &done);
     }
     machine->asker_count = 0;
 }
@@ -310,7 +310,7 @@ static bool asked_before(agent_step *step, const agent_ask *ask)
     agent_machine *machine = venv_agent_machines_find(step->agent, ask->machine);
     for (size_t i = 0; i < machines->done_count; i++)
         if (venv_id_equal(machines->done[i].action, ask->action)) {
-            send_result(step, ask->request, &machines->done[i]);
+            venv_agent_machines_send_result(step, ask->request, &machines->done[i]);
             return true;
         }
     for (size_t i = 0; machine && i < machine->asker_count; i++)
@@ -424,9 +424,9 @@ static void put_off(agent_step *step, agent_machine *machine, const agent_ask *a
     bool destroy = ask->event == MACHINE_EVENT_DESTROY;
     if (machine->later) {
         agent_ask before = { .action = machine->later_asker.action, .machine = machine->id };
-        agent_done done = result_of(&before, VENV_ECANCELED, "a later stop takes its place", venv_agent_machine_shown(machine));
+        agent_done done = venv_agent_machines_result(&before, VENV_ECANCELED, "a later stop takes its place", venv_agent_machine_shown(machine));
         if (machine->later_asker.connection == step->agent->connection)
-            send_result(step, machine->later_asker.request, &done);
+            venv_agent_machines_send_result(step, machine->later_asker.request, &done);
     }
     if (machine->later && !machine->later_gentle) {
         machine->later_destroy = machine->later_destroy || (destroy && !ask->gentle);
@@ -498,14 +498,14 @@ void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request,
                                                    : MACHINE_EVENT_CHANGE;
     const char *error = read_ask(&ask, body);
     if (!agent->machines.table) {
-        agent_done done = result_of(&ask, VENV_EUNSUPPORTED, "this agent has no hypervisor (agent.hypervisor is none)",
+        agent_done done = venv_agent_machines_result(&ask, VENV_EUNSUPPORTED, "this agent has no hypervisor (agent.hypervisor is none)",
                                     "unknown");
-        send_result(step, request, &done);
+        venv_agent_machines_send_result(step, request, &done);
         return;
     }
     if (error) {
-        agent_done done = result_of(&ask, VENV_EINVAL, error, "unknown");
-        send_result(step, request, &done);
+        agent_done done = venv_agent_machines_result(&ask, VENV_EINVAL, error, "unknown");
+        venv_agent_machines_send_result(step, request, &done);
         return;
     }
     if (asked_before(step, &ask))
@@ -522,7 +522,9 @@ void venv_agent_machines_frame(agent_step *step, int16_t type, uint64_t request,
         venv_agent_machines_refuse(step, &ask, VENV_ECONFLICT, text);
         return;
     }
-    if (ask.event == MACHINE_EVENT_START)
+    if (type == VENV_MSG_MACHINE_PROBE)
+        venv_agent_probe(step, &ask);
+    else if (ask.event == MACHINE_EVENT_START)
         start(step, &ask);
     else if (ask.event == MACHINE_EVENT_CHANGE)
         venv_agent_change(step, &ask, type);
@@ -574,6 +576,8 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
     agent_machine *machine = NULL;
     void *item = NULL;
     size_t cursor = 0;
+    if (venv_agent_probed(step, event))
+        return;
     while (!machine && machines->table && event->token && venv_table_next(machines->table, &cursor, NULL, &item))
         if (((agent_machine *)item)->token == event->token)
             machine = item;

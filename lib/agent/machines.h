@@ -51,6 +51,14 @@ void venv_agent_preparation_synced(agent_step *step, const venv_agent_event *eve
 venv_rc venv_agent_preparation_finish(agent_step *step, const agent_preparation *preparation, venv_machine_files **ret_files, char **ret_xml,
                                       venv_error *why);
 
+void venv_agent_machines_send_result(agent_step *step, uint64_t request, const agent_done *done);
+agent_done venv_agent_machines_result(const agent_ask *ask, venv_rc rc, const char *error, const char *state);
+
+/* probe.c */
+void venv_agent_probe(agent_step *step, const agent_ask *ask);
+/* True: it was the end of a probe. */
+bool venv_agent_probed(agent_step *step, const venv_agent_event *event);
+
 /* changes.c */
 void venv_agent_change(agent_step *step, const agent_ask *ask, int16_t type);
 /* It succeeded: what that tells about the machine, until the driver lists it again. */

@@ -111,6 +111,14 @@ typedef struct agent_done {
     char error[160];
 } agent_done;
 
+/* A question to a guest agent that is on its way. */
+enum { AGENT_PROBES_MAX = 32 };
+typedef struct agent_probe {
+    uint64_t token; /* of the driver's call; 0: none */
+    venv_id action, machine;
+    uint64_t request, connection;
+} agent_probe;
+
 typedef struct agent_machines {
     venv_table *table;       /* id → agent_machine (machine.h) */
     bool asked;              /* MACHINES is under way… */
@@ -131,6 +139,7 @@ typedef struct agent_machines {
     uint64_t told_version;
     agent_done *done;        /* a ring of AGENT_DONE_MAX, allocated for hypervisor nodes */
     size_t done_next, done_count;
+    agent_probe probes[AGENT_PROBES_MAX];
     uint64_t look_request, look_connection; /* the manager wants a fresh list… */
     unsigned look_lists;     /* …which is the one after so many */
 } agent_machines;

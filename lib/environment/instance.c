@@ -34,11 +34,12 @@ static const state_row states[VENV_INSTANCE__COUNT] = {
     [VENV_INSTANCE_STARTING] = { "starting", BIT(PENDING) | BIT(LOST) | SEEN, true, false, true },
     [VENV_INSTANCE_RUNNING] = { "running",
                                 BIT(PAUSED) | BIT(DRAINING) | BIT(STOPPING) | BIT(STOPPED) |
-                                    BIT(SAVING) | BIT(SAVED) | BIT(MIGRATING) | BIT(FAILED) | BIT(LOST),
+                                    BIT(SAVING) | BIT(SAVED) | BIT(MIGRATING) | BIT(FAILED) | BIT(LOST) |
+                                    BIT(STARTING), /* again, after a crash */
                                 true, false, true },
     [VENV_INSTANCE_PAUSED] = { "paused",
                                BIT(RUNNING) | BIT(STOPPING) | BIT(STOPPED) | BIT(SAVING) | BIT(SAVED) |
-                                   BIT(FAILED) | BIT(LOST),
+                                   BIT(FAILED) | BIT(LOST) | BIT(STARTING),
                                true, false, true },
     /* Draining can be abandoned until the last step. */
     [VENV_INSTANCE_DRAINING] = { "draining",
@@ -56,7 +57,7 @@ static const state_row states[VENV_INSTANCE__COUNT] = {
     [VENV_INSTANCE_MIGRATING] = { "migrating", BIT(LOST) | SEEN, true, false, true },
     [VENV_INSTANCE_FAILED] = { "failed", 0, false, true, false },
     /* Seen again: whatever it is now. It may also have ended while nobody looked. */
-    [VENV_INSTANCE_LOST] = { "lost", BIT(DRAINING) | BIT(SAVED) | SEEN, true, false, true },
+    [VENV_INSTANCE_LOST] = { "lost", BIT(DRAINING) | BIT(SAVED) | BIT(STARTING) | SEEN, true, false, true },
 };
 
 static const state_row *row_of(venv_instance_state state)

@@ -355,8 +355,10 @@ void venv_mgr_agent_hello(venv_manager *m, peer *p, const venv_value *body)
     set_definitions(m, a, venv_value_get(body, "properties"));
     take_samples(m, a, venv_value_get(body, "samples"));
     note_all(m, a);
+    a->joined = m->now.mono;
     venv_mgr_agent_touch(m, a);
     venv_mgr_record_agent(m, a);
+    venv_mgr_ready_joined(m, a->name);
 }
 
 void venv_mgr_agent_gone(venv_manager *m, agent *a, const char *reason)

@@ -327,7 +327,7 @@ static bool start_hangs(venv_manager *m, deed *d)
     void *item;
     while (strcmp(d->kind, "start") == 0 && venv_table_next(m->instances, &cursor, NULL, &item)) {
         instance *i = item;
-        if (!venv_id_equal(i->start, d->id) || i->state != VENV_INSTANCE_STARTING || i->confirmed || !venv_id_is_none(i->fence))
+        if (!venv_id_equal(i->start, d->id) || i->state != VENV_INSTANCE_STARTING || i->confirmed || i->booted || !venv_id_is_none(i->fence))
             continue;
         venv_mgr_start_failed(m, i, VENV_ETIMEDOUT, "");
         if (!venv_mgr_agent_can_act(i->node ? venv_mgr_agent_find(m, i->node) : NULL) || !venv_mgr_instance_try_elsewhere(m, i, "it hangs: it is not running in time"))

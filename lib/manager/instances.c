@@ -61,6 +61,7 @@ instance *venv_mgr_instance_new(venv_manager *m, venv_id id, const char *name, c
     i->environment = venv_mgr_copy_text(m, environment);
     i->made = i->since_wall = m->now.wall;
     i->since = m->now.mono;
+    i->hold = VENV_INSTANT_NEVER;
     i->retry = i->give_up = VENV_INSTANT_NEVER;
     if (!i->name || !i->environment || venv_table_add(m->instances, id.bytes, sizeof id.bytes, i, NULL) != VENV_OK) {
         venv_mgr_instance_free(i);
@@ -114,7 +115,11 @@ static void set_state(venv_manager *m, instance *i, venv_instance_state state, c
     i->since = m->now.mono;
     i->since_wall = m->now.wall;
     venv_mgr_set_reason(i->reason, reason);
+    if (state == VENV_INSTANCE_STARTING && was != VENV_INSTANCE_LOST)
+        i->begun = m->now.mono;
     if (venv_instance_is_final(state)) {
+        venv_mgr_ready_reset(i);
+        i->hold = VENV_INSTANT_NEVER;
         i->ran = venv_mgr_ran(m);
         i->retry = VENV_INSTANT_NEVER;
         i->fence = (venv_id){ { 0 } };
@@ -202,6 +207,8 @@ void venv_mgr_instance_send_start(venv_manager *m, instance *i)
         send_fence(m, i, p);
         return;
     }
+    if (!venv_mgr_crash_may_start(m, i))
+        return;
     venv_map_builder map;
     venv_map_init(&map);
     venv_map_put_id(&map, "id", i->start);
@@ -242,7 +249,7 @@ void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
 static bool may_try_elsewhere(venv_manager *m, instance *i)
 {
     const deed *d = venv_mgr_deed_find(m, i->start);
-    return i->state == VENV_INSTANCE_STARTING && i->node && !i->stop_wanted && !i->asked_node && !i->adopted && d && venv_mgr_deed_is_open(d) &&
+    return i->state == VENV_INSTANCE_STARTING && i->node && !i->stop_wanted && !i->asked_node && !i->adopted && i->crashes == 0 && d && venv_mgr_deed_is_open(d) &&
            i->tried_count + 1 < m->config->start_nodes && i->tried_count < TRIED_MAX && venv_mgr_place_elsewhere(m, i);
 }
 
@@ -356,6 +363,7 @@ void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc)
     if (!add_tried(m, i, i->node))
         return;
     venv_mgr_place_stale(m);
+    venv_mgr_ready_reset(i);
     i->node = NULL;
     i->fence = (venv_id){ { 0 } };
     i->start_sent = i->confirmed = false;
@@ -386,6 +394,20 @@ void venv_mgr_instance_end_deeds(venv_manager *m, instance *i)
 
 /* --- stop ------------------------------------------------------------------------------------------ */
 
+/* It is over, and was kept to be looked at. */
+static void stop_inspection(venv_manager *m, instance *i, venv_id deed_id)
+{
+    deed *d = venv_mgr_deed_find(m, deed_id);
+    i->inspect = false;
+    venv_mgr_instance_touch(m, i);
+    venv_mgr_event_add(m, "instance-removed", i->name, deed_id, venv_value_null(), "%s: what was kept of it on %s for inspection is removed", i->name,
+                       i->node ? i->node : "?");
+    venv_mgr_place_stale(m);
+    venv_mgr_instance_call_off(m, i);
+    if (d)
+        venv_mgr_deed_end(m, d, VENV_OK, "");
+}
+
 /*
  * Somebody wants it gone. What was never told to a node is over at once; a node that can be seen is
  * told; one that cannot be seen is told when it can, and until then nothing happens to the machine.
@@ -394,6 +416,10 @@ void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool 
 {
     if (i->stop_wanted && !(force && !i->force))
         return;
+    if (i->inspect) {
+        stop_inspection(m, i, deed_id);
+        return;
+    }
     i->stop = deed_id;
     i->stop_wanted = true;
     i->force = force;
@@ -408,6 +434,15 @@ void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool 
         venv_mgr_instance_end_deeds(m, i);
         return;
     case VENV_INSTANCE_STARTING:
+        if (i->hold.ns != VENV_INSTANT_NEVER.ns) {
+            venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "stopped while it waited to be started again");
+            venv_mgr_instance_end_deeds(m, i);
+            venv_mgr_instance_call_off(m, i);
+            return;
+        }
+        if (!i->booted)
+            return;
+        break;
     case VENV_INSTANCE_PREPARING:
     case VENV_INSTANCE_LOST:
     case VENV_INSTANCE_SAVING:
@@ -433,7 +468,7 @@ static void retry_instance(venv_manager *m, instance *i)
     venv_mgr_changes_retry(m, i);
     if (VENV_SEEDED(STARTED_ELSEWHERE) && i->state == VENV_INSTANCE_STARTING && (!a || !a->peer))
         venv_mgr_place_instance(m, i);
-    if (!venv_mgr_agent_can_act(a))
+    if (!venv_mgr_agent_can_act(a) || venv_mgr_ready_again(m, i))
         return;
     if (!venv_id_is_none(i->fence) || (i->state == VENV_INSTANCE_STARTING && !i->confirmed && !i->stop_wanted))
         venv_mgr_instance_send_start(m, i);
@@ -557,6 +592,7 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
     venv_map_put_id(&map, "stop", i->stop);
     if (venv_instance_is_final(i->state))
         venv_mgr_put_ran(&map, i->ran);
+    venv_mgr_life_row(&map, i);
     if (!venv_id_is_none(i->fence))
         venv_map_put_id(&map, "fence", i->fence);
     if (i->tried_count > 0 || !venv_id_is_none(i->fence)) {
@@ -666,6 +702,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     value = venv_value_get(row, "definition");
     if (value && venv_value_dup(value, &i->definition, NULL) != VENV_OK)
         venv_mgr_no_memory(m);
+    venv_mgr_life_restore(m, i, row);
 }
 
 bool venv_mgr_instance_restore(venv_manager *m, venv_id id, const venv_value *row)
@@ -681,7 +718,7 @@ bool venv_mgr_instance_restore(venv_manager *m, venv_id id, const venv_value *ro
     restore_fields(m, i, row);
     i->state = state;
     int64_t age = m->now.wall.ns - i->since_wall.ns;
-    i->since.ns = m->now.mono.ns - (age > 0 ? age : 0);
+    i->begun.ns = i->since.ns = m->now.mono.ns - (age > 0 ? age : 0);
     if (state == VENV_INSTANCE_PENDING || state == VENV_INSTANCE_PLACING) {
         i->state = VENV_INSTANCE_PENDING;
         i->give_up = venv_mgr_after(m, m->config->pending_timeout);

@@ -116,6 +116,7 @@ typedef struct agent {
     size_t property_count;
     venv_table *labels;     /* label → kept_property */
     bool has_queue;         /* it defines `queue`, or did when it was last connected */
+    venv_instant joined;    /* this session */
     bool hypervisor;        /* it has sent MACHINES */
     bool machines_known;    /* … in this session */
     bool reachable;
@@ -185,6 +186,15 @@ typedef struct instance {
     uint64_t source_look, target_look; /* requests for fresh lists */
     has source_has, target_has;        /* what those said */
     int64_t ran;            /* over: how long the manager had run when it ended; 0: not known */
+    bool booted, answered;  /* starting: its node runs it, and it is not ready yet; its guest agent has answered */
+    venv_instant ready_end; /* booted: it must be ready by then */
+    venv_wall ready_wall;
+    venv_instant begun;     /* its present start: what joined before is not it */
+    venv_id probe;          /* the question to its guest agent that is on its way; none */
+    uint32_t crashes;       /* after which it was started again, since it last ran well */
+    venv_instant hold;      /* starting again after a crash: not before this; NEVER: it does not wait */
+    venv_wall hold_wall;
+    bool inspect;           /* failed, and kept on its node for inspection */
     bool dirty;
 } instance;
 
@@ -601,6 +611,19 @@ venv_rc venv_mgr_place_room(venv_manager *m, const instance *i, venv_error *err)
 venv_value venv_mgr_place_verdict(venv_manager *m, venv_environment *environment, const char *node, bool *ret_fits);
 void venv_mgr_place_each(venv_manager *m, venv_environment *environment, int64_t count, venv_trigger_agent_fn each, void *user);
 venv_value venv_mgr_place_dry_run(venv_manager *m, venv_environment *environment, const char *asked, int64_t count);
+
+/* life.c */
+bool venv_mgr_ready_waits(venv_manager *m, instance *i);
+bool venv_mgr_ready_again(venv_manager *m, instance *i);
+bool venv_mgr_ready_probed(venv_manager *m, instance *i, venv_id id, venv_rc rc, const char *error);
+void venv_mgr_ready_joined(venv_manager *m, const char *name);
+void venv_mgr_ready_prepares(venv_manager *m, instance *i);
+void venv_mgr_ready_reset(instance *i);
+bool venv_mgr_crashed(venv_manager *m, instance *i, const char *reason);
+bool venv_mgr_crash_holds(venv_manager *m, instance *i);
+bool venv_mgr_crash_may_start(venv_manager *m, instance *i);
+void venv_mgr_life_row(venv_map_builder *map, const instance *i);
+void venv_mgr_life_restore(venv_manager *m, instance *i, const venv_value *row);
 
 /* reconcile.c */
 void venv_mgr_reconcile_machines(venv_manager *m, agent *a, uint64_t request, const venv_value *body);

@@ -157,7 +157,7 @@ static void add_guests(venv_manager *m)
         if (i->reserved && i->state == VENV_INSTANCE_PENDING)
             count_kept(m, i, true);
         bool may_come = !venv_id_is_none(i->fence) && !i->confirmed; /* a start that is called off, and its node has not answered */
-        if (may_come || venv_instance_holds_resources(i->state))
+        if (may_come || i->inspect || venv_instance_holds_resources(i->state))
             add_guest(m, i->node, i);
         if (i->target)
             add_guest(m, i->target, i); /* a migration takes both nodes */

@@ -44,7 +44,10 @@ static const char *up_reason(venv_instance_state state)
 
 void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state state)
 {
+    if (state == VENV_INSTANCE_RUNNING && venv_mgr_ready_waits(m, i))
+        return;
     bool first = !i->confirmed;
+    i->hold = VENV_INSTANT_NEVER;
     i->confirmed = true;
     if (first)
         venv_mgr_instance_touch(m, i);
@@ -68,12 +71,20 @@ void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state sta
 
 static void has_ended(venv_manager *m, instance *i, venv_instance_state state, const char *reason)
 {
-    if (i->state == VENV_INSTANCE_STARTING && state == VENV_INSTANCE_FAILED && !i->confirmed && !i->stop_wanted) {
-        venv_mgr_start_failed(m, i, VENV_EIO, reason);
-        venv_mgr_instance_fence(m, i, reason[0] ? reason : "its guest ended");
+    if (venv_mgr_crash_holds(m, i) || i->inspect)
+        return;
+    if (i->state == VENV_INSTANCE_STARTING && (state == VENV_INSTANCE_FAILED || i->booted) && !i->confirmed && !i->stop_wanted) {
+        const char *why = i->booted ? "its guest ended before it was ready" : reason[0] ? reason : "its guest ended";
+        i->booted = false;
+        venv_mgr_start_failed(m, i, VENV_EIO, why);
+        if (venv_mgr_crashed(m, i, why))
+            return;
+        venv_mgr_instance_fence(m, i, why);
         if (!venv_instance_is_final(i->state))
             return;
     }
+    if (state == VENV_INSTANCE_FAILED && venv_mgr_crashed(m, i, reason))
+        return;
     if (!venv_instance_is_final(i->state)) {
         i->confirmed = i->confirmed || state == VENV_INSTANCE_STOPPED;
         venv_mgr_instance_set(m, i, state, reason[0] ? reason : "its guest ended");
@@ -85,6 +96,7 @@ static void has_ended(venv_manager *m, instance *i, venv_instance_state state, c
 /* We said that it is over, and it runs: we were wrong, or its node is. Nothing is done to it but what was asked for. */
 static void runs_again(venv_manager *m, instance *i)
 {
+    i->inspect = false;
     i->state = VENV_INSTANCE_LOST;
     i->confirmed = true;
     if (i->stop_wanted) { /* its stop did not stop it: an agent does each id once, so this is another one */
@@ -148,6 +160,12 @@ static bool is_being_removed(venv_manager *m, instance *i, venv_instance_state t
     return true;
 }
 
+/* The machine is not running, says its node; else a refusal leaves open what it does. */
+static bool is_down(const venv_value *state)
+{
+    return venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
+}
+
 static void reported(venv_manager *m, agent *a, instance *i, const venv_value *machine)
 {
     char state_name[32], reason[REASON_MAX];
@@ -160,6 +178,8 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         alarm_once(m, i, a, "which should be on another node");
         return;
     }
+    if (venv_mgr_get_uint(machine, "epoch") < i->epoch && i->crashes > 0 && is_down(venv_value_get(machine, "state")))
+        return; /* what is left of the one that crashed: it is about to be started again */
     if (venv_mgr_get_uint(machine, "epoch") != i->epoch) {
         alarm_once(m, i, a, "under another epoch than it was placed with");
         return;
@@ -193,6 +213,9 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
     case VENV_INSTANCE_STOPPED:
     case VENV_INSTANCE_FAILED:
         has_ended(m, i, state, reason);
+        break;
+    case VENV_INSTANCE_PREPARING:
+        venv_mgr_ready_prepares(m, i);
         break;
     default: /* "starting": the agent works on it */
         break;
@@ -252,6 +275,10 @@ static void missing(venv_manager *m, instance *i)
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "as asked");
         venv_mgr_instance_end_deeds(m, i);
         venv_mgr_instance_call_off(m, i);
+        return;
+    }
+    if (i->booted && i->state == VENV_INSTANCE_STARTING) {
+        has_ended(m, i, VENV_INSTANCE_FAILED, "");
         return;
     }
     if (i->confirmed) {
@@ -375,12 +402,6 @@ static bool is_definite(venv_rc rc)
     return rc != VENV_EUNKNOWN && rc != VENV_EUNREACHABLE && rc != VENV_ETIMEDOUT;
 }
 
-/* The machine is not running, says its node; else a refusal leaves open what it does. */
-static bool is_down(const venv_value *state)
-{
-    return venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
-}
-
 /* It may run or not. The next list says so, or it is told again. */
 static void start_unknown(venv_manager *m, instance *i, const char *error)
 {
@@ -418,7 +439,8 @@ static void start_result(venv_manager *m, instance *i, venv_rc rc, const char *e
         start_refused(m, i, error);
     } else if (is_definite(rc) || VENV_SEEDED(UNKNOWN_IS_FAILURE)) {
         venv_mgr_start_failed(m, i, rc, error);
-        venv_mgr_instance_fence(m, i, error);
+        if (!venv_mgr_crashed(m, i, error))
+            venv_mgr_instance_fence(m, i, error);
     } else {
         start_unknown(m, i, error);
     }
@@ -474,6 +496,8 @@ void venv_mgr_reconcile_result(venv_manager *m, agent *a, const venv_value *body
     if (rc != VENV_OK && error[0] == '\0')
         snprintf(error, sizeof error, "%s", venv_rc_name(rc));
     if (venv_mgr_change_result(m, i, id, rc, error))
+        return;
+    if (venv_mgr_ready_probed(m, i, id, rc, error))
         return;
     if (venv_id_equal(id, i->stop) && i->stop_wanted)
         stop_result(m, i, rc, error);

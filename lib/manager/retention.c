@@ -84,7 +84,7 @@ static void retain_instances(venv_manager *m)
     venv_str key;
     while (venv_table_next(m->instances, &cursor, &key, &item)) {
         instance *i = item;
-        if (!venv_instance_is_final(i->state) || i->dirty)
+        if (!venv_instance_is_final(i->state) || i->dirty || i->inspect)
             continue;
         if (stamp(m, &i->ran, &stamped))
             venv_mgr_instance_touch(m, i);

@@ -98,7 +98,7 @@ venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, 
     if (venv_value_get(arguments, "instance")) { /* also if it is empty: one was meant, not all of an environment */
         instance *i = venv_mgr_fits_name(one, name) ? venv_mgr_instance_named(m, name) : NULL;
         if (i) {
-            if (!venv_instance_is_final(i->state))
+            if (!venv_instance_is_final(i->state) || i->inspect)
                 items[(*ret_count)++] = i;
             return VENV_OK;
         }

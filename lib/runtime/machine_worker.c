@@ -218,6 +218,7 @@ static void call_now(machine_context *c, machine_job *job)
     case VENV_MACHINE_CALL_DESTROY:
         job->rc = venv_ground_destroy(&c->ground, c->hypervisor, job->id, &job->err);
         break;
+    case VENV_MACHINE_CALL_PROBE: job->rc = venv_machine_probe(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_PAUSE: job->rc = venv_machine_pause(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_RESUME: job->rc = venv_machine_resume(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_SAVE: job->rc = venv_machine_save(c->hypervisor, job->id, &job->err); break;

@@ -46,6 +46,8 @@ typedef struct venv_virt_driver {
     venv_rc (*boot)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*press)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*power_off)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
+    /* Does its guest agent answer? VENV_ETIMEDOUT: no. */
+    venv_rc (*probe)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*freeze)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*thaw)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err);
     venv_rc (*save)(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err); /* `restore` lets it go on */

@@ -466,6 +466,13 @@ static venv_rc fake_freeze(venv_hypervisor *hypervisor, venv_virt_domain *handle
     return set_state(hypervisor, handle, VENV_FAKE_PAUSE, VENV_MACHINE_PAUSED, "", err);
 }
 
+static venv_rc fake_probe(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
+{
+    venv_fake_world *world;
+    (void)handle;
+    return enter(hypervisor, VENV_FAKE_PROBE, &world, err);
+}
+
 static venv_rc fake_thaw(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
 {
     return set_state(hypervisor, handle, VENV_FAKE_RESUME, VENV_MACHINE_RUNNING, "", err);
@@ -770,6 +777,7 @@ static const venv_virt_driver fake_driver = {
     .press = fake_press,
     .power_off = fake_power_off,
     .freeze = fake_freeze,
+    .probe = fake_probe,
     .thaw = fake_thaw,
     .save = fake_save,
     .restore = fake_boot,

@@ -31,6 +31,7 @@ typedef enum venv_fake_call {
     VENV_FAKE_MIGRATE,
     VENV_FAKE_REBOOT,
     VENV_FAKE_CHECKPOINT,
+    VENV_FAKE_PROBE,
     VENV_FAKE_CALL__COUNT
 } venv_fake_call;
 

@@ -401,6 +401,22 @@ static venv_rc libvirt_power_off(venv_hypervisor *hypervisor, venv_virt_domain *
     return act(hypervisor, domain, virDomainDestroy, "the machine cannot be powered off", err);
 }
 
+/*
+ * By a question that every guest agent answers (its clock). libvirt gives up after the time that is set here; where it does not
+ * know that call its own limit of five seconds holds.
+ */
+static venv_rc libvirt_probe(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
+{
+    libvirt_hypervisor *self = self_of(hypervisor);
+    long long seconds = 0;
+    unsigned nanoseconds = 0;
+    venv_rc rc = check_alive(self, err);
+    if (rc != VENV_OK)
+        return rc;
+    (void)virDomainAgentSetResponseTimeout(domain->handle, 2, 0);
+    return virDomainGetTime(domain->handle, &seconds, &nanoseconds, 0) < 0 ? failed(self, false, "the guest agent does not answer", err) : VENV_OK;
+}
+
 static venv_rc libvirt_freeze(venv_hypervisor *hypervisor, venv_virt_domain *domain, venv_error *err)
 {
     return act(hypervisor, domain, virDomainSuspend, "the machine cannot be paused", err);
@@ -507,6 +523,7 @@ static const venv_virt_driver libvirt_driver = {
     .boot = libvirt_boot,
     .press = libvirt_press,
     .power_off = libvirt_power_off,
+    .probe = libvirt_probe,
     .freeze = libvirt_freeze,
     .thaw = libvirt_thaw,
     .save = venv_libvirt_save,

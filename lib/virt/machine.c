@@ -429,6 +429,26 @@ venv_rc venv_machine_pause(venv_hypervisor *hypervisor, venv_id id, venv_error *
     return finish(change(hypervisor, id, VENV_MACHINE_PAUSED, hypervisor->driver->freeze, "paused", &inner), &inner, err);
 }
 
+static venv_rc probe(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_virt_domain domain;
+    venv_rc rc = find_ours(hypervisor, id, &domain, err);
+    if (rc != VENV_OK)
+        return rc;
+    if (domain.info.state != VENV_MACHINE_RUNNING)
+        rc = venv_error_set(err, VENV_ECONFLICT, "instance %s does not run: it is %s", domain.info.instance, venv_machine_state_name(domain.info.state));
+    else
+        rc = hypervisor->driver->probe(hypervisor, &domain, err);
+    hypervisor->driver->release(hypervisor, &domain);
+    return rc;
+}
+
+venv_rc venv_machine_probe(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
+{
+    venv_error inner = { .rc = VENV_OK };
+    return finish(probe(hypervisor, id, &inner), &inner, err);
+}
+
 venv_rc venv_machine_resume(venv_hypervisor *hypervisor, venv_id id, venv_error *err)
 {
     venv_error inner = { .rc = VENV_OK };

@@ -74,6 +74,7 @@ static venv_rc call(sim *s, node *n, const happening *h, venv_error *err)
     case VENV_MACHINE_DESTROY:
         s->counts.stops++;
         return venv_machine_destroy(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_PROBE: return sim_percent(s, 60) ? VENV_ETIMEDOUT : venv_machine_probe(n->hypervisor, h->machine, err);
     case VENV_MACHINE_PAUSE: return venv_machine_pause(n->hypervisor, h->machine, err);
     case VENV_MACHINE_RESUME: return venv_machine_resume(n->hypervisor, h->machine, err);
     case VENV_MACHINE_SAVE: return venv_machine_save(n->hypervisor, h->machine, err);

@@ -8,7 +8,7 @@
 
 #define OFFER_EXPIRES S(40) /* as in the configuration of server.c */
 #define SLACK         S(10) /* a disk may be slow, and clocks drift */
-#define VERBS         8
+#define VERBS         9
 #define PLACED_MAX    64u
 
 /* What an answer was, by the id of the request. */
