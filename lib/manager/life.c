@@ -230,7 +230,7 @@ static bool restart(venv_manager *m, instance *i, const char *reason)
     venv_mgr_ready_reset(i);
     i->hold = i->retry = venv_mgr_after(m, wait);
     i->hold_wall.ns = m->now.wall.ns + wait.ns;
-    snprintf(why, sizeof why, "%.120s; it is started again in %s, for the %uth time", reason, venv_span_format(wait, time, sizeof time), i->crashes);
+    snprintf(why, sizeof why, "%.120s; it is started again in %s (time %u)", reason, venv_span_format(wait, time, sizeof time), i->crashes);
     venv_mgr_event_add(m, "instance-crashed", i->name, d->id, venv_value_null(), "%s on %s: %s", i->name, i->node, why);
     if (i->state != VENV_INSTANCE_STARTING)
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STARTING, why);
