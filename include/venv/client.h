@@ -218,6 +218,9 @@ typedef enum venv_client_verb {
     VENV_CLIENT_NODE = 426,
     VENV_CLIENT_CHANGE = 440,
     VENV_CLIENT_SYNC = 441,
+    VENV_CLIENT_APPLY = 442,
+    VENV_CLIENT_DELETE_ENVIRONMENT = 443,
+    VENV_CLIENT_VERSIONS = 444,
 } venv_client_verb;
 
 /** Make a random id for a request.  @retval VENV_OK  @retval VENV_EIO the system has no random numbers. */
@@ -433,6 +436,44 @@ VENV_API VENV_MUST_USE venv_rc venv_client_node_drain(venv_client *client, const
 VENV_API VENV_MUST_USE venv_rc venv_client_node_resume(venv_client *client, const char *agent,
                                                        const venv_client_node_options *options,
                                                        venv_value *ret_agent, venv_error *err);
+
+/**
+ * Define environments, or give those that are there another version: all of them, or nothing.  Instances that are there
+ * stay as they were made.
+ * @param definitions  A map from names to definitions, as under `environments` in venv-mgr.yaml(5).
+ * @param dry_run      Only say what would change.
+ * @param id           As of venv_client_change_options.
+ * @param ret_items    One map for each: see APPLY of venv-protocol(7).  Owned.
+ * @retval VENV_EINVAL     One is wrong; the text says which and how.  VENV_EKIND, VENV_ERANGE, VENV_EDENIED likewise.
+ * @retval VENV_ECONFLICT  One belongs to the files of the manager.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_environments_apply(venv_client *client, const venv_value *definitions, bool dry_run,
+                                                              venv_id id, venv_value *ret_items, venv_error *err);
+
+/**
+ * Delete an environment, or one version of it.
+ * @param version          0: the environment.
+ * @param dry_run          Only say whether it could be.
+ * @param id               As of venv_client_change_options.
+ * @param ret_environment  A map: `name version? deleted`.  Owned.
+ * @retval VENV_ENOENT     There is none.
+ * @retval VENV_ECONFLICT  It is in use, or belongs to the files of the manager; the text says by what.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_environment_delete(venv_client *client, const char *name, uint64_t version, bool dry_run,
+                                                              venv_id id, venv_value *ret_environment, venv_error *err);
+
+/**
+ * The versions of an environment, and what is different between two of them.
+ * @param version       Only this one, with its definition; 0: all, without.
+ * @param from          Not 0: also what is different from this version to `version`, or to the newest.
+ * @param ret_versions  A map: `items differences?`; see VERSIONS of venv-protocol(7).  Owned.
+ * @retval VENV_ENOENT  There is no such environment, or no such version.
+ * Fails as venv_client_request().
+ */
+VENV_API VENV_MUST_USE venv_rc venv_client_environment_versions(venv_client *client, const char *name, uint64_t version, uint64_t from,
+                                                                venv_value *ret_versions, venv_error *err);
 
 /**
  * Have the manager read its configuration anew: all of it is used, or nothing.

@@ -201,6 +201,56 @@ venv_rc venv_client_node_resume(venv_client *client, const char *agent, const ve
     return node(client, agent, "resume", options, ret_agent, err);
 }
 
+venv_rc venv_client_environments_apply(venv_client *client, const venv_value *definitions, bool dry_run, venv_id id,
+                                       venv_value *ret_items, venv_error *err)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    venv_map_init(&map);
+    if (!venv_id_is_none(id))
+        venv_map_put_id(&map, "id", id);
+    venv_map_put(&map, "environments", venv_value_ref(definitions));
+    if (dry_run)
+        venv_map_put(&map, "dry_run", venv_value_bool(true));
+    venv_rc rc = finish(client, VENV_CLIENT_APPLY, &map, &answer, err);
+    if (rc == VENV_OK) {
+        venv_value part = venv_value_null();
+        rc = take_part(&answer, "environments", VENV_MAP, &part, err);
+        return rc == VENV_OK ? take_part(&part, "items", VENV_LIST, ret_items, err) : rc;
+    }
+    return rc;
+}
+
+venv_rc venv_client_environment_delete(venv_client *client, const char *name, uint64_t version, bool dry_run, venv_id id,
+                                       venv_value *ret_environment, venv_error *err)
+{
+    venv_map_builder map;
+    venv_value answer = venv_value_null();
+    venv_map_init(&map);
+    if (!venv_id_is_none(id))
+        venv_map_put_id(&map, "id", id);
+    venv_map_put_z(&map, "name", name);
+    if (version)
+        venv_map_put(&map, "version", venv_value_uint(version));
+    if (dry_run)
+        venv_map_put(&map, "dry_run", venv_value_bool(true));
+    venv_rc rc = finish(client, VENV_CLIENT_DELETE_ENVIRONMENT, &map, &answer, err);
+    return rc == VENV_OK ? take_part(&answer, "environment", VENV_MAP, ret_environment, err) : rc;
+}
+
+venv_rc venv_client_environment_versions(venv_client *client, const char *name, uint64_t version, uint64_t from,
+                                         venv_value *ret_versions, venv_error *err)
+{
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "name", name);
+    if (version)
+        venv_map_put(&map, "version", venv_value_uint(version));
+    if (from)
+        venv_map_put(&map, "from", venv_value_uint(from));
+    return finish(client, VENV_CLIENT_VERSIONS, &map, ret_versions, err);
+}
+
 venv_rc venv_client_reload(venv_client *client, bool dry_run, venv_value *ret_difference, venv_error *err)
 {
     venv_map_builder map;

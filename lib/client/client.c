@@ -364,6 +364,8 @@ static bool carries_id(venv_client_verb verb)
     case VENV_CLIENT_TRIGGER:
     case VENV_CLIENT_RESET:
     case VENV_CLIENT_NODE:
+    case VENV_CLIENT_APPLY:
+    case VENV_CLIENT_DELETE_ENVIRONMENT:
         return true;
     default:
         return false;

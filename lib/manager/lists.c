@@ -151,6 +151,11 @@ static venv_value environment_view(venv_manager *m, const venv_environment *envi
     venv_map_put(&map, "memory", venv_value_int((int64_t)venv_environment_memory_bytes(environment)));
     venv_map_put(&map, "instances", venv_value_int(instances));
     venv_map_put(&map, "running", venv_value_int(running));
+    venv_map_put(&map, "version", venv_value_uint(venv_mgr_catalog_newest(m, name)));
+    venv_map_put(&map, "files", venv_value_bool(venv_value_get(&m->config->environments, name) != NULL));
+    const char *image = venv_environment_peek(environment)->image;
+    if (image)
+        venv_map_put_z(&map, "image", image);
     put_breaker(m, &map, false, name);
     venv_value definition = venv_value_null();
     if (whole && venv_environment_to_value(environment, &definition, NULL) == VENV_OK)

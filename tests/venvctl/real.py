@@ -231,6 +231,53 @@ def refused():
         check(f"{certificate}: {result.returncode} {result.stderr}", result.returncode in (2, 4))
 
 
+def lab(memory, more=""):
+    (DIR / "lab.yaml").write_text(f"environments:\n  lab: {{hypervisor: test, memory: {memory}, kernel: {DIR}/images/vmlinuz{more}}}\n")
+    return f"-f {DIR}/lab.yaml"
+
+
+def environments():
+    """Applied in versions, compared, in use, deleted; what is wrong has its line and column."""
+    expect(f"apply {lab('64MiB', ', memroy: 1')}", 2, err="lab.yaml:2:")
+    expect(f"apply {lab('64MiB', ', memroy: 1')}", 2, err='did you mean "memory"')
+    expect(f"apply {lab('1KiB')}", 2, err="lab.yaml:2:35")
+    expect(f"apply {lab('64MiB')} --dry-run", out="lab: added, version 1")
+    expect("environment show lab", 3)
+    expect(f"apply {lab('64MiB')}", out="lab: added, version 1")
+    expect(f"apply {lab('64MiB')}", out="nothing is different from version 1")
+    expect("start lab --wait --timeout 20s", out="lab-1")
+    expect(f"apply {lab('128MiB')}", out="1 instance of older ones stays as it is")
+    expect("environment diff lab", out="- memory: 67108864\n+ memory: 134217728")
+    expect("environment diff lab@2 lab@1", out="+ memory: 67108864")
+    expect("show instance lab-1", out="started from version 1, newest is 2")
+    expect("environment show lab@1", out="64MiB")
+    expect("environment list lab", out="user/ann")
+    check("environment list", {"class2", "lab"} == {item["name"] for item in expect_json("environment list")})
+    expect("environment delete lab", 1, err="lab-1")
+    expect("environment delete class2", 1, err="files")
+    (DIR / "class2.yaml").write_text("environments: {class2: {hypervisor: test, memory: 64MiB}}\n")
+    expect(f"apply -f {DIR}/class2.yaml", 1, err="files")
+    (DIR / "triggers.yaml").write_text("environments: {a: {hypervisor: test, memory: 64MiB}}\ntriggers: {}\n")
+    expect(f"apply -f {DIR}/triggers.yaml", 2, err="reload")
+    (DIR / "hello.user-data").write_text("#cloud-config\nruncmd: [date]\n")
+    (DIR / "hello.yaml").write_text("environments: {hello: {hypervisor: test, memory: 64MiB, cloud_init: {user_data: hello.user-data}}}\n")
+    expect(f"apply {DIR}/hello.yaml", out="hello: added")
+    expect("environment show hello", out="runcmd: [date]")
+    expect("environment delete hello --dry-run", out="could be deleted")
+    expect("environment delete hello", out="deleted")
+    expect("environment show hello", 3)
+
+
+def environments_after_restart():
+    expect("environment diff lab", out="+ memory: 134217728")
+    expect("show instance lab-1", out="started from version 1, newest is 2")
+    expect("reload", out="nothing is different")
+    expect("environment show lab", out="128MiB")
+    expect("stop lab-1 --force --wait --timeout 20s")
+    expect("environment delete lab", out="deleted")
+    expect("environment show hello", 3)
+
+
 def main():
     made = venvctl("cert", "init", "--cluster", "real", "--dir", DIR / "pki", configured=False)
     check(f"cert init: {made.stderr}", made.returncode == 0)
@@ -240,11 +287,12 @@ def main():
     agent = start("venv-agent", "agent.yaml")
     wait_for("the agent is connected", connected)
     if not broken:
-        for part in (look, ask, change, events, refused):
+        for part in (look, ask, change, events, refused, environments):
             part()
         follow_through_restart(manager)
         expect("control node1 rcon", out="ctrlrcon")
         wait_for("the agent is connected again", connected)
+        environments_after_restart()
         expect("control node1 stop", out="ctrlstop")
         wait_for("the agent has ended", lambda: agent.poll() == 0)
         expect("control node1 stop", 1, err="not connected")

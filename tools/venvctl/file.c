@@ -62,6 +62,18 @@ venv_rc app_read_zone(void *user, const char *name, venv_value *ret_file, venv_e
     return rc;
 }
 
+int app_read_text(venvctl *app, const char *path, size_t size_max, venv_value *ret_text)
+{
+    venv_error err = { 0 };
+    char *text = NULL;
+    size_t size = 0;
+    venv_rc rc = read_whole(path, size_max, &text, &size, &err);
+    if (rc == VENV_OK)
+        rc = venv_value_string(text, size, ret_text, &err);
+    free(text);
+    return rc == VENV_OK ? EXIT_DONE : app_fail(app, &err);
+}
+
 int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value, venv_yaml_marks **ret_marks)
 {
     venv_error err = { 0 };

@@ -100,6 +100,15 @@ int run_list(venvctl *app)
     return code;
 }
 
+/* An instance of an environment that was changed since is as it was made. */
+static void print_age_of_definition(venvctl *app, const venv_value *item)
+{
+    const venv_value *version = venv_value_get(item, "version"), *newest = venv_value_get(item, "newest");
+    if (version && newest && !app_has(app, OPTION_JSON) && !app_has(app, OPTION_QUIET))
+        fprintf(app->out, "started from version %" PRIu64 ", newest is %" PRIu64 "\n", venv_value_peek_uint(version),
+                venv_value_peek_uint(newest));
+}
+
 int run_show(venvctl *app)
 {
     const kind_row *kind = find_kind(app, app->arguments[0], false);
@@ -113,6 +122,7 @@ int run_show(venvctl *app)
     if (venv_client_show(app->client, kind->singular, app->arguments[1], &item, &err) != VENV_OK)
         return app_fail(app, &err);
     code = print_value(app, &item);
+    print_age_of_definition(app, &item);
     venv_value_unref(&item);
     return code;
 }

@@ -23,15 +23,17 @@ static bool option_by_name(const char *name, size_t size, option_id *ret_option)
     return false;
 }
 
-static bool option_by_letter(char letter, option_id *ret_option)
+/* A letter may be that of two options: then it is the one that the verb takes. */
+static bool option_by_letter(const verb_row *verb, char letter, option_id *ret_option)
 {
+    bool known = false;
     for (int i = 0; i < OPTION__END; i++) {
-        if (option_rows[i].letter == letter && letter != 0) {
-            *ret_option = (option_id)i;
-            return true;
-        }
+        if (option_rows[i].letter != letter || letter == 0 || (known && !(verb && verb_takes(verb, (option_id)i))))
+            continue;
+        *ret_option = (option_id)i;
+        known = true;
     }
-    return false;
+    return known;
 }
 
 static int option_unknown(venvctl *app, const char *name, size_t size)
@@ -78,7 +80,7 @@ static int option_parse(venvctl *app, int argc, char *const *argv, int *at)
         if (!known)
             return option_unknown(app, name, size);
     } else {
-        known = option_by_letter(word[1], &option);
+        known = option_by_letter(app->verb, word[1], &option);
         if (!known || (word[2] != 0 && !option_rows[option].argument))
             return app_usage(app, "there is no option %s", word);
         equals = word[2] != 0 ? word + 1 : NULL;
@@ -137,7 +139,7 @@ static int check(venvctl *app)
     if (app_has(app, OPTION_HELP) || app_has(app, OPTION_VERSION))
         return EXIT_DONE;
     for (size_t i = 0; !app_has(app, OPTION_CONNECT) && i < sizeof local / sizeof local[0]; i++)
-        if (app_has(app, local[i]))
+        if (app_has(app, local[i]) && verb->run != run_apply)
             return app_usage(app, "--%s goes with --connect URI", option_rows[local[i]].name);
     if (app->argument_count < verb->least)
         return app_usage(app, "\"%s\" needs %s", verb->name, verb->arguments);

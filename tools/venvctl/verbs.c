@@ -61,7 +61,7 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "Also the value of each part of the expression; of a replay, for each firing, with the samples." },
     [OPTION_BY] = { "by", 0, "HOW", false, false, WORDS_DRAIN,
         "How the instances of the node leave: migrate, stop or save; none (if nothing is said): they stay until somebody ends or moves them." },
-    [OPTION_FILE] = { "file", 0, "FILE", false, false, WORDS_FILE, "With --connect: the environment is defined in this file." },
+    [OPTION_FILE] = { "file", 'f', "FILE", false, false, WORDS_FILE, "The environments are defined in this file (start: with --connect)." },
     [OPTION_NAME] = { "name", 0, "NAME", false, false, WORDS_NONE,
         "With --connect: the instance is called so; one that runs already is left alone." },
     [OPTION_TO] = { "to", 0, "URI", false, false, WORDS_NONE, "With --connect: to this hypervisor, as the one that is left reaches it." },
@@ -83,7 +83,7 @@ const verb_row verb_rows[] = {
               "`heard`, `groups`, `address`, `program`, `properties`, "
               "`instances`, `hypervisor`, `reachable` (whether the hypervisor could be asked), `breaker` (open or half-open, if it is).\n"
               "groups: `name`, `agents` (their names), `connected`.\n"
-              "environments: `name`, `hypervisor`, `vcpus`, `memory` (bytes), `image`, `instances`, `running`, `breaker`.\n"
+              "environments: `name`, `version`, `files` (the manager's files define it), `hypervisor`, `vcpus`, `memory` (bytes), `image`, `instances`, `running`, `breaker`.\n"
               "instances: `name`, `id`, `environment`, `state`, `since` (in this state), `node`, `reason`, "
               "`epoch`, `made`, `by`.\n"
               "triggers: `name`, `element`, `mode`, `state`, `since`, `fired` (times), `last_fired`, `when`, `at`, `zone`, `next` (the next time of `at`), `error`, "
@@ -312,6 +312,36 @@ const verb_row verb_rows[] = {
       .text = "What has left does not come back by itself; what is on its way goes on.",
       .json = "An object: the agent, as in show.", .example = "venvctl node resume node07",
       .least = 1, .most = 1, .options = { OPTION_WHY, OPTION_ID }, .words = { WORDS_AGENT }, .run = run_node_resume },
+    { .name = "apply", .arguments = "--file FILE", .summary = "Define environments, or give them another version: all of a file, or nothing.",
+      .text = "FILE has a map `environments`, as in venv-mgr.yaml(5). It is checked here and by the manager, what is different is shown, and when the "
+              "answer comes it is on the manager's disk. Instances that are there stay as they were made: `show instance` says from which "
+              "version, and which is the newest. A name that the manager's own files define is theirs and cannot be applied. "
+              "A user_data that is the path of a file beside FILE is replaced by the text of that file.",
+      .json = "A list: for each environment `name`, `change` (added, changed, same), `version`, `older` (instances of other versions), "
+              "`differences` (`key`, `from`, `to`).",
+      .example = "venvctl apply -f class2.yaml --dry-run",
+      .least = 0, .most = 1, .options = { OPTION_FILE, OPTION_DRY_RUN, OPTION_ID }, .words = { WORDS_FILE }, .run = run_apply },
+    { .name = "environment list", .arguments = "[ENV]", .summary = "List the environments, or the versions of one.",
+      .json = "A list: of environments as in list; of versions `name`, `version`, `made`, `by`, `files` (it came with the manager's files), "
+              "`newest`, `instances`.",
+      .example = "venvctl environment list class2",
+      .least = 0, .most = 1, .words = { WORDS_ENVIRONMENT }, .run = run_environment_list },
+    { .name = "environment show", .arguments = "ENV[@VERSION]", .summary = "Show one version of an environment, with its definition.",
+      .text = "Without VERSION the newest. The definition has its defaults written out.",
+      .json = "An object: as in environment list, and `definition`.",
+      .example = "venvctl environment show class2@3",
+      .least = 1, .most = 1, .words = { WORDS_ENVIRONMENT }, .run = run_environment_show },
+    { .name = "environment diff", .arguments = "ENV[@VERSION] [ENV@VERSION]", .summary = "Show what is different between two versions.",
+      .text = "Without versions the newest is compared with the one before it; with one, that one with the newest.",
+      .json = "A list of `key`, `from`, `to`.",
+      .example = "venvctl environment diff class2@3 class2@5",
+      .least = 1, .most = 2, .words = { WORDS_ENVIRONMENT, WORDS_ENVIRONMENT }, .run = run_environment_diff },
+    { .name = "environment delete", .arguments = "ENV[@VERSION]", .summary = "Delete an environment, or one version of it, that is not in use.",
+      .text = "It is refused, with the reason, while instances are there that were made from it, while another environment needs it (affinity), "
+              "and where the manager's files define it.",
+      .json = "An object: `name`, `version`, `deleted`.",
+      .example = "venvctl environment delete class2@3",
+      .least = 1, .most = 1, .options = { OPTION_DRY_RUN, OPTION_ID }, .words = { WORDS_ENVIRONMENT }, .run = run_environment_delete },
     { .name = "trigger replay", .arguments = "FILE", .summary = "Say what triggers would have done in the past, beside what did happen.",
       .text = "FILE holds triggers as in venv-mgr.yaml(5), alone or below `triggers:`. The history that the manager keeps is gone through "
               "by the code that decides in the manager; what would have fired is listed with what did fire then, and the hours of machines are "
