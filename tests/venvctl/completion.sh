@@ -28,7 +28,7 @@ expect 'venvctl list a' 'agents actions'
 expect 'venvctl list agents --js' '--json'
 expect 'venvctl start class2 --wait' '--wait'
 expect 'venvctl control node07 r' 'rcon rjoin'
-expect 'venvctl help e' 'exec events eval'
+expect 'venvctl help e' 'exec events environment eval'
 expect 'venvctl list agents ' ''
 expect 'venvctl xyzzy ' ''
 dir=$(mktemp -d)

@@ -132,6 +132,9 @@ static void offer_verbs(venvctl *app, const char *prefix, const char *first)
             continue;
         size_t size = space ? (size_t)(space - verb_rows[i].name) : strlen(verb_rows[i].name);
         (void)snprintf(word, sizeof word, "%.*s", (int)size, verb_rows[i].name);
+        bool again = i > 0 && space && strncmp(verb_rows[i - 1].name, verb_rows[i].name, size + 1) == 0; /* its first word, once */
+        if (!first && again)
+            continue;
         if (!first)
             offer(app, prefix, word);
         else if (space && strcmp(word, first) == 0)
