@@ -306,6 +306,9 @@ typedef struct venv_client_stop_options {
     const char *instance;    /**< Its name or id. */
     const char *environment; /**< Instances of this environment. */
     int64_t count;           /**< At most so many of them; 0: all. */
+    bool drain;         /**< First out of work, and stopped when it is idle: `scale.drain` and `scale.idle` of its definition. */
+    venv_span drain_timeout; /**< Then it is stopped with its work.  0: never. */
+    bool abandon;       /**< Nothing is stopped: those of them that are being drained go on. */
     bool force;              /**< Power off at once, without asking the guest. */
     bool has_grace;          /**< `grace` is set. */
     venv_span grace;         /**< Time that the guest has to shut down. */

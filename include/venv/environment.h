@@ -255,7 +255,8 @@ typedef struct venv_definition_scale {
     const char *desired;         /**< Expression: how many are wanted. */
     uint32_t min, max;
     const char *idle;            /**< Expression: whether an instance has no work. */
-    venv_definition_texts drain; /**< Command of the agent that takes an instance out of work, and its arguments. */
+    venv_definition_texts drain; /**< Command that takes an instance out of work, and its arguments; before them `@GROUP`, or nothing. */
+    venv_definition_texts undrain; /**< The same, to put it back into work. */
     venv_definition_scale_by by; /**< How one too many goes. */
     venv_span up, down;          /**< How long more, or fewer, must have been wanted before it is acted upon. */
     uint32_t step_up, step_down; /**< At most so many at once; 0: no such limit. */

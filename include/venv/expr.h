@@ -135,6 +135,8 @@ typedef venv_rc (*venv_expr_zone_fn)(void *user, const char *name, venv_value *r
 typedef struct venv_expr_options {
     venv_expr_limits limits;
     bool macros_off;         /**< `has`, `all`, … are ordinary names then. */
+    bool mixed_numbers;      /**< Arithmetic on a double and an integer of unknown static type is that of doubles; in the
+                                  language it is an error.  A property may be either, as its agent likes. */
     bool check_off;          /**< No static types: everything is found out when it runs. */
     const char *container;   /**< Namespace that names are resolved in, as "com.example"; NULL for none. */
     venv_expr_zone_fn zone;  /**< NULL: only UTC and fixed offsets. */

@@ -96,6 +96,12 @@ venv_rc venv_client_stop(venv_client *client, const venv_client_stop_options *op
         venv_map_put_z(&map, "environment", options->environment);
     if (options->force)
         venv_map_put(&map, "force", venv_value_bool(true));
+    if (options->drain)
+        venv_map_put(&map, "drain", venv_value_bool(true));
+    if (options->drain_timeout.ns > 0)
+        venv_map_put(&map, "drain_timeout", venv_value_from_span(options->drain_timeout));
+    if (options->abandon)
+        venv_map_put(&map, "abandon", venv_value_bool(true));
     if (options->has_grace)
         venv_map_put(&map, "grace", venv_value_from_span(options->grace));
     put_common(&map, options->id, options->count, options->wait, options->timeout, options->dry_run);

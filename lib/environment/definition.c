@@ -319,7 +319,7 @@ venv_rc venv_environment_from_value(const char *name, const venv_value *value, c
 venv_rc venv_environment_expr_env(venv_expr_env **ret_env, venv_error *err)
 {
     venv_expr_env *env = NULL;
-    venv_rc rc = venv_expr_env_new(NULL, &env, err);
+    venv_rc rc = venv_expr_env_new(&(venv_expr_options){ .mixed_numbers = true }, &env, err);
     if (rc == VENV_OK)
         rc = venv_expr_env_variable(env, "node", "dyn", NULL, err);
     if (rc != VENV_OK) {

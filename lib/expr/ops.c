@@ -355,6 +355,11 @@ static bool is_time(const venv_value *value)
     return value->w.kind == VENV_TIMESTAMP || value->w.kind == VENV_DURATION;
 }
 
+static double double_of(const venv_value *value)
+{
+    return value->w.kind == VENV_INT ? (double)value->w.as.i : value->w.kind == VENV_UINT ? (double)value->w.as.u : value->w.as.d;
+}
+
 int venv_cel_binary(xctx *context, const xnode *node, ast_op op, const venv_value *a, const venv_value *b, venv_value *out)
 {
     if (is_time(a) && is_time(b))
@@ -379,6 +384,10 @@ int venv_cel_binary(xctx *context, const xnode *node, ast_op op, const venv_valu
         default:
             break;
         }
+    }
+    if (context->expr->env->options.mixed_numbers && is_number(a) && is_number(b) && (a->w.kind == VENV_DOUBLE || b->w.kind == VENV_DOUBLE)) {
+        venv_value x = venv_value_double(double_of(a)), y = venv_value_double(double_of(b));
+        return double_binary(context, node, op, &x, &y, out);
     }
     venv_value args[2] = { *a, *b };
     return venv_cel_fail_overload(context, node, args, 2);

@@ -7,6 +7,7 @@
 
 #include "codec/config.h"
 #include "manager/outside.h"
+#include "trigger/ask.h"
 #include "trigger/trigger.h"
 
 #include <venv/environment.h>
@@ -271,15 +272,24 @@ static venv_rc check_environment(const venv_environment_words *words, const defi
 static venv_rc read_environments(venv_manager_config *c, const document *documents, size_t count, venv_error *err)
 {
     definitions list = { NULL, 0 };
+    const venv_trigger_world nothing = { .user = NULL };
     venv_environment_words words = { .place = NULL };
+    venv_asker *asker = NULL;
     venv_rc rc = collect(documents, count, "environments", &list, err);
     if (rc == VENV_OK)
         rc = venv_environment_expr_env(&words.place, err);
+    if (rc == VENV_OK)
+        rc = venv_asker_new(&(venv_trigger_options){ c->tick, c->zone, c->zone_user }, &nothing, &asker, err);
+    if (rc == VENV_OK) {
+        words.scale = venv_asker_words(asker, false);
+        words.idle = venv_asker_words(asker, true);
+    }
     for (size_t i = 0; rc == VENV_OK && i < list.count; i++)
         rc = check_environment(&words, &list.items[i], err);
     if (rc == VENV_OK)
         rc = merge(&list, &c->environments, err);
     venv_expr_env_unref(words.place);
+    venv_asker_free(asker);
     free(list.items);
     return rc;
 }

@@ -5,6 +5,8 @@
  */
 #include "manager/internal.h"
 
+#include "trigger/ask.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,7 +74,14 @@ venv_rc venv_mgr_environments_make(venv_manager *m, const venv_value *definition
 static venv_rc make_environments(venv_manager *m, venv_error *err)
 {
     venv_rc rc = venv_environment_expr_env(&m->place_env, err);
+    venv_trigger_world world = venv_mgr_world_of(m);
     m->words.place = m->place_env;
+    if (rc == VENV_OK)
+        rc = venv_asker_new(&(venv_trigger_options){ m->config->tick, m->config->zone, m->config->zone_user }, &world, &m->asker, err);
+    if (rc == VENV_OK) {
+        m->words.scale = venv_asker_words(m->asker, false);
+        m->words.idle = venv_asker_words(m->asker, true);
+    }
     if (rc == VENV_OK)
         rc = venv_expr_context_new(&m->place_context, err);
     return rc == VENV_OK ? venv_mgr_environments_make(m, &m->config->environments, &m->environments, err) : rc;
@@ -163,6 +172,8 @@ void venv_manager_free(venv_manager *m)
     venv_list_fini(&m->unknown_rows);
     venv_triggers_free(m->triggers);
     venv_mgr_placing_free(m);
+    venv_mgr_scalers_free(m);
+    venv_asker_free(m->asker);
     venv_expr_context_free(m->place_context);
     venv_expr_env_unref(m->place_env);
     venv_mgr_reload_free(m);
@@ -179,6 +190,8 @@ static void sweep(venv_manager *m)
     venv_mgr_agents_sweep(m);
     venv_mgr_gathers_sweep(m);
     venv_mgr_deeds_sweep(m);
+    venv_mgr_drains_sweep(m);
+    venv_mgr_scale_sweep(m);
     venv_mgr_maintenance_sweep(m);
     venv_mgr_instances_sweep(m);
     venv_mgr_proposals_sweep(m);

@@ -62,7 +62,7 @@ instance *venv_mgr_instance_new(venv_manager *m, venv_id id, const char *name, c
     i->made = i->since_wall = m->now.wall;
     i->since = m->now.mono;
     i->hold = VENV_INSTANT_NEVER;
-    i->retry = i->give_up = VENV_INSTANT_NEVER;
+    i->retry = i->give_up = i->drain_end = VENV_INSTANT_NEVER;
     if (!i->name || !i->environment || venv_table_add(m->instances, id.bytes, sizeof id.bytes, i, NULL) != VENV_OK) {
         venv_mgr_instance_free(i);
         venv_mgr_no_memory(m);
@@ -386,8 +386,10 @@ void venv_mgr_instance_end_deeds(venv_manager *m, instance *i)
         else if (final)
             venv_mgr_deed_end(m, start, VENV_ECANCELED, i->reason);
     }
-    if (final)
+    if (final) {
+        venv_mgr_drain_over(m, i, VENV_ECANCELED, "it ended by itself");
         venv_mgr_change_over(m, i);
+    }
     if (stop && venv_mgr_deed_is_open(stop) && final)
         venv_mgr_deed_end(m, stop, VENV_OK, "");
 }
@@ -420,6 +422,7 @@ void venv_mgr_instance_stop(venv_manager *m, instance *i, venv_id deed_id, bool 
         stop_inspection(m, i, deed_id);
         return;
     }
+    venv_mgr_drain_over(m, i, VENV_ECANCELED, "a stop took its place");
     i->stop = deed_id;
     i->stop_wanted = true;
     i->force = force;
@@ -603,6 +606,7 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
         venv_map_put(&map, "tried", venv_mgr_take_list(m, &tried));
         venv_map_put_text(&map, "failure", i->failure, strlen(i->failure));
     }
+    venv_mgr_drain_row(i, &map);
     if (i->reserved)
         venv_map_put_z(&map, "reserved", i->reserved);
     if (i->preemptions > 0)
@@ -656,6 +660,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     snprintf(i->reason, sizeof i->reason, "%.*s", (int)reason.size, reason.data ? reason.data : "");
     i->node = VENV_SEEDED(PLACEMENT_FORGOTTEN) ? NULL : optional_text(m, row, "node");
     i->asked_node = optional_text(m, row, "asked_node");
+    venv_mgr_drain_restore(m, i, row);
     i->reserved = optional_text(m, row, "reserved");
     i->preemptions = (uint32_t)venv_value_get_int(row, "preemptions", 0);
     venv_value_get_id(row, "preempted_by", &i->preempted_by);

@@ -25,6 +25,7 @@
  *      deliver.c    mail, webhooks, plug-ins                      outside.c   where they may go
  *      maintenance.c nodes that are emptied                       preempt.c   who makes room for whom
  *      catalog.c   versions of environments
+ *      scale.c      as many as are desired                        drain.c     out of work, and then stopped
  *      why.c        why: asking, reading the log                  chain.c     why: the chain of causes
  *
  * The words: the header calls what leaves the core an *action*; an action in the sense of people (a start,
@@ -137,6 +138,15 @@ typedef struct agent {
 
 /* --- instances --------------------------------------------------------------------------------------- */
 
+/* How one is drained (drain.c). */
+typedef enum drain_step { DRAIN_STEP_COMMAND = 0, DRAIN_STEP_RUNS, DRAIN_STEP_IDLE } drain_step;
+typedef struct drain_wish {
+    bool save, by_scale;
+    venv_span time;  /* until it is stopped with its work; 0: never */
+    venv_span grace; /* of the stop */
+    char why[REASON_MAX];
+} drain_wish;
+
 /* What is being done to it (changes.c). */
 typedef enum change_kind { CHANGE_NONE = 0, CHANGE_PAUSE, CHANGE_RESUME, CHANGE_SAVE, CHANGE_RESTORE, CHANGE_MIGRATE, CHANGE__COUNT } change_kind;
 typedef enum has { HAS_UNKNOWN = 0, HAS_NOT, HAS_IT, HAS_MOVING } has;
@@ -169,6 +179,12 @@ typedef struct instance {
     uint64_t placed, changed; /* revisions of the events: why it is where it is, how it came into this state; 0: not known */
     venv_instant retry;     /* when to send again; NEVER */
     venv_instant give_up;   /* pending: when to fail */
+    venv_id drain, drain_command; /* the deeds: of its draining, of the command; none */
+    drain_step drain_step;
+    bool drain_save, drain_by_scale;
+    venv_instant drain_again, drain_end;
+    venv_wall drain_end_wall; /* 0: there is no end */
+    bool parked;            /* `scale` had it saved, and may restore it */
     venv_environment *from; /* its definition, compiled; NULL: not yet, or there is none */
     char *reserved;         /* pending: the node where others make room for it; NULL */
     uint32_t preemptions;   /* times that others were sent away for it */
@@ -370,6 +386,22 @@ const char *venv_mgr_maintenance_text(const agent *a, char *text, size_t size);
 void venv_mgr_maintenance_forget(venv_manager *m, agent *a);
 void venv_mgr_maintenance_sweep(venv_manager *m);
 
+/* drain.c */
+bool venv_mgr_drain_is_on(const instance *i);
+venv_rc venv_mgr_drain_begin(venv_manager *m, instance *i, venv_id parent, const char *by, const drain_wish *wish, venv_error *err);
+void venv_mgr_drain_abandon(venv_manager *m, instance *i, const char *why);
+void venv_mgr_drain_over(venv_manager *m, instance *i, venv_rc rc, const char *why);
+void venv_mgr_drains_sweep(venv_manager *m);
+void venv_mgr_drain_row(const instance *i, venv_map_builder *map);
+void venv_mgr_drain_restore(venv_manager *m, instance *i, const venv_value *row);
+venv_rc venv_mgr_instance_idle(venv_manager *m, instance *i, bool *ret_idle, char *ret_why, size_t size);
+
+/* scale.c */
+#define VENV_MGR_SCALERS_MAX 65536u
+void venv_mgr_scale_sweep(venv_manager *m);
+venv_value venv_mgr_scale_view(venv_manager *m, const venv_environment *e); /* null: it has none */
+void venv_mgr_scalers_free(venv_manager *m);
+
 /* preempt.c */
 bool venv_mgr_preempt(venv_manager *m, instance *i, venv_placement_pool *pool, const venv_placement_want *want);
 bool venv_mgr_preempt_goes_on(venv_manager *m, instance *i);
@@ -435,6 +467,8 @@ struct venv_manager {
     venv_environment_words words; /* lent: what the expressions of definitions are compiled against */
     venv_expr_context *place_context;
     venv_mgr_placing *placing; /* NULL before the first one */
+    struct venv_asker *asker;  /* `scale.desired` and `scale.idle` */
+    venv_table *scalers;       /* environment → scaler (scale.c); NULL before the first one */
     waiter *waiters;
     size_t waiter_count;
     history_read *reads;
@@ -554,6 +588,7 @@ bool venv_mgr_agent_is_unseen(const agent *a);
 bool venv_mgr_agent_can_act(const agent *a); /* connected, and its machines can be seen; a may be NULL */
 
 /* world.c */
+venv_value venv_mgr_instance_seen(venv_manager *m, const instance *i); /* as triggers see it */
 venv_trigger_world venv_mgr_world_of(venv_manager *m);
 void venv_mgr_world_stale(venv_manager *m, agent *a);   /* a: NULL for "the list" */
 venv_expr_answer venv_mgr_world_agent(venv_manager *m, const char *name, const venv_expr_read *read, venv_value *ret_value, uint32_t *ret_depth);
@@ -685,6 +720,7 @@ venv_rc venv_mgr_verb_start(venv_manager *m, deed *d, const char *environment, c
 /* One of them, as a child of `parent`, or none. */
 venv_rc venv_mgr_stop_begin(venv_manager *m, instance *i, venv_id parent, const char *by, bool force, venv_span grace, venv_error *err);
 venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
+venv_rc venv_mgr_verb_stop_abandon(venv_manager *m, const char *by, instance *const *items, size_t count, venv_error *err);
 venv_rc venv_mgr_verb_destroy(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
 venv_rc venv_mgr_verb_sync(venv_manager *m, gather *g, const char *target, const venv_value *arguments, venv_id id, venv_error *err);
 venv_rc venv_mgr_verb_stop_select(venv_manager *m, const venv_value *arguments, instance ***ret_items, size_t *ret_count, venv_error *err);

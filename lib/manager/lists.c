@@ -157,6 +157,9 @@ static venv_value environment_view(venv_manager *m, const venv_environment *envi
     if (image)
         venv_map_put_z(&map, "image", image);
     put_breaker(m, &map, false, name);
+    venv_value scale = venv_mgr_scale_view(m, environment);
+    if (venv_value_kind(&scale) != VENV_NULL)
+        venv_map_put(&map, "scale", scale);
     venv_value definition = venv_value_null();
     if (whole && venv_environment_to_value(environment, &definition, NULL) == VENV_OK)
         venv_map_put(&map, "definition", definition);

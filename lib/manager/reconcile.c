@@ -54,6 +54,8 @@ void venv_mgr_reconcile_up(venv_manager *m, instance *i, venv_instance_state sta
     if (first && !i->adopted)
         venv_mgr_start_worked(m, i);
     if (!i->stop_wanted) {
+        if (venv_mgr_drain_is_on(i) && (i->state == VENV_INSTANCE_DRAINING || i->state == VENV_INSTANCE_LOST))
+            state = VENV_INSTANCE_DRAINING;
         i->retry = VENV_INSTANT_NEVER;
         if (i->state != state)
             venv_mgr_instance_set(m, i, state, i->state == VENV_INSTANCE_LOST ? "seen again" : up_reason(state));

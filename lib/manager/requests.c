@@ -129,6 +129,16 @@ static venv_rc do_stop(venv_manager *m, peer *p, uint64_t request, const venv_va
     if (rc != VENV_OK)
         return rc;
     snprintf(by, sizeof by, "user/%s", p->name);
+    if (venv_value_get_bool(body, "abandon", false)) {
+        rc = venv_mgr_verb_stop_abandon(m, by, items, count, err);
+        if (rc == VENV_OK) {
+            venv_value answer = stop_answer(m, id, items, count);
+            venv_mgr_request_remember(m, id, VENV_MSG_STOP, by, &answer);
+            venv_mgr_request_result(m, p, request, answer);
+        }
+        free(items);
+        return rc;
+    }
     if (!venv_mgr_fits_name(venv_value_get_text(body, "instance"), subject) && !venv_mgr_fits_name(venv_value_get_text(body, "environment"), subject))
         snprintf(subject, sizeof subject, "?");
     deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, "stop", subject, by);

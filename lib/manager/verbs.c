@@ -142,31 +142,81 @@ venv_rc venv_mgr_stop_begin(venv_manager *m, instance *i, venv_id parent, const 
     return VENV_OK;
 }
 
+/* How a stop is meant. */
+typedef struct stop_wish {
+    bool force, drain;
+    venv_span grace, time; /* time: to drain; 0: without end */
+} stop_wish;
+
+static venv_rc read_span(const venv_value *arguments, const char *key, int64_t hours, venv_span *span, venv_error *err)
+{
+    const venv_value *asked = venv_value_get(arguments, key);
+    if (!asked || (venv_value_to_span(asked, span) && span->ns >= 0 && span->ns <= hours * 3600 * VENV_NS_PER_S))
+        return VENV_OK;
+    return venv_error_set(err, VENV_ERANGE, "%s: expected a time from 0s to %lldh", key, (long long)hours);
+}
+
+static venv_rc read_stop(venv_manager *m, const venv_value *arguments, stop_wish *wish, venv_error *err)
+{
+    *wish = (stop_wish){ .force = venv_value_get_bool(arguments, "force", false), .drain = venv_value_get_bool(arguments, "drain", false),
+                         .grace = m->config->grace };
+    venv_rc rc = read_span(arguments, "grace", 1, &wish->grace, err);
+    if (rc == VENV_OK)
+        rc = read_span(arguments, "drain_timeout", 24 * 30, &wish->time, err);
+    if (rc == VENV_OK && wish->force && wish->drain)
+        rc = venv_error_set(err, VENV_EINVAL, "either it is drained, or it is stopped by force");
+    return rc;
+}
+
+static venv_rc stop_one(venv_manager *m, instance *i, const deed *d, const stop_wish *wish)
+{
+    if (!wish->drain || i->state != VENV_INSTANCE_RUNNING || i->change_kind != CHANGE_NONE)
+        return venv_mgr_stop_begin(m, i, d->id, d->by, wish->force, wish->grace, NULL);
+    drain_wish drain = { .time = wish->time, .grace = wish->grace };
+    snprintf(drain.why, sizeof drain.why, "it is drained for %s, and then stopped", d->by);
+    return venv_mgr_drain_begin(m, i, d->id, d->by, &drain, NULL);
+}
+
 venv_rc venv_mgr_verb_stop(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)
 {
     instance **items = NULL;
     size_t count = 0;
-    venv_rc rc = venv_mgr_verb_stop_select(m, arguments, &items, &count, err);
+    stop_wish wish;
+    venv_rc rc = read_stop(m, arguments, &wish, err);
+    if (rc == VENV_OK)
+        rc = venv_mgr_verb_stop_select(m, arguments, &items, &count, err);
     if (rc != VENV_OK)
         return rc;
-    bool force = venv_value_get_bool(arguments, "force", false);
-    venv_span grace = m->config->grace;
-    const venv_value *asked = venv_value_get(arguments, "grace");
-    if (asked && (!venv_value_to_span(asked, &grace) || grace.ns < 0 || grace.ns > 3600 * VENV_NS_PER_S)) {
-        free(items);
-        return venv_error_set(err, VENV_ERANGE, "grace: expected a time from 0s to 1h");
-    }
     venv_mgr_deed_children_begin(m, d);
     for (size_t n = 0; n < count && m->rc == VENV_OK; n++) {
         instance *i = items[n];
-        if (i->stop_wanted && !(force && !i->force))
+        if ((i->stop_wanted && !(wish.force && !i->force)) || (wish.drain && venv_mgr_drain_is_on(i)))
             continue;
-        if (venv_mgr_stop_begin(m, i, d->id, d->by, force, grace, NULL) != VENV_OK)
+        if (stop_one(m, i, d, &wish) != VENV_OK)
             break;
     }
     venv_mgr_deed_children_made(m, d);
     free(items);
     return VENV_OK;
+}
+
+/* Those of the selection that still drain go on as if nothing had been. VENV_ECONFLICT: none does, and why. */
+venv_rc venv_mgr_verb_stop_abandon(venv_manager *m, const char *by, instance *const *items, size_t count, venv_error *err)
+{
+    char why[REASON_MAX];
+    size_t abandoned = 0;
+    snprintf(why, sizeof why, "abandoned by %s", by);
+    for (size_t n = 0; n < count; n++)
+        if (venv_mgr_drain_is_on(items[n])) {
+            venv_mgr_drain_abandon(m, items[n], why);
+            abandoned++;
+        }
+    if (abandoned > 0)
+        return VENV_OK;
+    const instance *i = count > 0 ? items[0] : NULL;
+    return venv_error_set(err, VENV_ECONFLICT, i && i->stop_wanted ? "%s: the last step has been taken, its node is to shut it down"
+                                                                   : "%s is not being drained: there is nothing to abandon",
+                          i ? i->name : "none of them");
 }
 
 venv_rc venv_mgr_verb_destroy(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)

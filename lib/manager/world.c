@@ -181,7 +181,7 @@ static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_er
 /* --- instances(ENVIRONMENT) -------------------------------------------------------------------------- */
 
 /* The state of one on a node that cannot be seen now is unknown, whatever it was last. */
-static venv_value instance_seen(venv_manager *m, const instance *i)
+venv_value venv_mgr_instance_seen(venv_manager *m, const instance *i)
 {
     venv_value view = venv_mgr_instance_view(m, i);
     const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
@@ -213,7 +213,7 @@ static venv_rc ask_instances(void *user, venv_str environment, venv_value *ret_l
         const instance *i = item;
         if (venv_instance_is_final(i->state) || strcmp(i->environment, name) != 0)
             continue;
-        venv_list_add(&list, instance_seen(m, i));
+        venv_list_add(&list, venv_mgr_instance_seen(m, i));
     }
     return venv_list_take(&list, ret_list, err);
 }

@@ -37,7 +37,7 @@ static venv_rc call_breaker(const venv_expr_call *call, venv_value *ret_value, v
 
 venv_rc venv_trigger_words_new(const venv_trigger_options *options, venv_expr_env **ret_env, venv_error *err)
 {
-    const venv_expr_options how = { .zone = options->zone, .zone_user = options->zone_user };
+    const venv_expr_options how = { .mixed_numbers = true, .zone = options->zone, .zone_user = options->zone_user };
     venv_expr_env *env = NULL;
     venv_rc rc = venv_expr_env_new(&how, &env, err);
     for (size_t i = 0; rc == VENV_OK && i < SLOT__COUNT; i++)

@@ -138,11 +138,18 @@ int run_stop(venvctl *app)
         return app_usage(app, "--count goes with --environment");
     if (app_has(app, OPTION_FORCE) && app_has(app, OPTION_GRACE))
         return app_usage(app, "--force gives no time, --grace does: one of them");
+    if (app_has(app, OPTION_FORCE) && app_has(app, OPTION_DRAIN))
+        return app_usage(app, "--force does not wait until it is idle, --drain does: one of them");
+    if (app_has(app, OPTION_ABANDON) && (app_has(app, OPTION_FORCE) || app_has(app, OPTION_DRAIN) || app_has(app, OPTION_WAIT)))
+        return app_usage(app, "--abandon stops nothing: it goes without --force, --drain and --wait");
     int code = read_change(app, "stopped", &change);
     venv_client_stop_options options = {
         .instance = app->argument_count == 1 ? app->arguments[0] : NULL, .environment = environment,
-        .force = app_has(app, OPTION_FORCE), .has_grace = app_has(app, OPTION_GRACE),
+        .force = app_has(app, OPTION_FORCE), .has_grace = app_has(app, OPTION_GRACE), .drain = app_has(app, OPTION_DRAIN),
+        .abandon = app_has(app, OPTION_ABANDON),
     };
+    if (code == EXIT_DONE && options.drain && app->value[OPTION_DRAIN][0])
+        code = app_span(app, OPTION_DRAIN, &options.drain_timeout);
     if (code == EXIT_DONE)
         code = app_span(app, OPTION_GRACE, &options.grace);
     if (code == EXIT_DONE)
@@ -158,7 +165,7 @@ int run_stop(venvctl *app)
     venv_value answer = venv_value_null();
     if (venv_client_stop(app->client, &options, &answer, &err) != VENV_OK)
         return report(app, &change, "stop", &err);
-    code = print_answer(app, &change, &answer, "stop");
+    code = print_answer(app, &change, &answer, options.abandon ? "abandon" : "stop");
     venv_value_unref(&answer);
     return code;
 }

@@ -79,6 +79,8 @@ typedef enum option_id {
     OPTION_NAME,
     OPTION_TO,
     OPTION_BY,
+    OPTION_DRAIN,
+    OPTION_ABANDON,
     OPTION__END
 } option_id;
 #define OPTION_GLOBAL_END (OPTION_VERSION + 1)

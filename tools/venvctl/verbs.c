@@ -59,6 +59,9 @@ const option_row option_rows[OPTION__END] = {
     [OPTION_BOOT] = { "boot", 0, "TIME", false, false, WORDS_NONE, "From start to running, where no recorded instance tells it (1m)." },
     [OPTION_TICK] = { "tick", 0, "TIME", false, false, WORDS_NONE, "Length of a tick, the unit of `every` (that of the manager; with --state 1s)." },
     [OPTION_EXPLAIN] = { "explain", 0, NULL, false, false, WORDS_NONE, "Also the value of each part of the expression; of a replay, for each firing, with the samples." },
+    [OPTION_DRAIN] = { "drain", 0, "TIME", true, false, WORDS_NONE,
+        "First take it out of work, and stop it when it is idle; with --drain=TIME it is stopped after this time with the work it has." },
+    [OPTION_ABANDON] = { "abandon", 0, NULL, false, false, WORDS_NONE, "Stop nothing: what is being drained goes back to work." },
     [OPTION_BY] = { "by", 0, "HOW", false, false, WORDS_DRAIN,
         "How the instances of the node leave: migrate, stop or save; none (if nothing is said): they stay until somebody ends or moves them." },
     [OPTION_FILE] = { "file", 'f', "FILE", false, false, WORDS_FILE, "The environments are defined in this file (start: with --connect)." },
@@ -113,11 +116,13 @@ const verb_row verb_rows[] = {
       .words = { WORDS_ENVIRONMENT }, .run = run_start },
     { .name = "stop", .arguments = "INSTANCE | --environment ENV", .summary = "Stop an instance, or those of an environment.",
       .text = "The guest is asked to shut down, and powered off after the grace time. With --environment all of "
-              "its instances are stopped, or --count of them.",
+              "its instances are stopped, or --count of them.\n\n"
+              "With --drain the command `scale.drain` of its definition takes it out of work first, and it is stopped when `scale.idle` is "
+              "true; without these it is idle at once. Until its node has been told to shut it down, --abandon takes that back.",
       .json = "An object: `id` (of the request), `action`, `instances` (as in list), `dry_run` if it was one.",
       .example = "venvctl stop class2-1 --wait",
       .least = 0, .most = 1,
-      .options = { OPTION_ENVIRONMENT, OPTION_COUNT, OPTION_FORCE, OPTION_GRACE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
+      .options = { OPTION_ENVIRONMENT, OPTION_COUNT, OPTION_DRAIN, OPTION_ABANDON, OPTION_FORCE, OPTION_GRACE, OPTION_WAIT, OPTION_DRY_RUN, OPTION_ID },
       .words = { WORDS_INSTANCE }, .run = run_stop },
     { .name = "pause", .arguments = "INSTANCE | --environment ENV", .summary = "Freeze an instance, or those of an environment.",
       .text = "The guest stands still and keeps its memory, until resume. With --environment all of its instances that run are paused, or --count of them.",
