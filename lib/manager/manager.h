@@ -31,7 +31,8 @@ typedef enum venv_manager_event_kind {
     VENV_MANAGER_EVENT_ANSWER,    /* what an ASK found: token, value = body of RESULT, or of FAILED */
     VENV_MANAGER_EVENT_HISTORY,   /* rows of the event log that a READ asked for: token, value = list of EVENT bodies; or NULL, text = why */
     VENV_MANAGER_EVENT_DELIVERED, /* an order ended: action, rc, text = error or NULL, value = result or NULL */
-    VENV_MANAGER_EVENT_CONFIG,    /* the files were read: token of a RELOAD (0: of a signal), config, or rc and text = what is wrong with them */
+    VENV_MANAGER_EVENT_CONFIG,    /* the files were read: token of a RELOAD (0: of a signal), config, or rc and text = what is wrong with them;
+                                   * value = venv_record_sources() of the texts, for records, or NULL */
 } venv_manager_event_kind;
 
 typedef struct venv_manager_event {

@@ -104,7 +104,7 @@ static venv_value text_value(const char *text, size_t size)
     return value;
 }
 
-static venv_value copy_sources(const venv_manager_source *sources, size_t count)
+venv_value venv_record_sources(const venv_manager_source *sources, size_t count)
 {
     venv_list_builder list;
     venv_value value = venv_value_null();
@@ -206,7 +206,7 @@ void venv_recorder_begin(venv_recorder *r, const venv_recorder_birth *birth, ven
 void venv_recorder_configured(venv_recorder *r, const venv_manager_source *sources, size_t count)
 {
     venv_value_unref(&r->sources);
-    r->sources = copy_sources(sources, count);
+    r->sources = venv_record_sources(sources, count);
 }
 
 /* The current segment is full: the one before is given up, and a new one begins with the core as it is. */

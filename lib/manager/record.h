@@ -61,6 +61,9 @@ void venv_recorder_begin(venv_recorder *recorder, const venv_recorder_birth *bir
 /* The configuration was replaced while the core runs: what a later segment begins with. Texts are copied. */
 void venv_recorder_configured(venv_recorder *recorder, const venv_manager_source *sources, size_t count);
 
+/* The texts as a value, [{file, text}], which the event CONFIG carries into the record: so a replay can go on with them. Null: no memory. */
+venv_value venv_record_sources(const venv_manager_source *sources, size_t count);
+
 /* A step is about to be made. `body`: the CBOR of event->value, if the caller has it, else data NULL and it is made here. */
 void venv_recorder_event(venv_recorder *recorder, venv_now now, const venv_manager_event *event, venv_str body);
 

@@ -235,6 +235,8 @@ static void reload(manager_shell *shell, uint64_t token)
     if (event.rc == VENV_OK)
         event.rc = venv_manager_config_new(sources, count, venv_zone_file_read, NULL, &fresh, &err);
     event.config = fresh;
+    venv_value texts = venv_record_sources(sources, fresh ? count : 0);
+    event.value = &texts;
     if (!fresh)
         event.text = venv_error_format(&err, text, sizeof text);
     venv_notify("RELOADING=1");
@@ -242,6 +244,7 @@ static void reload(manager_shell *shell, uint64_t token)
     if (venv_manager_config_changes(shell->core) != changes)
         venv_flight_configured(shell->flight, sources, count);
     venv_notify("READY=1");
+    venv_value_unref(&texts);
     venv_manager_config_free(fresh);
     venv_config_files_fini(&files);
 }

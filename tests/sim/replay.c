@@ -25,7 +25,7 @@ typedef struct replay {
     uint64_t events, agree, differ, unknown, segments;
 } replay;
 
-static venv_rc make_config(replay *r, const venv_value *list, venv_error *err)
+static venv_rc make_config(const venv_value *list, venv_manager_config **ret_config, venv_error *err)
 {
     venv_manager_source sources[SOURCES_MAX];
     char *names[SOURCES_MAX];
@@ -37,7 +37,7 @@ static venv_rc make_config(replay *r, const venv_value *list, venv_error *err)
         names[i] = strndup(name.data ? name.data : "", name.size);
         sources[i] = (venv_manager_source){ names[i] ? names[i] : "", venv_value_get_text(venv_value_at(list, i), "text") };
     }
-    venv_rc rc = venv_manager_config_new(sources, count, NULL, NULL, &r->config, err);
+    venv_rc rc = venv_manager_config_new(sources, count, NULL, NULL, ret_config, err);
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     return rc;
@@ -83,7 +83,7 @@ static venv_rc begin(replay *r, const venv_value *from, venv_error *err)
             count = i;
     }
     venv_value_get_id(from, "boot", &boot);
-    venv_rc rc = make_config(r, venv_value_get(from, "config"), err);
+    venv_rc rc = make_config(venv_value_get(from, "config"), &r->config, err);
     if (rc == VENV_OK)
         rc = venv_manager_new(r->config, rows, count, number(from, "revision"), boot, number(from, "seed"), now, &r->core, err);
     free(rows);
@@ -140,12 +140,16 @@ static venv_rc step(replay *r, const venv_record_item *item, venv_error *err)
     venv_manager_actions_clear(&r->actions);
     if (!r->core)
         return VENV_OK;
-    if (e->kind == VENV_MANAGER_EVENT_CONFIG && e->rc == VENV_OK) {
-        fprintf(r->out, "    (another configuration: the record goes on with it from its next segment)\n");
+    venv_manager_event event = *e;
+    venv_manager_config *fresh = NULL;
+    if (e->kind == VENV_MANAGER_EVENT_CONFIG && e->rc == VENV_OK && make_config(e->value, &fresh, NULL) != VENV_OK) {
+        fprintf(r->out, "    (another configuration, which is not in the record: it goes on with it from its next segment)\n");
         r->exact = false;
         return VENV_OK;
     }
-    venv_rc rc = venv_manager_step(r->core, item->now, e, &r->actions, err);
+    event.config = fresh;
+    venv_rc rc = venv_manager_step(r->core, item->now, &event, &r->actions, err);
+    venv_manager_config_free(fresh);
     for (size_t i = 0; i < r->actions.count; i++)
         print_action(r, &r->actions.items[i]);
     r->stepped = rc == VENV_OK;

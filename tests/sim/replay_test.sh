@@ -11,6 +11,12 @@ for seed in 1 5 9 14; do
     grep -q ' 0 differ' "$work/steps"
     ! grep -q '^1 segments, 0 events' "$work/steps"
 done
+# Also over another configuration, which is in the record.
+"$sim" --seeds 1 --seed 7 --minutes 3 --reloads --record "$work/record" >"$work/run"
+"$sim" --replay "$work/record" >"$work/steps"
+tail -n 1 "$work/steps"
+grep -q ' configuration ' "$work/steps"
+grep -q ' 0 differ, 0 cannot be compared' "$work/steps"
 size=$(wc -c <"$work/record")
 head -c $((size - 3)) "$work/record" >"$work/cut"
 "$sim" --replay "$work/cut" | grep -q ' 0 differ'

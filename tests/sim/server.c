@@ -391,11 +391,18 @@ void server_reload(sim *s, server *v, bool more)
     if (!text)
         abort();
     (void)sprintf(text, "%s%s", v->yaml, more ? extra : "");
+    venv_manager_source source = { "manager.yaml", { text, strlen(text) } };
+    venv_value texts = venv_record_sources(&source, 1);
+    uint64_t changes = v->core ? venv_manager_config_changes(v->core) : 0;
+    event.value = &texts;
     event.rc = config_of(text, &fresh, &err);
     event.config = fresh;
     event.text = err.text;
     server_event(s, v, &event);
+    if (v->recorder && v->core && venv_manager_config_changes(v->core) != changes)
+        venv_recorder_configured(v->recorder, &source, 1);
     server_woken(s, v);
+    venv_value_unref(&texts);
     venv_manager_config_free(fresh);
     free(text);
 }
