@@ -13,6 +13,7 @@
 #include "agent/state.h"
 
 #include "base/log.h"
+#include "base/seeded.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,7 +163,7 @@ static void start(agent_step *step, agent_execution *e)
     }
     if (!venv_id_is_none(e->id)) {
         venv_agent_memory_change(step);
-        action->after_keep = venv_agent_memory_number(agent);
+        action->after_keep = VENV_SEEDED(RUN_BEFORE_KEEP) ? 0 : venv_agent_memory_number(agent);
     }
     e->state = EXECUTION_RUNNING;
     e->started = step->now.wall;
@@ -372,7 +373,7 @@ void venv_agent_execute(agent_step *step, uint64_t request, const venv_value *bo
         refuse(step, request, &shown, NULL, VENV_EINVAL, error);
         return;
     }
-    if (!venv_id_is_none(id) && asked_before(step, request, id, command))
+    if (!venv_id_is_none(id) && !VENV_SEEDED(EXECUTED_TWICE) && asked_before(step, request, id, command))
         return;
     if (executions->waiting >= AGENT_EXECUTIONS_MAX) {
         refuse(step, request, command, args, VENV_ELIMIT, "too many commands wait on this agent; ask again later");

@@ -193,7 +193,7 @@ static void call(agent_step *step, agent_machine *machine, venv_machine_verb ver
     if (machine->state == MACHINE_CHANGING)
         action->timeout.ns = machine->change_end.ns - step->now.mono.ns;
     action->token = machine->token = venv_agent_token(step);
-    action->after_keep = venv_agent_memory_number(step->agent);
+    action->after_keep = VENV_SEEDED(CALL_BEFORE_KEEP) ? 0 : venv_agent_memory_number(step->agent);
 }
 
 void venv_agent_machines_set_epoch(agent_step *step, agent_machine *machine, uint64_t epoch, bool ended)

@@ -192,7 +192,7 @@ bool venv_mgr_breaker_restore(venv_manager *m, venv_str key, const venv_value *r
     breaker *b = state < BREAKER_STATE__COUNT && venv_mgr_fits_name(own, name) ? breaker_get(m, of_node, name) : NULL;
     if (!b)
         return false;
-    b->state = (breaker_state)state;
+    b->state = VENV_SEEDED(BREAKER_FORGOTTEN) ? BREAKER_CLOSED : (breaker_state)state;
     b->failures = (uint32_t)venv_value_get_int(row, "failures", 0);
     b->opened = (uint32_t)venv_value_get_int(row, "opened", 0);
     venv_value_get_id(row, "trial", &b->trial);
@@ -455,7 +455,7 @@ bool venv_mgr_breaker_refuses(venv_manager *m, bool of_node, const char *name, c
     char wall[VENV_WALL_TEXT_SIZE];
     const breaker *b = venv_mgr_breaker_of(m, of_node, name);
     const instance *trial = b && !venv_id_is_none(b->trial) ? venv_mgr_instance_find(m, b->trial) : NULL;
-    if (!b || b->state == BREAKER_CLOSED || (b->state == BREAKER_HALF_OPEN && !trial))
+    if (!b || b->state == BREAKER_CLOSED || VENV_SEEDED(BREAKER_IGNORED) || (b->state == BREAKER_HALF_OPEN && !trial))
         return false;
     if (b->state == BREAKER_OPEN)
         snprintf(text, size, "%s is open until %s (%.80s)", b->name, venv_wall_format(b->retry_wall, wall), b->reason);
@@ -517,7 +517,8 @@ venv_rc venv_mgr_breaker_reset(venv_manager *m, const char *by, const venv_value
     snprintf(text, sizeof text, "%.*s", (int)(reason.size < 200 ? reason.size : 200), reason.data ? reason.data : "");
     venv_mgr_set_reason(why, text);
     snprintf(text, sizeof text, "reset by %s%s%s", by, why[0] ? ": " : "", why);
-    become_closed(m, *ret_breaker, text);
+    if (!VENV_SEEDED(RESET_NOT_DONE))
+        become_closed(m, *ret_breaker, text);
     return VENV_OK;
 }
 

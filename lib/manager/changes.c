@@ -181,7 +181,7 @@ static void move_done(venv_manager *m, instance *i, bool seen, const char *reaso
                        i->node, (unsigned long long)i->epoch);
     free(from);
     venv_mgr_instance_set(m, i, VENV_INSTANCE_RUNNING, reason);
-    i->arriving = !seen;
+    i->arriving = !seen && !VENV_SEEDED(MOVED_AND_MISSED);
     if (i->arriving)
         await(m, i);
 }
@@ -300,12 +300,16 @@ bool venv_mgr_change_result(venv_manager *m, instance *i, venv_id id, venv_rc rc
     }
     const change_row *row = &rows[i->change_kind];
     char text[2 * REASON_MAX];
-    if (i->change_again && rc != VENV_OK && rc != VENV_ETIMEDOUT) { /* an agent that was restarted has forgotten what came of it */
+    if (i->change_again && !VENV_SEEDED(TOLD_TWICE_FAILED) && rc != VENV_OK && rc != VENV_ETIMEDOUT) { /* an agent that was restarted has forgotten what came of it */
         snprintf(text, sizeof text, "its node was told twice, and may have done it the first time: %s", error);
         rc = VENV_EUNKNOWN;
         error = text;
     }
     bool unknown = rc == VENV_EUNKNOWN || rc == VENV_ETIMEDOUT;
+    if (unknown && i->change_kind == CHANGE_MIGRATE && VENV_SEEDED(MOVE_UNKNOWN_FAILED)) {
+        unknown = false;
+        rc = VENV_EIO;
+    }
     if (rc == VENV_OK)
         succeeded(m, i, row);
     else if (unknown)
@@ -432,7 +436,7 @@ static venv_rc find_room(venv_manager *m, instance *i, change_kind kind, const c
     ret_target[0] = '\0';
     if (rc == VENV_OK && kind == CHANGE_MIGRATE)
         return venv_mgr_place_target(m, i, node, ret_target, err);
-    return rc == VENV_OK && kind == CHANGE_RESTORE ? venv_mgr_place_room(m, i, err) : rc;
+    return rc == VENV_OK && kind == CHANGE_RESTORE && !VENV_SEEDED(RESTORE_WITHOUT_ROOM) ? venv_mgr_place_room(m, i, err) : rc;
 }
 
 static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, const char *node, venv_error *err)

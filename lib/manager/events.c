@@ -146,7 +146,7 @@ void venv_mgr_events_history(venv_manager *m, uint64_t token, const venv_value *
     send_page(m, p, read, rows);
     /* Nothing to read is either a log that was trimmed, or events that were added since the store was asked. */
     bool trimmed = venv_value_count(rows) == 0 && read->sent < read->asked;
-    bool more = !trimmed && read->sent < m->revision;
+    bool more = !trimmed && read->sent < m->revision && !VENV_SEEDED(WATCH_GAP);
     if (more && read->left > 0) {
         read->asked = m->revision;
         venv_mgr_effect_read(m, read->token, read->sent, READ_PAGE);

@@ -229,7 +229,7 @@ void venv_mgr_triggers_save(venv_manager *m)
 /* What an action changes can be read by a trigger: evaluate again, but not for ever. */
 void venv_mgr_triggers_run(venv_manager *m)
 {
-    if (venv_mgr_guard_holds(m))
+    if (venv_mgr_guard_holds(m) && !VENV_SEEDED(FULL_FIRES))
         return; /* what is pending stays so */
     venv_trigger_world world = venv_mgr_world_of(m);
     for (int round = 0; round < TRIGGER_ROUNDS_MAX && m->rc == VENV_OK; round++) {

@@ -229,7 +229,8 @@ void venv_mgr_guard_disk(venv_manager *m, bool full, const char *text)
         venv_mgr_event_add(m, "disk-full", m->config->name, none, venv_value_null(),
                            "the disk of the state is full: requests that change something are refused, and triggers wait");
     } else {
-        venv_triggers_unlooked(m->triggers, m->now);
+        if (!VENV_SEEDED(HOLD_UNSEEN))
+            venv_triggers_unlooked(m->triggers, m->now);
         venv_mgr_effect_log(m, VENV_LOG_INFO, "there is room on the disk of the state again");
         venv_mgr_event_add(m, "disk-room", m->config->name, none, venv_value_null(),
                            "there is room on the disk of the state again: all goes on");
@@ -243,7 +244,7 @@ static venv_rc why_held(const venv_manager *m, venv_error *err)
     if (m->rolled_back)
         return venv_error_set(err, VENV_ECONFLICT, "%.300s. Look at what runs on the nodes; then say venvctl accept-rollback",
                               m->rollback_reason);
-    if (m->full)
+    if (m->full && !VENV_SEEDED(FULL_IGNORED))
         return venv_error_set(err, VENV_ENOSPACE, "the disk of the manager's state is full: nothing was done; make room there, "
                               "and ask again");
     return VENV_OK;

@@ -239,7 +239,8 @@ void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
     i->stop_sent = true;
     if (!i->stop_told) {
         i->stop_told = true;
-        venv_mgr_instance_touch(m, i);
+        if (!VENV_SEEDED(STOP_TOLD_NOT_WRITTEN))
+            venv_mgr_instance_touch(m, i);
     }
     i->retry = venv_mgr_after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
     if (!venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map)))

@@ -159,7 +159,7 @@ static void add_guests(venv_manager *m)
         bool may_come = !venv_id_is_none(i->fence) && !i->confirmed; /* a start that is called off, and its node has not answered */
         if (may_come || i->inspect || venv_instance_holds_resources(i->state))
             add_guest(m, i->node, i);
-        if (i->target)
+        if (i->target && !VENV_SEEDED(TARGET_NOT_COUNTED))
             add_guest(m, i->target, i); /* a migration takes both nodes */
     }
 }

@@ -318,7 +318,7 @@ void venv_mgr_proposals_sweep(venv_manager *m)
     void *item;
     while (venv_table_next(m->proposals, &cursor, NULL, &item)) {
         proposal *p = item;
-        if (p->state == PROPOSAL_OPEN && p->deadline.ns <= m->now.mono.ns)
+        if (p->state == PROPOSAL_OPEN && p->deadline.ns <= m->now.mono.ns && !VENV_SEEDED(PROPOSAL_LATE))
             end(m, p, PROPOSAL_EXPIRED, "", "nobody applied it in time");
     }
 }
@@ -397,7 +397,7 @@ proposal *venv_mgr_proposal_by_text(venv_manager *m, venv_str name)
 static venv_rc check_open(venv_manager *m, const proposal *p, venv_error *err)
 {
     char wall[VENV_WALL_TEXT_SIZE];
-    if (p->state == PROPOSAL_OPEN && p->deadline.ns > m->now.mono.ns)
+    if (p->state == PROPOSAL_OPEN && (p->deadline.ns > m->now.mono.ns || VENV_SEEDED(PROPOSAL_LATE)))
         return VENV_OK;
     if (p->state == PROPOSAL_OPEN || p->state == PROPOSAL_EXPIRED)
         return venv_error_set(err, VENV_ECONFLICT, "this proposal of %s has expired (%s): %s; the trigger makes a new one when it fires "
@@ -411,7 +411,7 @@ static venv_rc check_open(venv_manager *m, const proposal *p, venv_error *err)
 static venv_rc read_orders(const proposal *p, venv_order *orders, size_t *ret_count, venv_error *err)
 {
     *ret_count = 0;
-    for (size_t i = 0; i < venv_value_count(&p->orders) && i < VENV_TRIGGER_ORDERS_MAX; i++) {
+    for (size_t i = 0; i < venv_value_count(&p->orders) && i < (VENV_SEEDED(PROPOSAL_HALF) ? 1 : VENV_TRIGGER_ORDERS_MAX); i++) {
         const venv_value *order = venv_value_at(&p->orders, i), *arguments = venv_value_get(order, "arguments");
         if (!arguments || !venv_order_verb_parse(venv_value_get_text(order, "verb"), &orders[i].verb))
             return venv_error_set(err, VENV_EUNSUPPORTED, "this proposal was made by another version, which knew actions that this one "
@@ -458,7 +458,7 @@ venv_rc venv_mgr_proposal_change(venv_manager *m, const char *by, const venv_val
         return venv_error_set(err, VENV_ENOENT, "no proposal is called '%.*s'; `list proposals` shows what there is (a beginning of at least "
                               "eight characters has to fit one alone)", (int)(name.size < 64 ? name.size : 64), name.data ? name.data : "");
     venv_rc rc = check_open(m, p, err);
-    if (rc == VENV_OK && applies)
+    if (rc == VENV_OK && (applies || VENV_SEEDED(REJECTED_DONE)))
         rc = apply(m, p, by, why, err);
     else if (rc == VENV_OK)
         end(m, p, PROPOSAL_REJECTED, by, why);

@@ -612,7 +612,7 @@ void venv_mgr_user_frame(venv_manager *m, peer *p, int16_t type, uint64_t reques
         return;
     }
     /* Looking promises nothing: on a full disk it does not wait for what cannot be written now. */
-    m->answer_now = m->full && (type == VENV_MSG_STATUS || type == VENV_MSG_LIST || type == VENV_MSG_SHOW || type == VENV_MSG_GET);
+    m->answer_now = m->full && !VENV_SEEDED(LOOK_WAITS) && (type == VENV_MSG_STATUS || type == VENV_MSG_LIST || type == VENV_MSG_SHOW || type == VENV_MSG_GET);
     rc = take_request(m, p, type, request, body, &err);
     m->answer_now = false;
     if (rc == VENV_ENOMEM)

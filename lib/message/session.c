@@ -271,7 +271,7 @@ venv_session_verdict venv_session_tick(venv_session *session, venv_now now, venv
     }
     if (now.mono.ns - session->heard.ns >= options->timeout.ns)
         return dead(session, err, options->timeout, "nothing was heard from the peer");
-    if (is_unheard_at(session, &when) && now.mono.ns >= when.ns)
+    if (is_unheard_at(session, &when) && now.mono.ns >= when.ns && !VENV_SEEDED(DEAF_NOT_NOTICED))
         return dead(session, err, (venv_span){ when.ns - session->watch_since.ns },
                     "the peer is heard, but did not confirm that it hears us");
     if (now.mono.ns - session->exchanged.ns < options->heartbeat.ns)
@@ -292,7 +292,7 @@ venv_instant venv_session_deadline(const venv_session *session)
     int64_t first = session->exchanged.ns + options->heartbeat.ns;
     int64_t silent = session->heard.ns + options->timeout.ns;
     venv_instant when;
-    int64_t unheard = is_unheard_at(session, &when) ? when.ns : INT64_MAX;
+    int64_t unheard = is_unheard_at(session, &when) && !VENV_SEEDED(DEAF_NOT_NOTICED) ? when.ns : INT64_MAX;
     if (silent < first)
         first = silent;
     return (venv_instant){ unheard < first ? unheard : first };

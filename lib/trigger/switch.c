@@ -105,7 +105,7 @@ venv_rc venv_trigger_switch_restore(trigger *t, const venv_value *row, venv_erro
 {
     const venv_value *at = venv_value_get(row, "disabled");
     venv_str by = venv_value_get_text(row, "disabled_by"), why = venv_value_get_text(row, "disabled_why");
-    if (!at || !venv_value_to_wall(at, &t->disabled_at))
+    if (!at || VENV_SEEDED(DISABLED_FORGOTTEN) || !venv_value_to_wall(at, &t->disabled_at))
         return VENV_OK;
     char *who = strndup(by.data ? by.data : "", by.size), *reason = strndup(why.data ? why.data : "", why.size);
     venv_rc rc = who && reason ? set_texts(t, who, reason, err) : venv_error_set(err, VENV_ENOMEM, "out of memory");

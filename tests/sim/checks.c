@@ -57,13 +57,13 @@ void check_row(sim *s, server *v, const disk_row *old, const venv_value *fresh)
     const venv_value *was = venv_value_get(&old->value, "node"), *is = venv_value_get(fresh, "node");
     bool fenced = was && ((venv_value_get(&old->value, "fence") && was_tried(fresh, was)) || has_moved(&old->value, fresh));
     if (was && !fenced && (!is || !venv_value_equal(was, is)))
-        sim_fail(s, "an instance changed its node");
+        sim_fail(s, "L6: an instance changed its node");
     if (is && was_tried(fresh, is))
-        sim_fail(s, "an instance is tried again on a node that could not start it");
+        sim_fail(s, "L6: an instance is tried again on a node that could not start it");
     if (was && !fenced && !venv_value_equal(venv_value_get(&old->value, "epoch"), venv_value_get(fresh, "epoch")))
-        sim_fail(s, "an instance changed its epoch without being placed");
+        sim_fail(s, "L6: an instance changed its epoch without being placed");
     if (venv_value_get_bool(&old->value, "confirmed", false) && !venv_value_get_bool(fresh, "confirmed", false))
-        sim_fail(s, "it was seen to run, and that was forgotten");
+        sim_fail(s, "memory: it was seen to run, and that was forgotten");
 }
 
 /* A hypervisor is about to do something: somebody must have wanted it, on disk, before. */
@@ -72,15 +72,15 @@ void check_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
     char text[VENV_ID_TEXT_SIZE];
     const venv_value *row = disk_row_of(&s->servers[n->server], VENV_ROWS_INSTANCES, machine);
     if (!row) {
-        sim_fail(s, "machine %s is touched on %s, and no row of it is on disk", venv_id_format(machine, text), n->name);
+        sim_fail(s, "L3: machine %s is touched on %s, and no row of it is on disk", venv_id_format(machine, text), n->name);
         return;
     }
     const venv_value *state = venv_value_get(row, "state"), *on = venv_value_get(row, "node");
     bool over = venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
     if (!on || !venv_value_is_text(on, n->name))
-        sim_fail(s, "machine %s is touched on %s, and was placed elsewhere: never two", venv_id_format(machine, text), n->name);
+        sim_fail(s, "L6: machine %s is touched on %s, and was placed elsewhere", venv_id_format(machine, text), n->name);
     if ((verb == VENV_MACHINE_SHUTDOWN || verb == VENV_MACHINE_DESTROY) && !over && !venv_value_get(row, "fence") && !venv_value_get_bool(row, "stop_wanted", false))
-        sim_fail(s, "machine %s is stopped on %s, and nobody asked for that", venv_id_format(machine, text), n->name);
+        sim_fail(s, "L3: machine %s is stopped on %s, and nobody asked for that", venv_id_format(machine, text), n->name);
 }
 
 /* Every action has a parent: a request of a user, or a firing that is in the log. */
@@ -96,9 +96,9 @@ static void check_parents(sim *s, const server *v)
             venv_str by = venv_value_get_text(&row->value, "by");
             bool firing = venv_value_is_text(venv_value_get(&row->value, "kind"), "firing");
             if (!firing && (by.size < 5 || memcmp(by.data, "user/", 5) != 0))
-                sim_fail(s, "an action that no person asked for has no parent");
+                sim_fail(s, "L3: an action that no person asked for has no parent");
         } else if (!disk_row_of(v, VENV_ROWS_ACTIONS, parent) && !ledger_is_firing(v, parent)) {
-            sim_fail(s, "the parent of an action is neither an action nor a firing in the log");
+            sim_fail(s, "L3: the parent of an action is neither an action nor a firing in the log");
         }
     }
 }
@@ -118,7 +118,7 @@ static void check_once(sim *s)
             made += action && venv_value_get_id(action, "parent", &parent) && venv_id_equal(parent, s->asked[k].id);
         }
         if (made > 1)
-            sim_fail(s, "a start that was asked for under one id made %zu instances", made);
+            sim_fail(s, "L2: a start that was asked for under one id made %zu instances", made);
     }
 }
 

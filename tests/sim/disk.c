@@ -138,7 +138,7 @@ static void append(sim *s, server *v, venv_manager_action *a)
     disk *d = &v->disk;
     const venv_value *revision = venv_value_get(&a->value, "revision");
     if (!revision || venv_value_kind(revision) != VENV_UINT || venv_value_peek_uint(revision) != d->revision + 1)
-        sim_fail(s, "the log of events of %s has a gap after revision %llu", v->name, (unsigned long long)d->revision);
+        sim_fail(s, "L7: the log of events of %s has a gap after revision %llu", v->name, (unsigned long long)d->revision);
     if (d->revision == d->log_capacity) {
         d->log_capacity = d->log_capacity ? d->log_capacity * 2 : 256;
         d->log = reallocarray(d->log, d->log_capacity, sizeof *d->log);

@@ -606,6 +606,8 @@ void rules_step(sim *s)
         s->rules->healed_at = s->now;
     for (int i = 0; i < s->server_count; i++)
         look_at_clock(s, &s->servers[i]);
+    if (s->counts.steps % 16 == 0)
+        witness_step(s);
     if (s->counts.steps % 64 != 0)
         return;
     for (int i = 0; i < s->server_count; i++)

@@ -43,6 +43,7 @@ typedef struct witness witness;
 witness *witness_new(void);
 void witness_free(witness *w);
 void witness_acts(sim *s);
+void witness_step(sim *s); /* what cannot wait */
 void witness_receives(sim *s, server *v, const venv_manager_action *a);
 void witness_ended(sim *s, server *v);
 void witness_saw_order(sim *s, const node *n, int16_t type, const venv_value *body); /* an order to a node, for later */

@@ -92,7 +92,7 @@ void sim_run(uint64_t seed, const sim_settings *settings, sim_result *ret_result
     while (!s->failed && s->now < end && !sim_is_quiet(s, NULL))
         sim_play(s, s->now + S(5));
     if (!s->failed && !sim_is_quiet(s, left))
-        sim_fail(s, "no progress: %s, half an hour after everything was healed", left);
+        sim_fail(s, "progress: %s, half an hour after everything was healed", left);
     /* One in four goes on for a while, in peace: then nothing at all may happen. */
     if (!s->failed && seed % 4 == 0)
         sim_play(s, s->now + S(180));

@@ -25,7 +25,12 @@ typedef struct start_asked {
     uint64_t answer;       /* hash over the instances of the first answer */
 } start_asked;
 
+#define GHOST "ghost"
+#define GHOST_SPAN S(70) /* it says that it is there for so long; it has to be found out before */
+
 typedef struct server_witness {
+    uint64_t ghost;        /* an agent that is heard and does not hear; 0: none */
+    int64_t ghost_since, ghost_next;
     uint64_t follower;     /* number of the connection; 0: none */
     uint64_t seen;         /* last revision */
     bool looked;           /* the status was answered */
@@ -73,7 +78,7 @@ void witness_free(witness *w)
 void witness_ended(sim *s, server *v)
 {
     server_witness *w = &rules_witness(s)->servers[v->index];
-    w->follower = w->patient = 0;
+    w->follower = w->patient = w->ghost = 0;
 }
 
 /* --- asking ----------------------------------------------------------------------------------------------------------- */
@@ -235,6 +240,8 @@ static void saw_event(sim *s, server *v, server_witness *w, const venv_value *ev
     bool resync = venv_value_is_text(venv_value_get(event, "kind"), "resync");
     if (is > v->disk.revision)
         sim_fail(s, "L1: %s tells of event %llu, which is not durable", v->name, (unsigned long long)is);
+    if (resync)
+        sim_fail(s, "L7: who follows the events of %s is told that some are gone, and none is", v->name);
     if (!resync && is != w->seen + 1)
         sim_fail(s, "L7: who follows the events of %s sees revision %llu after %llu", v->name, (unsigned long long)is,
                  (unsigned long long)w->seen);
@@ -249,6 +256,8 @@ void witness_receives(sim *s, server *v, const venv_manager_action *a)
             w->follower = 0;
         else if (a->peer == w->patient)
             w->patient = 0;
+        else if (a->peer == w->ghost)
+            w->ghost = 0; /* it was found out */
         return;
     }
     if (a->peer == w->follower && a->type == VENV_MSG_EVENT)
@@ -357,6 +366,65 @@ static void lie(sim *s, server *v, const node *n)
     }
 }
 
+/*
+ * An agent that says that it is there, and hears nothing: something between takes what is sent to it, or it is stuck while it reads. Its
+ * heartbeats never confirm any of ours. It must not count as connected for long.
+ */
+static void ghost_comes(sim *s, server *v, server_witness *w)
+{
+    venv_map_builder map;
+    venv_list_builder empty, groups;
+    venv_value list = venv_value_null(), in = venv_value_null();
+    uint64_t number = connect_as(s, v, VENV_ROLE_AGENT, GHOST);
+    w->ghost = number;
+    w->ghost_since = s->now;
+    venv_map_init(&map);
+    venv_list_init(&empty);
+    put_versions(&map);
+    venv_map_put_z(&map, "name", GHOST);
+    venv_map_put_id(&map, "boot", venv_random_id(&s->random));
+    venv_map_put_id(&map, "machine", (venv_id){ .bytes = { 0x67, 0x68 } });
+    venv_list_init(&groups);
+    venv_list_add_text(&groups, "default");
+    if (venv_list_take(&empty, &list, NULL) == VENV_OK && venv_list_take(&groups, &in, NULL) == VENV_OK) {
+        venv_map_put(&map, "groups", in);
+        venv_map_put(&map, "properties", venv_value_ref(&list));
+        venv_map_put(&map, "samples", list);
+    }
+    witness_tell(s, v, number, VENV_MSG_HELLO, 0, &map);
+}
+
+static void ghost_speaks(sim *s, server *v, server_witness *w)
+{
+    venv_map_builder map;
+    if (!v->core || v->process.frozen_until > s->now) {
+        w->ghost_since = s->now;
+        return;
+    }
+    w->ghost_next = s->now + S(3);
+    if (s->now - v->process.frozen_until < S(10))
+        w->ghost_since = s->now; /* a manager that stood still forgives */
+    venv_map_init(&map);
+    venv_map_put(&map, "heard", venv_value_int(0));
+    witness_tell(s, v, w->ghost, VENV_MSG_PING, 0, &map);
+    if (!w->ghost || !v->core || s->now - w->ghost_since < GHOST_SPAN)
+        return;
+    const venv_member *member = venv_groups_member(v->core->groups, GHOST);
+    if (member && member->state == VENV_MEMBER_CONNECTED)
+        sim_fail(s, "deaf: an agent that does not hear counts as connected to %s for %.0f s", v->name, (double)(s->now - w->ghost_since) / 1e9);
+    leave(s, v, &w->ghost);
+}
+
+void witness_step(sim *s)
+{
+    for (int i = 0; i < s->server_count; i++) {
+        server *v = &s->servers[i];
+        server_witness *w = &rules_witness(s)->servers[i];
+        if (w->ghost && s->now >= w->ghost_next)
+            ghost_speaks(s, v, w);
+    }
+}
+
 /* --- when ------------------------------------------------------------------------------------------------------------------------- */
 
 static void acts_at(sim *s, server *v)
@@ -375,6 +443,10 @@ static void acts_at(sim *s, server *v)
         leave(s, v, &w->patient);
         if (v->core)
             look(s, v, w);
+        return;
+    }
+    if (!w->ghost && sim_percent(s, 5)) {
+        ghost_comes(s, v, w);
         return;
     }
     switch (sim_chance(s, 8)) {
