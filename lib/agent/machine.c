@@ -138,6 +138,8 @@ const char *venv_agent_machine_shown(const agent_machine *machine)
             return "restoring";
         if (machine->change == VENV_MACHINE_MIGRATE)
             return "migrating";
+        if (!machine->seen.listed)
+            return "unknown"; /* it has come here, and no list has told of it yet */
         break;
     case MACHINE_IDLE:
     case MACHINE_STATE__COUNT:

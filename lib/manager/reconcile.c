@@ -273,7 +273,8 @@ static void missing(venv_manager *m, instance *i)
         return;
     if (venv_mgr_change_missing(m, i))
         return;
-    if (i->stop_wanted && (i->confirmed || i->state == VENV_INSTANCE_STOPPING || !i->start_sent)) {
+    /* One that was told to start in this session may be missing in a list from before: the answers to its start and its stop come. */
+    if (i->stop_wanted && (i->confirmed || !i->start_sent)) {
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STOPPED, "as asked");
         venv_mgr_instance_end_deeds(m, i);
         venv_mgr_instance_call_off(m, i);

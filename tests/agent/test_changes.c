@@ -150,6 +150,27 @@ static void moved(void **state)
 }
 
 /* A list that was under way is older than the question: the one after it is the answer, changed or not. */
+/* It has moved here, and is paused before any list has told of it: nobody is told that it is down. */
+static void before_it_was_listed(void **state)
+{
+    (void)state;
+    agent_rig rig;
+    init(&rig, "");
+    char body[256];
+    snprintf(body, sizeof body, "{\"id\": \"@%032x\", \"machine\": \"00000000-0000-4000-8000-00000000000e\", \"epoch\": 2}", 9);
+    rig_frame(&rig, VENV_MSG_MACHINE_PAUSE, body);
+    uint64_t token = take_call(&rig, VENV_MACHINE_PAUSE)->token;
+    venv_agent_action *sent = rig_take_sent(&rig, VENV_MSG_MACHINES);
+    char text[1024];
+    assert_non_null(sent);
+    venv_value_print(&sent->value, text, sizeof text);
+    assert_non_null(strstr(text, "unknown"));
+    assert_null(strstr(text, "stopped"));
+    rig_machine_done(&rig, token, VENV_OK, NULL);
+    assert_result(&rig, VENV_OK, "paused");
+    rig_fini(&rig);
+}
+
 static void a_fresh_list(void **state)
 {
     (void)state;
@@ -213,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back), cmocka_unit_test(the_end_of_its_time), cmocka_unit_test(moved),
+        cmocka_unit_test(before_it_was_listed),
         cmocka_unit_test(a_fresh_list),   cmocka_unit_test(images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

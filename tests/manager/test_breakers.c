@@ -433,6 +433,27 @@ static void a_lost_fence_is_sent_again(void **state)
     rig_free(r);
 }
 
+/* What a node listed before it was told to start says nothing about what it was told then to stop. */
+static void an_old_list_stops_nothing(void **state)
+{
+    (void)state;
+    rig *r = begin(CONFIG, 1);
+    char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
+    start(r, "class2");
+    const rig_sent *told = rig_find(r, 1, VENV_MSG_MACHINE_START, 0);
+    rig_id(&told->body, "id", id);
+    rig_id(&told->body, "machine", machine);
+    assert_string_equal(ask(r, VENV_MSG_STOP, NULL, "{\"environment\": \"class2\"}"), "ok");
+    rig_frame(r, 1, VENV_MSG_MACHINE_RESULT, 0, "{\"id\": \"%s\", \"machine\": \"%s\", \"rc\": \"conflict\", \"error\": \"it is being "
+              "started\", \"state\": \"starting\"}", id, machine);
+    assert_string_equal(rig_state(r, "class2-1"), "stopping");
+    rig_machines(r, 1, ""); /* from before */
+    assert_string_equal(rig_state(r, "class2-1"), "stopping");
+    answer(r, 1, rig_find(r, 1, VENV_MSG_MACHINE_STOP, 0), "ok");
+    assert_string_equal(rig_state(r, "class2-1"), "stopped");
+    rig_free(r);
+}
+
 /* A stop that is refused leaves running what ran; what nobody saw running is not called so. */
 static void a_refused_stop_starts_nothing(void **state)
 {
@@ -457,7 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_start_is_tried_elsewhere), cmocka_unit_test(a_lost_fence_is_sent_again),
-        cmocka_unit_test(a_refused_stop_starts_nothing),
+        cmocka_unit_test(a_refused_stop_starts_nothing), cmocka_unit_test(an_old_list_stops_nothing),
         cmocka_unit_test(no_more_than_the_bound_and_never_where_it_was_asked_for),
         cmocka_unit_test(an_environment_that_fails_everywhere),
         cmocka_unit_test(a_node_that_fails_for_several),

@@ -276,6 +276,14 @@ class Play:
         result = self.venvctl(manager, "reload")
         return None if result.returncode == 0 else f"venvctl reload: {result.stderr.strip()}"
 
+    def refuses(self, manager, yaml):
+        kept = (self.dir / f"{manager}.yaml").read_text()
+        self.configure(manager, yaml)
+        result = self.venvctl(manager, "reload")
+        (self.dir / f"{manager}.yaml").write_text(kept)
+        if result.returncode == 0:
+            raise Failed("it was taken up")
+
     def partition(self, agent, ways):
         for way in ways:
             self.proxies[agent].open[way] = False
@@ -309,6 +317,7 @@ class Play:
             "ask MANAGER stop NAME": lambda: self.request(args[0], "stop", "--environment", args[1]),
             "ask MANAGER again": lambda: self.request(args[0], *self.last_request[args[0]]),
             "apply to MANAGER BLOCK": lambda: self.apply(args[0], args[1]),
+            "MANAGER refuses BLOCK": lambda: self.refuses(args[0], args[1]),
             "wait SPAN": lambda: time.sleep(seconds),
             "expect agent NAME STATE within SPAN": lambda: self.within(index, seconds),
             "expect EXPRESSION within SPAN": lambda: self.within(index, seconds),

@@ -389,12 +389,15 @@ static void heal_all(sim *s)
         s->servers[i].disk.full_until = 0;
 }
 
-static void apply(sim *s, script *p, server *v, const char *yaml)
+/* `wrong`: it has to be refused. */
+static void apply(sim *s, script *p, server *v, const char *yaml, bool wrong)
 {
     venv_error err = { 0 };
     char *text = manager_text(host_of(p, true, (size_t)v->index), yaml);
-    if (!server_configure(s, v, text, &err))
-        report_say(s, v->name, "the configuration is refused: %s", err.text);
+    bool taken = server_configure(s, v, text, &err);
+    if (taken == wrong)
+        sim_fail(s, "scenario: %s %s a configuration%s%s", v->name, taken ? "takes up" : "refuses", taken ? " that has a mistake" : ": ",
+                 taken ? "" : err.text);
     free(text);
 }
 
@@ -491,7 +494,8 @@ static bool do_step(sim *s, script *p, const scenario_step *step, char *why, siz
     case SCENARIO_ASK_START:
     case SCENARIO_ASK_STOP:
     case SCENARIO_ASK_AGAIN: ask_manager(s, p, v, step); return true;
-    case SCENARIO_APPLY: apply(s, p, v, a[1].text); return true;
+    case SCENARIO_APPLY: apply(s, p, v, a[1].text, false); return true;
+    case SCENARIO_REFUSES: apply(s, p, v, a[1].text, true); return true;
     case SCENARIO_WAIT:
         for (int64_t end = s->now + a[0].number; s->now < end && !s->failed;)
             if (p->cloned)

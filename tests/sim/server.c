@@ -130,6 +130,7 @@ void server_fini(server *v)
     people_free(v->people);
     venv_recorder_free(v->recorder);
     venv_manager_config_free(v->config);
+    venv_manager_config_free(v->next);
     free(v->yaml);
 }
 
@@ -160,6 +161,11 @@ void server_start(sim *s, server *v)
     venv_recorder_birth birth = { &source, 1, rows, count, v->disk.revision, venv_random_id(&s->random), venv_random_next(&s->random),
                                   clock_read(s, &v->process.clock) };
     disk_started(s, v);
+    if (v->next) { /* the core that borrowed the other one is gone */
+        venv_manager_config_free(v->config);
+        v->config = v->next;
+        v->next = NULL;
+    }
     venv_rc rc = venv_manager_new(v->config, rows, count, birth.last_revision, birth.boot, birth.seed, birth.now, &v->core, &err);
     if (rc == VENV_OK && v->recorder)
         venv_recorder_begin(v->recorder, &birth, v->core);
@@ -381,47 +387,48 @@ void server_freeze(sim *s, server *v, int64_t span)
     server_woken(s, v);
 }
 
-void server_reload(sim *s, server *v, bool more)
+/* The core is told what the file says, or what is wrong with it. What it has taken up is returned, else NULL. */
+static venv_manager_config *reload(sim *s, server *v, const char *yaml, venv_error *err)
 {
-    static const char extra[] = "  extra:\n    when: 'queue(\"class2\").pending > 1'\n    on: [update]\n    do: [{log: {text: extra}}]\n";
     venv_manager_event event = { .kind = VENV_MANAGER_EVENT_CONFIG };
     venv_manager_config *fresh = NULL;
-    venv_error err = { 0 };
-    char *text = malloc(strlen(v->yaml) + sizeof extra);
-    if (!text)
-        abort();
-    (void)sprintf(text, "%s%s", v->yaml, more ? extra : "");
-    venv_manager_source source = { "manager.yaml", { text, strlen(text) } };
+    venv_manager_source source = { "manager.yaml", { yaml, strlen(yaml) } };
     venv_value texts = venv_record_sources(&source, 1);
     uint64_t changes = v->core ? venv_manager_config_changes(v->core) : 0;
     event.value = &texts;
-    event.rc = config_of(text, &fresh, &err);
+    event.rc = config_of(yaml, &fresh, err);
     event.config = fresh;
-    event.text = err.text;
+    event.text = err->text;
     server_event(s, v, &event);
     if (v->recorder && v->core && venv_manager_config_changes(v->core) != changes)
         venv_recorder_configured(v->recorder, &source, 1);
     server_woken(s, v);
     venv_value_unref(&texts);
-    venv_manager_config_free(fresh);
+    return fresh;
+}
+
+void server_reload(sim *s, server *v, bool more)
+{
+    static const char extra[] = "  extra:\n    when: 'queue(\"class2\").pending > 1'\n    on: [update]\n    do: [{log: {text: extra}}]\n";
+    venv_error err = { 0 };
+    char *text = malloc(strlen(v->yaml) + sizeof extra);
+    if (!text)
+        abort();
+    (void)sprintf(text, "%s%s", v->yaml, more ? extra : "");
+    venv_manager_config_free(reload(s, v, text, &err));
     free(text);
 }
 
 bool server_configure(sim *s, server *v, const char *yaml, venv_error *err)
 {
-    venv_manager_config *fresh = NULL;
-    if (config_of(yaml, &fresh, err) != VENV_OK)
+    venv_manager_config *fresh = reload(s, v, yaml, err);
+    if (!fresh)
         return false;
-    char *text = strdup(yaml);
-    if (!text)
-        abort();
-    bool was_up = v->core != NULL;
-    server_stop(s, v);
-    venv_manager_config_free(v->config);
+    venv_manager_config_free(v->next);
     free(v->yaml);
-    v->config = fresh;
-    v->yaml = text;
-    if (was_up)
-        server_start(s, v);
+    v->next = fresh;
+    v->yaml = strdup(yaml);
+    if (!v->yaml)
+        abort();
     return true;
 }

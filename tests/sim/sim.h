@@ -252,8 +252,8 @@ typedef struct server {
     int index;
     char name[16];
     process process;
-    venv_manager_config *config;
-    char *yaml;              /* what it was made from */
+    venv_manager_config *config, *next; /* next: of its next life, or NULL */
+    char *yaml;              /* what they were made from */
     venv_manager *core;      /* NULL while it is down */
     disk disk;
     venv_manager_action *held;
@@ -432,7 +432,7 @@ void server_freeze(sim *s, server *v, int64_t span);
 void server_woken(sim *s, server *v);              /* its deadline may have changed */
 /* While it runs: its configuration with one trigger more, or as it was. */
 void server_reload(sim *s, server *v, bool more);
-/* Another configuration, as text. False, with the reason, if it is none. */
+/* Another configuration, as text, taken up while it runs, and by its next lives. False, with the reason, if it is none: then nothing changes. */
 bool server_configure(sim *s, server *v, const char *yaml, venv_error *err);
 
 /* disk.c */
