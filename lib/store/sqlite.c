@@ -12,12 +12,37 @@
 #include "store/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Checkpoint when the log has this many pages (4 KiB each). */
 #define CHECKPOINT_PAGES 1000
 
-static venv_rc rc_of(sqlite3 *db, int code)
+/*
+ * SQLite knows a full disk (SQLITE_FULL, of ENOSPC), and takes a quota that is used up for a broken one; which it was is not kept.
+ * So it is tried: a page that cannot be written to a file beside it for lack of room or quota.
+ */
+static bool has_no_room(const char *path)
+{
+    static const char page[4096];
+    char probe[4096];
+    int size = snprintf(probe, sizeof probe, "%s.probe", path);
+    if (size < 0 || (size_t)size >= sizeof probe)
+        return false;
+    int fd = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool none = fd < 0 ? venv_store_errno_rc(errno) == VENV_ENOSPACE : false;
+    if (fd >= 0) {
+        none = write(fd, page, sizeof page) < 0 && venv_store_errno_rc(errno) == VENV_ENOSPACE;
+        none = (close(fd) != 0 && venv_store_errno_rc(errno) == VENV_ENOSPACE) || none;
+        (void)unlink(probe);
+    }
+    return none;
+}
+
+/* `code`: extended. */
+static venv_rc rc_of(sqlite3 *db, const char *path, int code)
 {
     switch (code & 0xff) {
     case SQLITE_FULL:
@@ -31,8 +56,9 @@ static venv_rc rc_of(sqlite3 *db, int code)
         return VENV_EINVAL;
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR: {
+        bool writes = code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE || (code & 0xff) == SQLITE_CANTOPEN;
         venv_rc rc = venv_store_errno_rc(sqlite3_system_errno(db));
-        return rc == VENV_ENOSPACE ? rc : VENV_EIO;
+        return rc == VENV_ENOSPACE || (writes && has_no_room(path)) ? VENV_ENOSPACE : VENV_EIO;
     }
     default:
         return VENV_EIO;
@@ -42,13 +68,14 @@ static venv_rc rc_of(sqlite3 *db, int code)
 venv_rc venv_sqlite_fail(sqlite3 *db, const char *path, const char *what, venv_error *err)
 {
     int code = sqlite3_extended_errcode(db), error = sqlite3_system_errno(db);
-    venv_rc rc = rc_of(db, code);
-    const char *advice = rc == VENV_ENOSPACE ? "; make room on the disk"
+    venv_rc rc = rc_of(db, path, code);
+    const char *advice = rc == VENV_ENOSPACE ? "; make room on the disk (space, inodes or the quota: df, df -i, quota)"
                          : (code & 0xff) == SQLITE_CORRUPT
                              ? "; the file is damaged: keep a copy, and restore it from a backup"
                          : rc == VENV_ECONFLICT ? "; another program keeps the store locked" : "";
 
-    if (error != 0 && (code & 0xff) == SQLITE_IOERR)
+    bool has_cause = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+    if (error != 0 && has_cause)
         return venv_error_set(err, rc, "cannot %s the store %s: %s (%s, SQLite error %d)%s", what, path,
                               sqlite3_errmsg(db), strerror(error), code, advice);
     return venv_error_set(err, rc, "cannot %s the store %s: %s (SQLite error %d)%s", what, path, sqlite3_errmsg(db),
@@ -134,7 +161,7 @@ static void checkpoint(sqlite_store *store)
     int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     store->wal_pages = 0;
     /* A full disk or a reader: again later. A device that fails: the next write must not be believed. */
-    if (code != SQLITE_OK && rc_of(store->db, code) == VENV_EIO)
+    if (code != SQLITE_OK && rc_of(store->db, store->path, sqlite3_extended_errcode(store->db)) == VENV_EIO)
         store->base.broken = true;
 }
 

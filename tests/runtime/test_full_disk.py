@@ -1,5 +1,5 @@
 """A full disk under the manager's state (F05), on a small tmpfs: what changes something is refused with NO_SPACE, reads and heartbeats
-go on, and it goes on by itself when there is room again. Nothing that was confirmed is lost, whatever moment it was.
+go on, and it goes on by itself when there is room again. Nothing that was confirmed is lost, whatever moment it was. The same without inodes, and over the quota.
 
     test_full_disk.py            the test
     test_full_disk.py sweep [STEP]  room from 0 to 2 MiB in steps of STEP KiB (4), a manager for each
@@ -11,19 +11,32 @@ import subprocess
 import sys
 import time
 import unittest
-from cluster import PATIENCE, Cluster, wait
+from cluster import BIN, PATIENCE, Cluster, wait
 
 SIZE = 12 << 20
 ENVIRONMENTS = "environments:\n  tool: {hypervisor: test, vcpus: 1, memory: 64MiB}\n"
 
 
 class Disk:
-    """A tmpfs on the state's folder, and a file that fills it."""
+    """A tmpfs on the state's folder, and files that fill it, or use up its inodes."""
 
-    def __init__(self, path):
+    def __init__(self, path, inodes=0):
         self.path = path
         path.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", path], check=True)
+        options = f"size={SIZE}" + (f",nr_inodes={inodes}" if inodes else "")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
+
+    def use_up_inodes(self):
+        for number in range(100000):
+            try:
+                (self.path / f"inode-{number}").touch()
+            except OSError:
+                return
+        raise AssertionError("there are always more inodes")
+
+    def free_inodes(self):
+        for file in self.path.glob("inode-*"):
+            file.unlink()
 
     def fill(self, leave=0):
         self.clear()
@@ -51,10 +64,12 @@ def status(c):
     return json.loads(result.stdout) if result.returncode == 0 else {}
 
 
-class FullDisk(unittest.TestCase):
+class FullDiskCase(unittest.TestCase):
+    INODES = 0
+
     def setUp(self):
         self.cluster = Cluster()
-        self.disk = Disk(self.cluster.dir / "state")
+        self.disk = Disk(self.cluster.dir / "state", self.INODES)
         self.cluster.manager_config(ENVIRONMENTS)
         self.cluster.command("true", "#!/bin/sh\n")
 
@@ -88,6 +103,8 @@ class FullDisk(unittest.TestCase):
         done = [row for row in self.cluster.rows("events", "--since", "0") if row["kind"] == "action-done"]
         self.assertGreaterEqual(len(done), confirmed)
 
+
+class FullDisk(FullDiskCase):
     def test_full_and_room_again(self):
         c, manager = self.cluster, self.start()
         self.disk.fill()
@@ -158,6 +175,90 @@ class FullDisk(unittest.TestCase):
         self.disk.clear()
         c.wait("it is back", lambda: c.is_connected("node1") and "disk" not in status(c))
         self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+
+
+class NoInodes(FullDiskCase):
+    """There is room, and no further file can be made (F04): for what is written into files that there are, that is no trouble."""
+
+    INODES = 64
+
+    def test_the_manager_goes_on_and_starts_again(self):
+        c, manager = self.cluster, self.start()
+        self.disk.use_up_inodes()
+        confirmed = 0
+        for _ in range(40):
+            confirmed += c.venvctl("exec", "node1", "true", "--timeout", "5s").returncode == 0
+        self.assertEqual(confirmed, 40)
+        self.assertIsNone(manager.poll(), c.log("manager"))
+        c.stop("manager", signal.SIGKILL)
+        again = c.start("manager")
+        c.wait("it is back, or says why not", lambda: c.is_connected("node1") or again.poll() is not None)
+        if again.poll() is not None:  # the database needs a file beside it to be opened
+            self.assertRegex(c.log("manager"), "make room|No space left")
+            self.disk.free_inodes()
+            c.start_manager()
+        c.wait("it is back", lambda: c.is_connected("node1"))
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+        self.disk.free_inodes()
+        c.wait("all is well", lambda: "disk" not in status(c))
+        c.stop("manager", signal.SIGKILL)
+        c.start_manager()
+        c.wait("it is back once more", lambda: c.is_connected("node1"))
+        self.check_confirmed(confirmed + 1)
+
+    def test_a_stopped_manager_has_to_make_its_files_again(self):
+        c = self.cluster
+        self.start()
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+        c.stop("manager")
+        self.disk.use_up_inodes()
+        again = c.start("manager")
+        c.wait("it says why not, or works", lambda: again.poll() is not None or c.is_connected("node1"))
+        if again.poll() is not None:
+            self.assertRegex(c.log("manager"), "make room|No space left")
+        self.disk.free_inodes()
+        if again.poll() is not None:
+            c.start_manager()
+        c.wait("it is back", lambda: c.is_connected("node1"))
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+        self.check_confirmed(2)
+
+
+class NoQuota(FullDiskCase):
+    """The user's quota is used up (F04): EDQUOT is a full disk, not one that is broken."""
+
+    def setUp(self):
+        super().setUp()
+        shim, c = BIN / "quota_shim.so", self.cluster
+        self.switch = c.dir / "over-quota"
+        if not shim.exists() or subprocess.run(["env", f"LD_PRELOAD={shim}", BIN / "venv-mgr", "--version"], capture_output=True).returncode:
+            self.skipTest("nothing can be put before this manager")
+        c.inside["manager"] = ["env", f"LD_PRELOAD={shim}", f"VENV_QUOTA_DIR={self.disk.path}", f"VENV_QUOTA_SWITCH={self.switch}"]
+
+    def test_it_is_full_and_goes_on_when_there_is_more(self):
+        c, manager = self.cluster, self.start()
+        confirmed = sum(c.venvctl("exec", "node1", "true").returncode == 0 for _ in range(3))
+        self.assertEqual(confirmed, 3)
+        self.switch.touch()
+        held = subprocess.Popen([BIN / "venvctl", "--config", c.dir / "client.yaml", "exec", "node1", "true"])
+        self.addCleanup(held.kill)
+        time.sleep(1)  # what is asked before it is known to be full waits as behind a slow disk
+        c.wait("it says that it is full", lambda: status(c).get("disk") == "full")
+        result = c.venvctl("exec", "node1", "true", "--timeout", "3s")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("disk of the manager's state is full", result.stderr)
+        self.assertEqual(c.venvctl("get", "node1").returncode, 0)
+        self.assertIsNone(manager.poll(), c.log("manager"))
+        self.assertIsNone(held.poll())  # asked before anybody knew: not confirmed, and not refused
+        self.switch.unlink()
+        c.wait("there is room", lambda: "disk" not in status(c))
+        confirmed += held.wait(PATIENCE) == 0
+        self.assertEqual(confirmed, 4)
+        self.assertEqual(c.venvctl("exec", "node1", "true").returncode, 0)
+        c.stop("manager", signal.SIGKILL)
+        c.start_manager()
+        c.wait("it is back", lambda: c.is_connected("node1"))
+        self.check_confirmed(confirmed + 1)
 
 
 def sweep(step):
