@@ -328,14 +328,20 @@ typedef struct venv_client_instance_options {
     const char *instance;    /**< Its name. */
     const char *environment; /**< Instances of this environment that are in a state in which it can be done. */
     int64_t count;           /**< At most so many of them; 0: all. */
-    const char *node;        /**< Where a migration is to go; NULL: where it fits best. */
+    const char *node;        /**< Where a migration is to go (NULL: where it fits best), or a restore (NULL: where it was saved). */
     const char *wait;        /**< Answer only when all are in this state, for example `"saved"`. */
     venv_span timeout;       /**< How long to wait for that. */
     bool dry_run;            /**< Only say what would be done. */
+    bool has_grace;          /**< `grace` is set. */
+    venv_span grace;         /**< Reboot: time that the guest has to go down; 0: reset at once. */
+    venv_span limit;         /**< Migrate: the guest has moved by then, or stays; 0: as long as an action may take. */
+    uint64_t bandwidth;      /**< Migrate: bytes a second; 0: no limit. */
+    bool copy_disks;         /**< Migrate: copy what is written to; else both nodes must reach the disks. */
+    bool auto_converge;      /**< Migrate: slow the guest down if it changes its memory faster than that is carried. */
 } venv_client_instance_options;
 
 /**
- * Pause, resume, save, restore, destroy or migrate instances.
+ * Pause, resume, save, restore, destroy, migrate, reboot or checkpoint instances, revert to a checkpoint, or cancel a migration or save.
  *
  * @param verb  One of these words.
  * @retval VENV_ECONFLICT    The named instance is in a state in which that cannot be done.

@@ -96,6 +96,9 @@ static void take_event(agent_step *step, const venv_agent_event *event)
     case VENV_AGENT_EVENT_MACHINE_DONE:
         venv_agent_machines_done(step, event);
         break;
+    case VENV_AGENT_EVENT_PROGRESS:
+        venv_agent_change_progress(step, event);
+        break;
     case VENV_AGENT_EVENT_MACHINES:
         venv_agent_machines_listed(step, event);
         break;

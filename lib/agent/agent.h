@@ -31,6 +31,12 @@
 #include <venv/value.h>
 
 typedef struct venv_agent venv_agent;
+
+/* How far a migration has come, as venv/machine.h has it (which stands above this folder). */
+typedef struct venv_agent_progress {
+    venv_span elapsed;
+    uint64_t total, done, left, rate, dirty, round;
+} venv_agent_progress;
 typedef struct venv_agent_config venv_agent_config; /* agent/config.h */
 
 typedef enum venv_agent_event_kind {
@@ -41,6 +47,7 @@ typedef enum venv_agent_event_kind {
     VENV_AGENT_EVENT_SAMPLED,    /* a built-in property: token, rc, value or text */
     VENV_AGENT_EVENT_RAN,        /* a command ended: token, run */
     VENV_AGENT_EVENT_MACHINE_DONE, /* a machine action ended: token, rc, text */
+    VENV_AGENT_EVENT_PROGRESS,   /* of a migration: token, progress */
     VENV_AGENT_EVENT_MACHINES,   /* a whole list of machines from the driver, or (rc != OK) that it cannot be had: text */
     VENV_AGENT_EVENT_SYNCED,     /* a sync ended: token, rc, text, value = the report or NULL */
     VENV_AGENT_EVENT_COMMANDS,   /* the allowed commands: token, rc, value = [{name, path}] */
@@ -57,6 +64,7 @@ typedef struct venv_agent_event {
     venv_rc rc;
     const char *text;         /* reason; may be NULL */
     const venv_run_outcome *run; /* RAN */
+    const venv_agent_progress *progress; /* PROGRESS */
     const struct venv_agent_event *next; /* what happened at the same moment: one step takes all of them; NULL: nothing */
 } venv_agent_event;
 
@@ -84,10 +92,21 @@ typedef enum venv_machine_verb {
     VENV_MACHINE_PROBE,     /* venv_machine_probe(): does its guest agent answer? */
     VENV_MACHINE_PAUSE,     /* venv_machine_pause() … These have a timeout: one that was not begun by then is not begun any more, VENV_ETIMEDOUT */
     VENV_MACHINE_RESUME,
-    VENV_MACHINE_SAVE,      /* this and the next two take long: lists are answered meanwhile */
+    VENV_MACHINE_CANCEL,    /* venv_machine_cancel(): its outcome does not matter */
+    VENV_MACHINE_SAVE,      /* this and the next take long: lists are answered meanwhile */
     VENV_MACHINE_RESTORE,
-    VENV_MACHINE_MIGRATE,   /* venv_machine_migrate(): text = URI, epoch */
+    VENV_MACHINE_MIGRATE,   /* venv_machine_migrate(): text = URI, epoch, move; PROGRESS events meanwhile */
+    VENV_MACHINE_REBOOT,    /* venv_machine_reboot(): grace */
+    VENV_MACHINE_CHECKPOINT,
+    VENV_MACHINE_REVERT,
 } venv_machine_verb;
+
+/* How a machine is moved, and how its guest is asked to start anew; zero where nothing was said. */
+typedef struct venv_machine_move {
+    uint64_t bandwidth;  /* bytes a second */
+    venv_span limit, grace;
+    bool copy_disks, auto_converge;
+} venv_machine_move;
 
 typedef struct venv_agent_action {
     venv_agent_action_kind kind;
@@ -98,7 +117,8 @@ typedef struct venv_agent_action {
     char *name;            /* CONNECT, RUN, MACHINE START (the instance): owned */
     const venv_builtin *builtin; /* SAMPLE */
     venv_span timeout;     /* RUN, SYNC, MACHINE from PAUSE on */
-    uint64_t epoch;        /* MACHINE MIGRATE: the one that it has there */
+    uint64_t epoch;        /* MACHINE MIGRATE: the one that it has there; DESTROY: one that is there under a later epoch is left alone */
+    venv_machine_move move; /* MACHINE MIGRATE, REBOOT */
     size_t out_max, err_max; /* RUN: how much of stdout and stderr is kept */
     uint64_t after_keep;   /* RUN, MACHINE: not before the KEEP of this number, or a later one, is durable; 0: at once */
     bool base;             /* SYNC: to a place where machines can stand on it; the report has its `path` */

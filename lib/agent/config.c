@@ -114,6 +114,16 @@ static venv_rc managers_read(venv_agent_config *config, const venv_value *settin
     return VENV_OK;
 }
 
+/* A folder that is in state_dir unless another is named. */
+static venv_rc beside_state(const venv_agent_config *config, const char *name, char **place, venv_error *err)
+{
+    if ((*place)[0])
+        return VENV_OK;
+    char directory[1100];
+    snprintf(directory, sizeof(directory), "%s/%s", config->state_dir, name);
+    return text_dup((venv_str){ directory, strlen(directory) }, place, err);
+}
+
 static venv_rc texts_of_agent(venv_agent_config *config, const venv_value *settings, venv_error *err)
 {
     const venv_value *tls = venv_config_get(settings, "tls"), *images = venv_config_get(settings, "images");
@@ -125,6 +135,7 @@ static venv_rc texts_of_agent(venv_agent_config *config, const venv_value *setti
         { settings, "name", &config->name },           { settings, "cluster", &config->cluster },
         { settings, "hypervisor", &config->hypervisor }, { settings, "state_dir", &config->state_dir },
         { settings, "console_dir", &config->console_dir }, { settings, "migrate_uri", &config->migrate_uri },
+        { settings, "saves_dir", &config->saves_dir },
         { images, "repository", &config->images_repository }, { images, "trust", &config->images_trust },
         { images, "directory", &config->images_directory }, { settings, "machines_dir", &config->machines_dir },
         { tls, "ca", &config->tls_ca },                { tls, "certificate", &config->tls_certificate },
@@ -135,11 +146,8 @@ static venv_rc texts_of_agent(venv_agent_config *config, const venv_value *setti
         if (rc)
             return rc;
     }
-    if (config->console_dir[0])
-        return VENV_OK;
-    char directory[1100];
-    snprintf(directory, sizeof(directory), "%s/console", config->state_dir);
-    return text_dup((venv_str){ directory, strlen(directory) }, &config->console_dir, err);
+    venv_rc rc = beside_state(config, "console", &config->console_dir, err);
+    return rc == VENV_OK ? beside_state(config, "saves", &config->saves_dir, err) : rc;
 }
 
 /* Bounds that two keys give each other. */
@@ -165,6 +173,7 @@ static venv_rc agent_read(venv_agent_config *config, const venv_value *settings,
     const venv_value *reconnect = venv_config_get(settings, "reconnect");
     config->tick = venv_config_span(settings, "sample_every");
     config->heartbeat = venv_config_span(settings, "heartbeat");
+    config->saves_shared = venv_config_bool(settings, "saves_shared");
     config->timeout = venv_config_span(settings, "timeout");
     config->first_frame = venv_config_span(settings, "welcome_within");
     config->reconnect_first = venv_config_span(reconnect, "first");
@@ -425,7 +434,7 @@ void venv_agent_config_free(venv_agent_config *config)
     if (!config)
         return;
     char *texts[] = { config->name,        config->cluster,         config->hypervisor, config->state_dir,
-                      config->console_dir, config->migrate_uri, config->images_repository, config->images_trust,
+                      config->console_dir, config->migrate_uri, config->saves_dir, config->images_repository, config->images_trust,
                       config->images_directory, config->machines_dir, config->tls_ca, config->tls_certificate, config->tls_key };
     texts_free(texts, sizeof(texts) / sizeof(texts[0]));
     texts_free(config->managers, VENV_AGENT_MANAGERS_MAX);

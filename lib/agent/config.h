@@ -34,6 +34,8 @@ typedef struct venv_agent_config {
     size_t path_count;
     venv_id machine;                           /* of the node: the shell sets it (runtime/machine_id.h); none if it cannot */
     char *hypervisor;                          /* libvirt URI; "none": no hypervisor node; "fake": in memory, for tests */
+    char *saves_dir;                           /* memories of saved machines, and checkpoints */
+    bool saves_shared;                         /* other nodes see the same folder */
     char *migrate_uri;                         /* "" if no machine may migrate away; with {node} in it */
     char *images_repository, *images_trust, *images_directory; /* "": images are not synchronised */
     char *machines_dir;                        /* what is made for machines: MACHINES_DIR/UUID */

@@ -70,6 +70,11 @@ static const venv_config_row agent_rows[] = {
     { .name = "state_dir", .kind = VENV_CONFIG_PATH, .fallback = "/var/lib/venv/agent", .help = "Directory for what the agent must know again after it was killed: which requests it has begun. It must outlive a restart of the agent; an agent that finds the file in it damaged does not start." },
     { .name = "console_dir", .kind = VENV_CONFIG_PATH,
       .help = "Directory for the output of guests' serial consoles, a file INSTANCE.log for each; `console` in state_dir if it is left out." },
+    { .name = "saves_dir", .kind = VENV_CONFIG_PATH,
+      .help = "Directory for the memories of saved instances and for checkpoints, the same path on all nodes between which saved ones move; "
+              "the hypervisor writes to it, the agent renames in it. `saves` in state_dir if it is left out." },
+    { .name = "saves_shared", .kind = VENV_CONFIG_BOOL, .fallback = "false",
+      .help = "The other nodes see the same saves_dir (a network file system): a saved instance goes on elsewhere without a copy." },
     { .name = "heartbeat", .kind = VENV_CONFIG_SPAN, .min = MS(100), .max = S(600), .fallback = "5s",
       .help = "Time between heartbeats. What the manager asks for when it lets the agent in comes first." },
     { .name = "timeout", .kind = VENV_CONFIG_SPAN, .min = MS(300), .max = S(3600), .fallback = "15s",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection to the manager: dialing with jittered back-off, the greeting, the session, dropping it. */
 
+#include "agent/machines.h"
 #include "agent/state.h"
 
 #include "base/log.h"
@@ -215,7 +216,12 @@ static void dispatch(agent_step *step, int16_t type, uint64_t request, const ven
     case VENV_MSG_MACHINE_RESTORE:
     case VENV_MSG_MACHINE_MIGRATE:
     case VENV_MSG_MACHINE_PROBE:
+    case VENV_MSG_MACHINE_REBOOT:
+    case VENV_MSG_MACHINE_CHECKPOINT:
         venv_agent_machines_frame(step, type, request, body);
+        break;
+    case VENV_MSG_MACHINE_CANCEL:
+        venv_agent_change_cancel(step, body);
         break;
     case VENV_MSG_MACHINE_LIST:
         venv_agent_machines_look(step, request);

@@ -134,10 +134,12 @@ const char *venv_agent_machine_shown(const agent_machine *machine)
     case MACHINE_CHANGING:
         if (machine->change == VENV_MACHINE_SAVE)
             return "saving";
-        if (machine->change == VENV_MACHINE_RESTORE)
+        if (machine->change == VENV_MACHINE_RESTORE || machine->change == VENV_MACHINE_REVERT)
             return "restoring";
         if (machine->change == VENV_MACHINE_MIGRATE)
-            return "migrating";
+            return machine->change_of_saved ? "restoring" : "migrating";
+        if (machine->change == VENV_MACHINE_CHECKPOINT)
+            return "running"; /* it goes on in a moment, and is ours to look after until then */
         if (!machine->seen.listed)
             return "unknown"; /* it has come here, and no list has told of it yet */
         break;

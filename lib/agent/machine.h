@@ -36,7 +36,7 @@ typedef enum agent_machine_state {
     MACHINE_ASKING,     /* SHUTDOWN is under way */
     MACHINE_WAITING,    /* the guest was asked */
     MACHINE_DESTROYING, /* DESTROY is under way */
-    MACHINE_CHANGING,   /* `change` is under way: PAUSE, RESUME, SAVE, RESTORE or MIGRATE */
+    MACHINE_CHANGING,   /* `change` is under way: PAUSE, RESUME, SAVE, RESTORE, MIGRATE, REBOOT, CHECKPOINT or REVERT */
     MACHINE_STATE__COUNT
 } agent_machine_state;
 
@@ -114,6 +114,9 @@ typedef struct agent_machine {
     venv_instant grace_end, ask_next; /* WAITING, ASKING */
     venv_machine_verb change;    /* CHANGING: which */
     uint64_t change_epoch;       /* MIGRATE: of the machine there */
+    bool change_of_saved;        /* MIGRATE: its memory moves, it does not run */
+    venv_machine_move move;
+    venv_instant told;           /* MIGRATE: when the manager was told last how far it is; NEVER */
     venv_instant change_end;     /* CHANGING: it is given up then */
     bool later;                  /* a stop that waits for a start to end */
     bool later_destroy, later_gentle; /* gentle: not if it runs then */

@@ -189,7 +189,8 @@ static void call(agent_step *step, agent_machine *machine, venv_machine_verb ver
     else
         action->xml = xml;
     action->name = name;
-    action->epoch = machine->change_epoch;
+    action->epoch = verb == VENV_MACHINE_DESTROY ? machine->epoch : machine->change_epoch;
+    action->move = machine->move;
     if (machine->state == MACHINE_CHANGING)
         action->timeout.ns = machine->change_end.ns - step->now.mono.ns;
     action->token = machine->token = venv_agent_token(step);

@@ -63,6 +63,8 @@ bool venv_agent_probed(agent_step *step, const venv_agent_event *event);
 void venv_agent_change(agent_step *step, const agent_ask *ask, int16_t type);
 /* It succeeded: what that tells about the machine, until the driver lists it again. */
 void venv_agent_change_done(agent_step *step, agent_machine *machine);
+void venv_agent_change_cancel(agent_step *step, const venv_value *body);
+void venv_agent_change_progress(agent_step *step, const venv_agent_event *event);
 void venv_agent_change_give_up(agent_step *step, agent_machine *machine);
 
 #endif

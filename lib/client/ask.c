@@ -122,6 +122,16 @@ venv_rc venv_client_change(venv_client *client, const char *verb, const venv_cli
         venv_map_put_z(&map, "environment", options->environment);
     if (options->node)
         venv_map_put_z(&map, "node", options->node);
+    if (options->has_grace)
+        venv_map_put(&map, "grace", venv_value_from_span(options->grace));
+    if (options->limit.ns > 0)
+        venv_map_put(&map, "limit", venv_value_from_span(options->limit));
+    if (options->bandwidth > 0)
+        venv_map_put(&map, "bandwidth", venv_value_uint(options->bandwidth));
+    if (options->copy_disks)
+        venv_map_put(&map, "copy_disks", venv_value_bool(true));
+    if (options->auto_converge)
+        venv_map_put(&map, "auto_converge", venv_value_bool(true));
     put_common(&map, options->id, options->count, options->wait, options->timeout, options->dry_run);
     return finish(client, VENV_CLIENT_CHANGE, &map, ret_answer, err);
 }

@@ -30,14 +30,15 @@ void venv_machine_place_fini(venv_machine_place *place)
     free((void *)place->cluster);
     free((void *)place->node);
     free((void *)place->hypervisor);
+    free((void *)place->saves);
     *place = (venv_machine_place){ .directory = NULL };
 }
 
 venv_rc venv_machine_place_copy(const venv_machine_place *place, venv_machine_place *ret_place, venv_error *err)
 {
-    const char *const from[] = { place->directory, place->cluster, place->node, place->hypervisor };
-    venv_machine_place copy = { .directory = NULL };
-    const char **const to[] = { &copy.directory, &copy.cluster, &copy.node, &copy.hypervisor };
+    const char *const from[] = { place->directory, place->cluster, place->node, place->hypervisor, place->saves };
+    venv_machine_place copy = { .saves_shared = place->saves_shared };
+    const char **const to[] = { &copy.directory, &copy.cluster, &copy.node, &copy.hypervisor, &copy.saves };
     for (size_t i = 0; i < VENV_COUNT_OF(from); i++)
         if (from[i] && !(*to[i] = strdup(from[i]))) {
             venv_machine_place_fini(&copy);

@@ -22,6 +22,8 @@
 /* Set by the administrator of the node. */
 typedef struct venv_machine_place {
     const char *directory, *cluster, *node, *hypervisor;
+    const char *saves; /* folder for the memories of saved machines; NULL or empty: where libvirt keeps them */
+    bool saves_shared; /* other nodes have the same */
 } venv_machine_place;
 
 /* A copy with texts of its own; a NULL stays one. VENV_ENOMEM. */

@@ -422,6 +422,9 @@ void venv_mgr_agent_frame(venv_manager *m, peer *p, int16_t type, uint64_t reque
     case VENV_MSG_MACHINES:
         venv_mgr_reconcile_machines(m, a, request, body);
         break;
+    case VENV_MSG_MACHINE_PROGRESS:
+        venv_mgr_change_progress(m, a, body);
+        break;
     case VENV_MSG_MACHINE_RESULT:
         venv_mgr_reconcile_result(m, a, body);
         break;

@@ -196,6 +196,12 @@ static bool change_broken(venv_manager *m, peer *p, const waiter *w)
     return true;
 }
 
+static bool change_open(venv_manager *m, const waiter *w)
+{
+    const deed *d = venv_mgr_deed_find(m, w->action);
+    return d && venv_mgr_deed_is_open(d) && venv_mgr_change_parse((venv_str){ d->kind, strlen(d->kind) }) != CHANGE_NONE;
+}
+
 void venv_mgr_waiters_check(venv_manager *m)
 {
     for (size_t n = m->waiter_count; n-- > 0;) {
@@ -212,6 +218,8 @@ void venv_mgr_waiters_check(venv_manager *m)
         const instance *why = NULL;
         int state = waiter_state(m, w, &why);
         bool late = w->deadline.ns <= m->now.mono.ns;
+        if (state > 0 && !late && change_open(m, w))
+            continue; /* a state that does not change meanwhile says nothing */
         if (state == 0 && !late)
             continue;
         peer *p = venv_mgr_peer_find(m, w->peer);

@@ -21,6 +21,9 @@
 #include <string.h>
 
 #define LOOK_AGAIN ((venv_span){ 10 * VENV_NS_PER_S })
+#define ANSWER_MARGIN ((venv_span){ 60 * VENV_NS_PER_S }) /* for the end of what has a limit of its own */
+#define OPTION_SPAN_MAX (24 * 3600 * VENV_NS_PER_S)
+#define REBOOT_GRACE ((venv_span){ 60 * VENV_NS_PER_S }) /* if nothing is said */
 
 #define BIT(state) (1u << VENV_INSTANCE_##state)
 
@@ -44,6 +47,12 @@ static const change_row rows[CHANGE__COUNT] = {
                          VENV_INSTANCE_SAVED, true },
     [CHANGE_MIGRATE] = { "migrate", "migrated", VENV_MSG_MACHINE_MIGRATE, BIT(RUNNING), VENV_INSTANCE_MIGRATING, VENV_INSTANCE_RUNNING,
                          VENV_INSTANCE_RUNNING, true },
+    [CHANGE_REBOOT] = { "reboot", "rebooted", VENV_MSG_MACHINE_REBOOT, BIT(RUNNING), VENV_INSTANCE_RUNNING, VENV_INSTANCE_RUNNING,
+                        VENV_INSTANCE_RUNNING, false },
+    [CHANGE_CHECKPOINT] = { "checkpoint", "checkpointed", VENV_MSG_MACHINE_CHECKPOINT, BIT(RUNNING), VENV_INSTANCE_RUNNING,
+                            VENV_INSTANCE_RUNNING, VENV_INSTANCE_RUNNING, true },
+    [CHANGE_REVERT] = { "revert", "taken back to its checkpoint", VENV_MSG_MACHINE_CHECKPOINT, BIT(RUNNING) | BIT(PAUSED),
+                        VENV_INSTANCE_RUNNING, VENV_INSTANCE_RUNNING, VENV_INSTANCE_RUNNING, true },
 };
 
 static const venv_id none = { { 0 } };
@@ -77,7 +86,16 @@ static void forget(venv_manager *m, instance *i)
     i->change = none;
     i->change_kind = CHANGE_NONE;
     i->change_sent = i->change_told = i->change_again = false;
+    venv_value_unref(&i->change_options);
+    venv_value_unref(&i->progress);
+    i->change_options = i->progress = venv_value_null();
     venv_mgr_instance_touch(m, i);
+}
+
+/* It is on its way to another node: as it runs, or its memory before it goes on there. */
+static bool is_moving(const instance *i)
+{
+    return i->target && (i->change_kind == CHANGE_MIGRATE || i->change_kind == CHANGE_RESTORE);
 }
 
 static void forget_target(venv_manager *m, instance *i)
@@ -90,6 +108,19 @@ static void forget_target(venv_manager *m, instance *i)
 }
 
 /* --- telling the node -------------------------------------------------------------------------------- */
+
+/* What was asked for beside the verb, for the node. */
+static void put_options(const instance *i, venv_map_builder *map)
+{
+    static const char *const keys[] = { "grace", "limit", "bandwidth", "copy_disks", "auto_converge" };
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        const venv_value *value = venv_value_get(&i->change_options, keys[k]);
+        if (value)
+            venv_map_put(map, keys[k], venv_value_ref(value));
+    }
+    if (i->change_kind == CHANGE_REVERT)
+        venv_map_put(map, "revert", venv_value_bool(true));
+}
 
 static void send_change(venv_manager *m, instance *i)
 {
@@ -106,13 +137,14 @@ static void send_change(venv_manager *m, instance *i)
     int64_t left = d->deadline.ns - m->now.mono.ns;
     if (d->deadline.ns != VENV_INSTANT_NEVER.ns && left > 0)
         venv_map_put(&map, "timeout", venv_value_from_span((venv_span){ left }));
-    if (i->change_kind == CHANGE_MIGRATE) {
+    if (is_moving(i)) {
         venv_map_put_z(&map, "to", i->target);
         venv_map_put(&map, "to_epoch", venv_value_uint(i->target_epoch));
     }
+    put_options(i, &map);
     i->change_again = i->change_told;
     i->change_sent = i->change_told = true;
-    venv_mgr_sender_send(m, p, rows[i->change_kind].type, 0, venv_mgr_take_map(m, &map));
+    venv_mgr_sender_send(m, p, is_moving(i) ? VENV_MSG_MACHINE_MIGRATE : rows[i->change_kind].type, 0, venv_mgr_take_map(m, &map));
 }
 
 static uint64_t ask_list(venv_manager *m, const char *node)
@@ -132,7 +164,7 @@ static uint64_t ask_list(venv_manager *m, const char *node)
 
 bool venv_mgr_change_is_in_doubt(const instance *i)
 {
-    return i->state == VENV_INSTANCE_MIGRATING && i->change_kind == CHANGE_NONE && i->target;
+    return (i->state == VENV_INSTANCE_MIGRATING || i->state == VENV_INSTANCE_RESTORING) && i->change_kind == CHANGE_NONE && i->target;
 }
 
 static void look_now(venv_manager *m, instance *i)
@@ -166,8 +198,11 @@ static void not_there(venv_manager *m, instance *i)
     venv_mgr_instance_end_deeds(m, i);
 }
 
-/* `seen`: its new node has listed it. Else lists of that node that were begun before say nothing: it is asked for another one. */
-static void move_done(venv_manager *m, instance *i, bool seen, const char *reason)
+/*
+ * It is on its target; with `state` it is there what it was here. `seen`: its new node has listed it. Else lists of that node that were begun before say
+ * nothing: it is asked for another one.
+ */
+static void move_done(venv_manager *m, instance *i, bool seen, venv_instance_state state, const char *reason)
 {
     char *from = i->node;
     venv_mgr_place_stale(m);
@@ -180,7 +215,8 @@ static void move_done(venv_manager *m, instance *i, bool seen, const char *reaso
     venv_mgr_event_add(m, "instance-migrated", i->name, i->change, venv_value_null(), "%s moved from %s to %s, epoch %llu", i->name, from,
                        i->node, (unsigned long long)i->epoch);
     free(from);
-    venv_mgr_instance_set(m, i, VENV_INSTANCE_RUNNING, reason);
+    if (i->state != state)
+        venv_mgr_instance_set(m, i, state, reason);
     i->arriving = !seen && !VENV_SEEDED(MOVED_AND_MISSED);
     if (i->arriving)
         await(m, i);
@@ -190,7 +226,8 @@ static void settle(venv_manager *m, instance *i)
 {
     if (i->source_has == HAS_UNKNOWN || i->target_has == HAS_UNKNOWN || i->source_has == HAS_MOVING || i->target_has == HAS_MOVING)
         return; /* asked again */
-    if (i->source_has == HAS_IT && i->target_has == HAS_IT) {
+    bool runs = i->state == VENV_INSTANCE_MIGRATING; /* else only its memory moves: the newer epoch has it, what is left of the older is no machine */
+    if (runs && i->source_has == HAS_IT && i->target_has == HAS_IT) {
         if (!i->alarmed)
             venv_mgr_event_add(m, "instance-conflict", i->name, none, venv_value_null(),
                                "%s is reported by both %s and %s after a migration; nothing is done: look at it", i->name, i->node, i->target);
@@ -199,10 +236,10 @@ static void settle(venv_manager *m, instance *i)
     }
     i->retry = VENV_INSTANT_NEVER;
     if (i->target_has == HAS_IT) {
-        move_done(m, i, true, "both nodes were asked: it has moved");
+        move_done(m, i, true, runs ? VENV_INSTANCE_RUNNING : VENV_INSTANCE_SAVED, "both nodes were asked: it has moved");
     } else if (i->source_has == HAS_IT) {
         forget_target(m, i);
-        venv_mgr_instance_set(m, i, VENV_INSTANCE_RUNNING, "both nodes were asked: it has not moved");
+        venv_mgr_instance_set(m, i, runs ? VENV_INSTANCE_RUNNING : VENV_INSTANCE_SAVED, "both nodes were asked: it has not moved");
     } else {
         forget_target(m, i);
         venv_mgr_event_add(m, "instance-gone", i->name, none, venv_value_null(), "%s is on neither node after a migration", i->name);
@@ -220,9 +257,11 @@ static has has_machine(const venv_value *machines, const instance *i, uint64_t e
         venv_id id;
         if (!venv_value_get_id(item, "id", &id) || !venv_id_equal(id, i->id))
             continue;
-        if (venv_value_is_text(state, "migrating"))
+        if (venv_value_is_text(state, "migrating") || venv_value_is_text(state, "restoring"))
             return HAS_MOVING;
         uint64_t there = (uint64_t)venv_value_get_int(item, "epoch", 0);
+        if (i->state == VENV_INSTANCE_RESTORING && venv_value_is_text(state, "saved"))
+            return there == epoch ? HAS_IT : HAS_NOT;
         bool up = venv_value_is_text(state, "running") || venv_value_is_text(state, "paused") || venv_value_is_text(state, "stopping");
         return up && there == epoch ? HAS_IT : HAS_NOT;
     }
@@ -263,26 +302,34 @@ void venv_mgr_changes_retry(venv_manager *m, instance *i)
 static void into_doubt(venv_manager *m, instance *i)
 {
     forget(m, i);
-    if (i->state == VENV_INSTANCE_MIGRATING)
+    if (venv_mgr_change_is_in_doubt(i))
         look_now(m, i);
     else
         (void)ask_list(m, i->node); /* its list says what it is now */
 }
 
-static void succeeded(venv_manager *m, instance *i, const change_row *row)
+/* False: that was the first half. Its memory is on the node where it is to go on, which is told that now. */
+static bool succeeded(venv_manager *m, instance *i, const change_row *row)
 {
-    if (i->change_kind == CHANGE_MIGRATE)
-        move_done(m, i, false, "");
-    else
+    if (i->change_kind == CHANGE_RESTORE && i->target && !i->stop_wanted) {
+        move_done(m, i, false, VENV_INSTANCE_RESTORING, "");
+        i->change_sent = i->change_told = i->change_again = false;
+        send_change(m, i);
+        return false;
+    }
+    if (is_moving(i))
+        move_done(m, i, false, i->change_kind == CHANGE_MIGRATE ? VENV_INSTANCE_RUNNING : VENV_INSTANCE_SAVED, "");
+    else if (i->state != row->after)
         venv_mgr_instance_set(m, i, row->after, "as asked");
     forget(m, i);
+    return true;
 }
 
 static void failed(venv_manager *m, instance *i, const change_row *row, const char *error)
 {
     if (i->state == row->during && row->during != VENV_INSTANCE_RUNNING)
         venv_mgr_instance_set(m, i, row->back, error);
-    if (i->change_kind == CHANGE_MIGRATE)
+    if (is_moving(i))
         forget_target(m, i);
     forget(m, i);
 }
@@ -310,12 +357,12 @@ bool venv_mgr_change_result(venv_manager *m, instance *i, venv_id id, venv_rc rc
         unknown = false;
         rc = VENV_EIO;
     }
-    if (rc == VENV_OK)
-        succeeded(m, i, row);
-    else if (unknown)
+    if (unknown)
         into_doubt(m, i);
-    else
+    else if (rc != VENV_OK)
         failed(m, i, row, error);
+    else if (!succeeded(m, i, row))
+        return true;
     if (d)
         venv_mgr_deed_end(m, d, rc, error);
     if (i->stop_wanted && !unknown && !venv_instance_is_final(i->state))
@@ -370,7 +417,7 @@ bool venv_mgr_change_holds(venv_manager *m, instance *i, venv_instance_state tol
         return true;
     if (i->arriving && told != VENV_INSTANCE_MIGRATING)
         arrived(m, i);
-    if (i->change_kind == CHANGE_MIGRATE && venv_instance_is_final(told)) {
+    if (is_moving(i) && venv_instance_is_final(told)) {
         look_for_moved(m, i);
         return true;
     }
@@ -384,7 +431,7 @@ bool venv_mgr_change_holds(venv_manager *m, instance *i, venv_instance_state tol
 /* Its node does not have it. True: it may be elsewhere. */
 bool venv_mgr_change_missing(venv_manager *m, instance *i)
 {
-    if (i->change_kind != CHANGE_MIGRATE)
+    if (!is_moving(i))
         return i->arriving || venv_mgr_change_is_in_doubt(i);
     look_for_moved(m, i);
     return true;
@@ -406,23 +453,33 @@ static venv_rc check_one(venv_manager *m, const instance *i, change_kind kind, v
     return VENV_OK;
 }
 
+/* Its own limit, and time to say how it ended. */
+static venv_span timeout_of(const venv_manager *m, const instance *i, const change_row *row)
+{
+    venv_span fallback = row->is_long ? m->config->move_timeout : m->config->action_timeout, own = { 0 };
+    const venv_value *limit = venv_value_get(&i->change_options, "limit"), *grace = venv_value_get(&i->change_options, "grace");
+    if ((limit && venv_value_to_span(limit, &own)) || (grace && venv_value_to_span(grace, &own)))
+        own.ns += ANSWER_MARGIN.ns;
+    return (limit && own.ns > ANSWER_MARGIN.ns) || own.ns > fallback.ns ? own : fallback;
+}
+
 static void begin_checked(venv_manager *m, instance *i, change_kind kind, deed *d, const char *target)
 {
     const change_row *row = &rows[kind];
-    if (kind == CHANGE_MIGRATE) {
-        forget_target(m, i);
+    forget_target(m, i);
+    if (target[0]) {
         i->target = venv_mgr_copy_text(m, target);
         i->epoch_last = i->epoch_last > i->epoch ? i->epoch_last : i->epoch;
         i->target_epoch = ++i->epoch_last; /* never used before, whatever becomes of it */
     }
     i->change = d->id;
     i->change_kind = kind;
-    venv_mgr_deed_run(m, d, row->is_long ? m->config->move_timeout : m->config->action_timeout);
+    venv_mgr_deed_run(m, d, timeout_of(m, i, row));
     if (kind == CHANGE_RESTORE)
         venv_mgr_place_stale(m); /* it takes room again */
     if (row->during != VENV_INSTANCE_RUNNING) {
         char reason[REASON_MAX];
-        snprintf(reason, sizeof reason, kind == CHANGE_MIGRATE ? "it moves to %s" : "as asked", i->target ? i->target : "");
+        snprintf(reason, sizeof reason, i->target ? "it moves to %s" : "as asked", i->target ? i->target : "");
         venv_mgr_instance_set(m, i, row->during, reason);
     }
     venv_mgr_instance_touch(m, i);
@@ -434,18 +491,56 @@ static venv_rc find_room(venv_manager *m, instance *i, change_kind kind, const c
 {
     venv_rc rc = check_one(m, i, kind, err);
     ret_target[0] = '\0';
-    if (rc == VENV_OK && kind == CHANGE_MIGRATE)
+    bool elsewhere = kind == CHANGE_RESTORE && node && i->node && strcmp(node, i->node) != 0;
+    if (rc == VENV_OK && (kind == CHANGE_MIGRATE || elsewhere))
         return venv_mgr_place_target(m, i, node, ret_target, err);
     return rc == VENV_OK && kind == CHANGE_RESTORE && !VENV_SEEDED(RESTORE_WITHOUT_ROOM) ? venv_mgr_place_room(m, i, err) : rc;
 }
 
-static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, const char *node, venv_error *err)
+static venv_rc begin(venv_manager *m, instance *i, change_kind kind, deed *d, const char *node, const venv_value *options, venv_error *err)
 {
     char target[VENV_NAME_MAX + 1];
     venv_rc rc = find_room(m, i, kind, node, target, err);
-    if (rc == VENV_OK)
+    if (rc == VENV_OK) {
+        i->change_options = venv_value_ref(options);
         begin_checked(m, i, kind, d, target);
+    }
     return rc;
+}
+
+/* What is said about how, checked: a map for the row and the node; null if nothing is said. */
+static venv_rc read_options(venv_manager *m, change_kind kind, const venv_value *arguments, venv_value *ret_options, venv_error *err)
+{
+    static const char *const spans[] = { "grace", "limit" }, *const flags[] = { "copy_disks", "auto_converge" };
+    venv_map_builder map;
+    venv_rc rc = VENV_OK;
+    venv_map_init(&map);
+    for (size_t k = 0; k < 2; k++) {
+        const venv_value *span = venv_value_get(arguments, spans[k]), *flag = venv_value_get(arguments, flags[k]);
+        venv_span time;
+        if (span && (!venv_value_to_span(span, &time) || time.ns < 0 || time.ns > OPTION_SPAN_MAX))
+            rc = venv_error_set(err, VENV_EINVAL, "%s: expected a duration of at most 24h", spans[k]);
+        else if (span)
+            venv_map_put(&map, spans[k], venv_value_ref(span));
+        else if (k == 0 && kind == CHANGE_REBOOT)
+            venv_map_put(&map, spans[k], venv_value_from_span(REBOOT_GRACE));
+        if (flag && venv_value_kind(flag) != VENV_BOOL)
+            rc = venv_error_set(err, VENV_EINVAL, "%s: expected true or false", flags[k]);
+        else if (flag)
+            venv_map_put(&map, flags[k], venv_value_ref(flag));
+    }
+    if (venv_value_get(arguments, "bandwidth")) {
+        int64_t bandwidth = (int64_t)(venv_mgr_get_uint(arguments, "bandwidth") & INT64_MAX);
+        if (bandwidth <= 0)
+            rc = venv_error_set(err, VENV_EINVAL, "bandwidth: expected bytes a second");
+        venv_map_put(&map, "bandwidth", venv_value_int(bandwidth));
+    }
+    if (rc != VENV_OK) {
+        venv_map_fini(&map);
+        return rc;
+    }
+    *ret_options = venv_mgr_take_map(m, &map);
+    return VENV_OK;
 }
 
 venv_rc venv_mgr_change_begin(venv_manager *m, instance *i, change_kind kind, venv_id parent, const char *by, const char *node, venv_error *err)
@@ -516,15 +611,20 @@ venv_rc venv_mgr_verb_change(venv_manager *m, deed *d, change_kind kind, const v
     instance **items = NULL;
     size_t count = 0;
     venv_str asked = venv_value_get_text(arguments, "node");
-    if (venv_value_get(arguments, "node") && (kind != CHANGE_MIGRATE || !venv_mgr_fits_name(asked, node) || !venv_mgr_agent_find(m, node)))
-        return kind != CHANGE_MIGRATE ? venv_error_set(err, VENV_EUNSUPPORTED, "only a migration goes to a node: a %s is where the instance is",
-                                                       rows[kind].name)
-                                      : venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(asked.size < 64 ? asked.size : 64), asked.data ? asked.data : "");
-    venv_rc rc = venv_mgr_change_select(m, kind, arguments, &items, &count, err);
+    bool moves = kind == CHANGE_MIGRATE || kind == CHANGE_RESTORE;
+    venv_value options = venv_value_null();
+    if (venv_value_get(arguments, "node") && (!moves || !venv_mgr_fits_name(asked, node) || !venv_mgr_agent_find(m, node)))
+        return !moves ? venv_error_set(err, VENV_EUNSUPPORTED, "only migrate and restore go to a node: a %s is where the instance is",
+                                       rows[kind].name)
+                      : venv_error_set(err, VENV_ENOENT, "no agent is called '%.*s'", (int)(asked.size < 64 ? asked.size : 64), asked.data ? asked.data : "");
+    venv_rc rc = read_options(m, kind, arguments, &options, err);
+    if (rc == VENV_OK)
+        rc = venv_mgr_change_select(m, kind, arguments, &items, &count, err);
     bool named = venv_value_get(arguments, "instance") != NULL;
     if (rc == VENV_OK && named)
         rc = check_one(m, items[0], kind, err);
     if (rc != VENV_OK) {
+        venv_value_unref(&options);
         free(items);
         return rc;
     }
@@ -534,11 +634,55 @@ venv_rc venv_mgr_verb_change(venv_manager *m, deed *d, change_kind kind, const v
         deed *child = venv_mgr_deed_new(m, venv_random_id(&m->random), d->id, rows[kind].name, items[n]->name, d->by);
         if (!child)
             break;
-        rc = begin(m, items[n], kind, child, node[0] ? node : NULL, &why);
+        rc = begin(m, items[n], kind, child, node[0] ? node : NULL, &options, &why);
         if (rc != VENV_OK)
             venv_mgr_deed_end(m, child, rc, why.text);
     }
     venv_mgr_deed_children_made(m, d);
+    venv_value_unref(&options);
     free(items);
+    return VENV_OK;
+}
+
+/* --- how far, and no further ---------------------------------------------------------------------------- */
+
+void venv_mgr_change_progress(venv_manager *m, const agent *a, const venv_value *body)
+{
+    static const char *const keys[] = { "elapsed", "total", "done", "left", "rate", "dirty", "round" };
+    venv_id id;
+    instance *i = venv_value_get_id(body, "machine", &id) ? venv_mgr_instance_find(m, id) : NULL;
+    if (!i || !is_moving(i) || !i->node || strcmp(i->node, a->name) != 0 || venv_mgr_get_uint(body, "epoch") != i->epoch)
+        return;
+    venv_map_builder map;
+    venv_map_init(&map);
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        const venv_value *value = venv_value_get(body, keys[k]);
+        int kind = value ? (int)venv_value_kind(value) : VENV_NULL;
+        if (kind == VENV_UINT || kind == VENV_INT || kind == VENV_DURATION)
+            venv_map_put(&map, keys[k], venv_value_ref(value));
+    }
+    venv_value_unref(&i->progress);
+    i->progress = venv_mgr_take_map(m, &map);
+}
+
+/* End what is under way with an instance, if that can still be ended: its own action says how it ended. */
+venv_rc venv_mgr_change_cancel(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err)
+{
+    char name[VENV_NAME_MAX + 1];
+    instance *i = venv_mgr_fits_name(venv_value_get_text(arguments, "instance"), name) ? venv_mgr_instance_named(m, name) : NULL;
+    if (!i)
+        return venv_error_set(err, VENV_ENOENT, "no such instance");
+    const agent *a = node_of(m, i->node);
+    peer *p = venv_mgr_agent_can_act(a) ? venv_mgr_peer_find(m, a->peer) : NULL;
+    if (i->change_kind != CHANGE_MIGRATE && i->change_kind != CHANGE_SAVE)
+        return venv_error_set(err, VENV_ECONFLICT, "%s is %s: no migration or save of it is under way", i->name, venv_instance_state_name(i->state));
+    if (!p)
+        return venv_error_set(err, VENV_EUNREACHABLE, "node %s of %s cannot be asked now", i->node, i->name);
+    venv_map_builder map;
+    venv_map_init(&map);
+    venv_map_put_id(&map, "machine", i->id);
+    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
+    venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_CANCEL, 0, venv_mgr_take_map(m, &map));
+    venv_mgr_deed_end(m, d, VENV_OK, "");
     return VENV_OK;
 }

@@ -38,6 +38,8 @@ void venv_mgr_instance_free(instance *i)
     free(i->environment);
     free(i->node);
     free(i->console);
+    venv_value_unref(&i->change_options);
+    venv_value_unref(&i->progress);
     free(i->asked_node);
     free(i->reserved);
     venv_environment_unref(i->from);
@@ -564,6 +566,8 @@ venv_value venv_mgr_instance_view(venv_manager *m, const instance *i)
         venv_map_put_z(&map, "node", i->node);
     if (i->reason[0])
         venv_map_put_text(&map, "reason", i->reason, strlen(i->reason));
+    if (venv_value_kind(&i->progress) == VENV_MAP)
+        venv_map_put(&map, "progress", venv_value_ref(&i->progress));
     if (i->console)
         venv_map_put_text(&map, "console", i->console, strlen(i->console));
     if (i->stop_wanted)
@@ -627,6 +631,8 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
     if (i->change_kind != CHANGE_NONE) {
         venv_map_put_id(&map, "change", i->change);
         venv_map_put_z(&map, "change_kind", venv_mgr_change_name(i->change_kind));
+        if (venv_value_kind(&i->change_options) == VENV_MAP)
+            venv_map_put(&map, "change_options", venv_value_ref(&i->change_options));
     }
     if (i->epoch_last > 0)
         venv_map_put(&map, "epoch_last", venv_value_uint(i->epoch_last));
@@ -675,6 +681,9 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->change_kind = venv_mgr_change_parse(venv_value_get_text(row, "change_kind"));
     i->change_told = i->change_kind != CHANGE_NONE; /* perhaps */
     venv_value_get_id(row, "change", &i->change);
+    const venv_value *options = venv_value_get(row, "change_options");
+    if (options && venv_value_kind(options) == VENV_MAP && venv_value_dup(options, &i->change_options, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
     if (value)
         venv_value_to_wall(value, &i->since_wall);
     value = venv_value_get(row, "made");

@@ -148,7 +148,8 @@ typedef struct drain_wish {
 } drain_wish;
 
 /* What is being done to it (changes.c). */
-typedef enum change_kind { CHANGE_NONE = 0, CHANGE_PAUSE, CHANGE_RESUME, CHANGE_SAVE, CHANGE_RESTORE, CHANGE_MIGRATE, CHANGE__COUNT } change_kind;
+typedef enum change_kind { CHANGE_NONE = 0, CHANGE_PAUSE, CHANGE_RESUME, CHANGE_SAVE, CHANGE_RESTORE, CHANGE_MIGRATE,
+                           CHANGE_REBOOT, CHANGE_CHECKPOINT, CHANGE_REVERT, CHANGE__COUNT } change_kind;
 typedef enum has { HAS_UNKNOWN = 0, HAS_NOT, HAS_IT, HAS_MOVING } has;
 
 typedef struct instance {
@@ -194,6 +195,8 @@ typedef struct instance {
     uint32_t series;
     venv_id change;         /* the deed of what is being done to it; none */
     change_kind change_kind;
+    venv_value change_options; /* how: a map; null */
+    venv_value progress;    /* how far a migration is, as its node said last; null. Not kept */
     bool change_sent;       /* in the node's present session */
     bool change_told, change_again; /* told: in any session; again: that was not the first time, so a refusal says little */
     char *target;           /* migrating: where to… */
@@ -812,6 +815,8 @@ void venv_mgr_change_over(venv_manager *m, instance *i);
 void venv_mgr_change_timed_out(venv_manager *m, const deed *d);
 void venv_mgr_changes_looked(venv_manager *m, const agent *a, uint64_t request, const venv_value *machines);
 void venv_mgr_changes_retry(venv_manager *m, instance *i);
+void venv_mgr_change_progress(venv_manager *m, const agent *a, const venv_value *body);
+venv_rc venv_mgr_change_cancel(venv_manager *m, deed *d, const venv_value *arguments, venv_error *err);
 
 /* answers.c */
 void venv_mgr_request_result(venv_manager *m, peer *p, uint64_t request, venv_value body);

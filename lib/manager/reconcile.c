@@ -168,6 +168,29 @@ static bool is_down(const venv_value *state)
     return venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
 }
 
+/* A definition, or an older memory, on a node that it has left, or has never come to: it does not run there, and never will. */
+static bool is_left_over(const instance *i, const agent *a, const venv_value *machine)
+{
+    const venv_value *state = venv_value_get(machine, "state");
+    bool here = i->node && strcmp(i->node, a->name) == 0, there = i->target && strcmp(i->target, a->name) == 0;
+    return !here && !there && i->node && venv_mgr_get_uint(machine, "epoch") != i->epoch &&
+           (venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed") || venv_value_is_text(state, "saved"));
+}
+
+/* Under the epoch that it has there: one that came meanwhile has a later one, and is left alone. */
+static void clear_left_over(venv_manager *m, const instance *i, const agent *a, uint64_t epoch)
+{
+    peer *p = a->peer ? venv_mgr_peer_find(m, a->peer) : NULL;
+    venv_map_builder map;
+    if (!p)
+        return;
+    venv_map_init(&map);
+    venv_map_put_id(&map, "id", venv_random_id(&m->random)); /* not that of an action: an agent does each id once */
+    venv_map_put_id(&map, "machine", i->id);
+    venv_map_put(&map, "epoch", venv_value_uint(epoch));
+    venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, venv_mgr_take_map(m, &map));
+}
+
 static void reported(venv_manager *m, agent *a, instance *i, const venv_value *machine)
 {
     char state_name[32], reason[REASON_MAX];
@@ -176,6 +199,10 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
     text_of(machine, "reason", reason, sizeof reason);
     if (i->target && strcmp(i->target, a->name) == 0 && venv_mgr_get_uint(machine, "epoch") == i->target_epoch)
         return; /* on its way; changes.c asks when it has to know */
+    if (is_left_over(i, a, machine)) {
+        clear_left_over(m, i, a, venv_mgr_get_uint(machine, "epoch"));
+        return;
+    }
     if (!i->node || strcmp(i->node, a->name) != 0) {
         alarm_once(m, i, a, "which should be on another node");
         return;

@@ -188,10 +188,11 @@ static venv_rc change_instances(venv_manager *m, peer *p, uint64_t request, cons
     size_t count = 0;
     venv_str name = venv_value_get_text(body, "verb");
     change_kind kind = venv_mgr_change_parse(name);
+    bool cancel = name.size == 6 && memcmp(name.data, "cancel", 6) == 0;
     bool destroy = name.size == 7 && memcmp(name.data, "destroy", 7) == 0, dry = venv_value_get_bool(body, "dry_run", false);
     venv_rc rc = venv_mgr_request_check_wait(body, err);
-    if (rc == VENV_OK && kind == CHANGE_NONE && !destroy)
-        rc = venv_error_set(err, VENV_EINVAL, "verb: expected pause, resume, save, restore, destroy or migrate");
+    if (rc == VENV_OK && kind == CHANGE_NONE && !destroy && !cancel)
+        rc = venv_error_set(err, VENV_EINVAL, "verb: expected pause, resume, save, restore, destroy, migrate, reboot, checkpoint, revert or cancel");
     if (rc == VENV_OK && !dry)
         rc = venv_mgr_request_id(m, body, &id, err);
     if (rc == VENV_OK && !dry && venv_mgr_answer_again(m, p, VENV_MSG_CHANGE, request, id, body))
@@ -199,7 +200,7 @@ static venv_rc change_instances(venv_manager *m, peer *p, uint64_t request, cons
     if (rc == VENV_OK)
         rc = venv_mgr_request_check_room(m, err);
     if (rc == VENV_OK)
-        rc = select_for(m, body, destroy, kind, &items, &count, err);
+        rc = select_for(m, body, destroy || cancel, kind, &items, &count, err);
     if (rc != VENV_OK || dry) {
         if (rc == VENV_OK)
             venv_mgr_request_result(m, p, request, change_answer(m, NULL, items, count));
@@ -211,7 +212,10 @@ static venv_rc change_instances(venv_manager *m, peer *p, uint64_t request, cons
     if (!venv_mgr_fits_name(venv_value_get_text(body, "instance"), subject))
         (void)venv_mgr_fits_name(venv_value_get_text(body, "environment"), subject);
     deed *d = venv_mgr_deed_new(m, id, (venv_id){ { 0 } }, verb, subject, by);
-    rc = !d ? VENV_ENOMEM : destroy ? venv_mgr_verb_destroy(m, d, body, err) : venv_mgr_verb_change(m, d, kind, body, err);
+    rc = !d        ? VENV_ENOMEM
+         : destroy ? venv_mgr_verb_destroy(m, d, body, err)
+         : cancel  ? venv_mgr_change_cancel(m, d, body, err)
+                   : venv_mgr_verb_change(m, d, kind, body, err);
     if (rc == VENV_OK) {
         venv_mgr_event_add(m, "request", subject, id, venv_value_null(), "%s asks to %s %s", by, verb, subject);
         venv_value answer = change_answer(m, &id, items, count);

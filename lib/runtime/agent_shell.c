@@ -221,6 +221,13 @@ static void on_machines(void *user, venv_rc rc, const venv_value *list, const ch
     deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_MACHINES, .rc = rc, .value = list, .text = text });
 }
 
+static void on_progress(void *user, uint64_t token, const venv_machine_progress *progress)
+{
+    venv_agent_progress told = { progress->elapsed, progress->bytes_total, progress->bytes_done, progress->bytes_left,
+                                 progress->rate, progress->dirty_rate, progress->round };
+    deliver(user, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_PROGRESS, .token = token, .progress = &told });
+}
+
 /* The other connection tells the same. */
 static void on_movers_list(void *user, venv_rc rc, const venv_value *list, const char *text)
 {
@@ -340,7 +347,8 @@ static void list_commands(agent_shell *shell, uint64_t token)
 static venv_machine_place place_of(const agent_shell *shell)
 {
     const venv_agent_config *config = shell->config;
-    return (venv_machine_place){ .directory = config->machines_dir, .hypervisor = config->hypervisor, .cluster = config->cluster, .node = config->name };
+    return (venv_machine_place){ .directory = config->machines_dir, .hypervisor = config->hypervisor, .cluster = config->cluster, .node = config->name,
+                                 .saves = config->saves_dir, .saves_shared = config->saves_shared };
 }
 
 static void call_machine(agent_shell *shell, const venv_agent_action *action)
@@ -351,9 +359,16 @@ static void call_machine(agent_shell *shell, const venv_agent_action *action)
         [VENV_MACHINE_DESTROY] = VENV_MACHINE_CALL_DESTROY, [VENV_MACHINE_PROBE] = VENV_MACHINE_CALL_PROBE, [VENV_MACHINE_PAUSE] = VENV_MACHINE_CALL_PAUSE,
         [VENV_MACHINE_RESUME] = VENV_MACHINE_CALL_RESUME,   [VENV_MACHINE_SAVE] = VENV_MACHINE_CALL_SAVE,
         [VENV_MACHINE_RESTORE] = VENV_MACHINE_CALL_RESTORE, [VENV_MACHINE_MIGRATE] = VENV_MACHINE_CALL_MIGRATE,
+        [VENV_MACHINE_REBOOT] = VENV_MACHINE_CALL_REBOOT,   [VENV_MACHINE_CHECKPOINT] = VENV_MACHINE_CALL_CHECKPOINT,
+        [VENV_MACHINE_REVERT] = VENV_MACHINE_CALL_REVERT,   [VENV_MACHINE_CANCEL] = VENV_MACHINE_CALL_CANCEL,
     };
     venv_machine_order order = { .call = calls[action->verb], .id = action->machine, .xml = action->xml, .files = action->files, .uri = action->text,
-                                 .epoch = action->epoch, .timeout = action->timeout };
+                                 .epoch = action->epoch, .timeout = action->timeout, .grace = action->move.grace,
+                                 .move = VENV_MIGRATE_OPTIONS_INIT };
+    order.move.bandwidth = action->move.bandwidth;
+    order.move.timeout = action->move.limit;
+    order.move.copy_disks = action->move.copy_disks;
+    order.move.auto_converge = action->move.auto_converge;
     if (!shell->machines) {
         on_machine_done(shell, action->token, VENV_EUNSUPPORTED, "this agent has no hypervisor");
         return;
@@ -361,7 +376,7 @@ static void call_machine(agent_shell *shell, const venv_agent_action *action)
     bool is_long = action->verb >= VENV_MACHINE_SAVE && strncmp(shell->config->hypervisor, "fake:", 5) != 0;
     if (is_long && !shell->movers) { /* without one of its own it blocks the others, and works */
         venv_error err = { 0 };
-        venv_machine_calls answers = { .done = on_machine_done, .listed = on_movers_list, .user = shell };
+        venv_machine_calls answers = { .done = on_machine_done, .listed = on_movers_list, .progress = on_progress, .user = shell };
         venv_machine_place place = place_of(shell);
         if (venv_machine_worker_start(&shell->loop.uv, &place, shell->log, &answers, &shell->movers, &err) != VENV_OK)
             venv_log_print(shell->log, VENV_LOG_WARNING, "%s", err.text);
@@ -528,6 +543,7 @@ static venv_rc start_machines(agent_shell *shell, venv_error *err)
     make_folder(shell, config->console_dir);
     venv_machine_calls calls = { .done = on_machine_done, .listed = on_machines, .user = shell };
     venv_machine_place place = place_of(shell);
+    make_folder(shell, config->saves_dir);
     return venv_machine_worker_start(&shell->loop.uv, &place, shell->log, &calls, &shell->machines, err);
 }
 

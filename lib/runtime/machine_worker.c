@@ -24,6 +24,7 @@ typedef enum job_kind {
     JOB_CALL = 0,
     JOB_LIST,
     JOB_TOLD, /* posted by the thread: a list nobody asked for */
+    JOB_PROGRESS, /* posted while a migration is under way */
 } job_kind;
 
 typedef struct machine_job {
@@ -35,6 +36,10 @@ typedef struct machine_job {
     char *text;      /* XML or URI */
     venv_machine_files *files;
     uint64_t epoch;
+    venv_span grace;
+    venv_migrate_options move;
+    venv_machine_progress progress;
+    venv_worker *worker; /* where its progress is posted */
     int64_t timeout_ns, end_ns;
     /* the answer */
     venv_rc rc;
@@ -155,6 +160,8 @@ static bool connect_now(machine_context *c, bool hurry)
     venv_hypervisor *hypervisor = NULL;
     venv_error err = { 0 };
     options.cluster = c->ground.place.cluster;
+    options.saves = c->ground.place.saves && c->ground.place.saves[0] ? c->ground.place.saves : NULL;
+    options.saves_shared = c->ground.place.saves_shared;
     begin_call(c, VENV_MACHINE_CALL_S);
     venv_rc rc = venv_hypervisor_open(c->ground.place.hypervisor, &options, &hypervisor, &err);
     end_call(c);
@@ -194,6 +201,39 @@ static void list_now(machine_context *c, machine_job *job)
     c->told_unreachable = job->rc != VENV_OK;
 }
 
+/* In a thread of the hypervisor's. */
+static bool post_progress(void *user, const venv_machine_progress *progress)
+{
+    const machine_job *of = user;
+    machine_job *job = calloc(1, sizeof *job);
+    if (job) {
+        job->kind = JOB_PROGRESS;
+        job->token = of->token;
+        job->progress = *progress;
+        venv_worker_post(of->worker, &job->job);
+    }
+    return true;
+}
+
+/* A machine that is there under a later epoch came after this was asked for. */
+static venv_rc destroy_now(machine_context *c, machine_job *job)
+{
+    venv_machine_info info;
+    venv_rc rc = job->epoch ? venv_machine_get(c->hypervisor, job->id, &info, &job->err) : VENV_ENOENT;
+    if (rc == VENV_OK && info.epoch > job->epoch)
+        return venv_error_set(&job->err, VENV_ECONFLICT, "it is here under epoch %llu, later than the asked %llu", (unsigned long long)info.epoch,
+                              (unsigned long long)job->epoch);
+    return rc == VENV_OK || rc == VENV_ENOENT ? venv_ground_destroy(&c->ground, c->hypervisor, job->id, &job->err) : rc;
+}
+
+static venv_rc migrate_now(machine_context *c, machine_job *job)
+{
+    job->worker = c->worker;
+    job->move.progress = post_progress;
+    job->move.user = job;
+    return venv_machine_migrate(c->hypervisor, job->id, job->text ? job->text : "", job->epoch, &job->move, &job->err);
+}
+
 static void call_now(machine_context *c, machine_job *job)
 {
     if (job->timeout_ns > 0 && venv_clock_read().mono.ns >= job->end_ns) {
@@ -216,16 +256,18 @@ static void call_now(machine_context *c, machine_job *job)
         job->rc = venv_machine_shutdown(c->hypervisor, job->id, &job->err);
         break;
     case VENV_MACHINE_CALL_DESTROY:
-        job->rc = venv_ground_destroy(&c->ground, c->hypervisor, job->id, &job->err);
+        job->rc = destroy_now(c, job);
         break;
     case VENV_MACHINE_CALL_PROBE: job->rc = venv_machine_probe(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_PAUSE: job->rc = venv_machine_pause(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_RESUME: job->rc = venv_machine_resume(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_SAVE: job->rc = venv_machine_save(c->hypervisor, job->id, &job->err); break;
     case VENV_MACHINE_CALL_RESTORE: job->rc = venv_machine_restore(c->hypervisor, job->id, &job->err); break;
-    case VENV_MACHINE_CALL_MIGRATE:
-        job->rc = venv_machine_migrate(c->hypervisor, job->id, job->text ? job->text : "", job->epoch, NULL, &job->err);
-        break;
+    case VENV_MACHINE_CALL_MIGRATE: job->rc = migrate_now(c, job); break;
+    case VENV_MACHINE_CALL_REBOOT: job->rc = venv_machine_reboot(c->hypervisor, job->id, job->grace, &job->err); break;
+    case VENV_MACHINE_CALL_CHECKPOINT: job->rc = venv_machine_checkpoint(c->hypervisor, job->id, &job->err); break;
+    case VENV_MACHINE_CALL_REVERT: job->rc = venv_machine_revert(c->hypervisor, job->id, &job->err); break;
+    case VENV_MACHINE_CALL_CANCEL: job->rc = venv_machine_cancel(c->hypervisor, job->id, &job->err); break;
     }
     end_call(c);
     look_at(c, job->rc, &job->err);
@@ -371,12 +413,14 @@ static void done(void *user, venv_job *job)
     venv_machine_worker *worker = user;
     machine_job *made = (machine_job *)job;
     if (!worker->ending) {
-        if (made->kind != JOB_TOLD)
+        if (made->kind != JOB_TOLD && made->kind != JOB_PROGRESS)
             forget_first(worker);
         if (made->kind == JOB_CALL)
             worker->calls.done(worker->calls.user, made->token, made->rc, made->rc == VENV_OK ? NULL : made->err.text);
-        else
+        else if (made->kind != JOB_PROGRESS)
             tell(worker, made);
+        else if (worker->calls.progress)
+            worker->calls.progress(worker->calls.user, made->token, &made->progress);
     }
     drop_job(job);
 }
@@ -527,6 +571,8 @@ void venv_machine_worker_call(venv_machine_worker *worker, uint64_t token, const
     }
     if (job) {
         job->epoch = order->epoch;
+        job->grace = order->grace;
+        job->move = order->move;
         job->timeout_ns = order->timeout.ns;
         job->end_ns = venv_clock_read().mono.ns + order->timeout.ns;
     }

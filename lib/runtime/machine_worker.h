@@ -38,6 +38,10 @@ typedef enum venv_machine_call {
     VENV_MACHINE_CALL_SAVE,
     VENV_MACHINE_CALL_RESTORE,
     VENV_MACHINE_CALL_MIGRATE,
+    VENV_MACHINE_CALL_REBOOT,
+    VENV_MACHINE_CALL_CHECKPOINT,
+    VENV_MACHINE_CALL_REVERT,
+    VENV_MACHINE_CALL_CANCEL,
 } venv_machine_call;
 
 /* What is to be done, borrowed for the call. */
@@ -47,7 +51,9 @@ typedef struct venv_machine_order {
     const char *xml;     /* START: domain XML */
     const venv_machine_files *files; /* START: what it stands on; may be NULL */
     const char *uri;     /* MIGRATE */
-    uint64_t epoch;      /* MIGRATE */
+    uint64_t epoch;      /* MIGRATE; DESTROY: one that is there under a later one is left alone */
+    venv_span grace;     /* REBOOT */
+    venv_migrate_options move; /* MIGRATE: but for `progress` */
     venv_span timeout;   /* > 0: not begun any more after it, VENV_ETIMEDOUT; and the longest that it may take */
 } venv_machine_order;
 
@@ -55,6 +61,8 @@ typedef struct venv_machine_calls {
     void (*done)(void *user, uint64_t token, venv_rc rc, const char *text);
     /* A whole list as the message MACHINES has it, or (rc != VENV_OK) why there is none. Unasked, too. */
     void (*listed)(void *user, venv_rc rc, const venv_value *list, const char *text);
+    /* How far a migration is, now and then. May be NULL. */
+    void (*progress)(void *user, uint64_t token, const venv_machine_progress *progress);
     void *user;
 } venv_machine_calls;
 

@@ -41,7 +41,7 @@ static venv_value translate(const venv_value *value, const char *key)
     } else if (venv_value_kind(value) == VENV_STRING) {
         venv_str text = venv_value_peek_text(value);
         venv_span span;
-        bool timed = !strcmp(key, "timeout") || !strcmp(key, "grace") || !strcmp(key, "after") ||
+        bool timed = !strcmp(key, "timeout") || !strcmp(key, "grace") || !strcmp(key, "limit") || !strcmp(key, "after") ||
                      !strcmp(key, "retry_after") || !strcmp(key, "heartbeat");
         if (text.size == 33 && text.data[0] == '@') {
             venv_id id;

@@ -111,6 +111,7 @@ static void the_end_of_its_time(void **state)
     assert_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE)); /* after it */
     rig_time(&rig, rig.now.mono.ns + 10 * S);
     assert_result(&rig, VENV_ETIMEDOUT, "given it up");
+    take_call(&rig, VENV_MACHINE_CANCEL); /* what it does is nobody's any more */
     uint64_t other = take_call(&rig, VENV_MACHINE_DESTROY)->token;
     rig_machine_done(&rig, token, VENV_OK, NULL);
     assert_null(rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT));
@@ -168,6 +169,52 @@ static void before_it_was_listed(void **state)
     assert_null(strstr(text, "stopped"));
     rig_machine_done(&rig, token, VENV_OK, NULL);
     assert_result(&rig, VENV_OK, "paused");
+    rig_fini(&rig);
+}
+
+/* How it is done is told to the driver, how far it is to the manager, once a second. */
+static void limits_and_progress(void **state)
+{
+    (void)state;
+    agent_rig rig;
+    init(&rig, "\n  migrate_uri: 'qemu+tls://{node}.lab/system'");
+    ask(&rig, VENV_MSG_MACHINE_MIGRATE, 1, 3,
+        ", \"to\": \"node2\", \"to_epoch\": 4, \"bandwidth\": 1048576, \"limit\": \"20s\", \"copy_disks\": true, \"auto_converge\": true");
+    venv_agent_action *call = take_call(&rig, VENV_MACHINE_MIGRATE);
+    uint64_t token = call->token;
+    assert_int_equal(call->move.bandwidth, 1048576);
+    assert_int_equal(call->move.limit.ns, 20 * S);
+    assert_true(call->move.copy_disks && call->move.auto_converge);
+    venv_agent_progress progress = { .elapsed = { S }, .total = 100, .left = 60, .round = 2 };
+    for (int i = 0; i < 3; i++) {
+        rig_event(&rig, &(venv_agent_event){ .kind = VENV_AGENT_EVENT_PROGRESS, .token = token, .progress = &progress });
+        assert_int_equal(rig_take_sent(&rig, VENV_MSG_MACHINE_PROGRESS) != NULL, i == 0);
+    }
+    rig_frame(&rig, VENV_MSG_MACHINE_CANCEL, "{\"machine\": \"" MACHINE "\", \"epoch\": 3}");
+    uint64_t other = take_call(&rig, VENV_MACHINE_CANCEL)->token;
+    rig_machine_done(&rig, other, VENV_OK, NULL);
+    assert_null(rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT));
+    rig_machine_done(&rig, token, VENV_ECANCELED, "ended as asked");
+    assert_result(&rig, VENV_ECANCELED, "ended as asked");
+    rig_fini(&rig);
+}
+
+static void reboot_checkpoint_and_back(void **state)
+{
+    (void)state;
+    agent_rig rig;
+    init(&rig, "");
+    ask(&rig, VENV_MSG_MACHINE_REBOOT, 1, 3, ", \"grace\": \"7s\"");
+    venv_agent_action *call = take_call(&rig, VENV_MACHINE_REBOOT);
+    assert_int_equal(call->move.grace.ns, 7 * S);
+    rig_machine_done(&rig, call->token, VENV_OK, NULL);
+    assert_result(&rig, VENV_OK, "");
+    ask(&rig, VENV_MSG_MACHINE_CHECKPOINT, 2, 3, "");
+    rig_machine_done(&rig, take_call(&rig, VENV_MACHINE_CHECKPOINT)->token, VENV_OK, NULL);
+    assert_result(&rig, VENV_OK, "");
+    ask(&rig, VENV_MSG_MACHINE_CHECKPOINT, 3, 3, ", \"revert\": true");
+    rig_machine_done(&rig, take_call(&rig, VENV_MACHINE_REVERT)->token, VENV_ENOENT, "no checkpoint");
+    assert_result(&rig, VENV_ENOENT, "no checkpoint");
     rig_fini(&rig);
 }
 
@@ -235,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back), cmocka_unit_test(the_end_of_its_time), cmocka_unit_test(moved),
         cmocka_unit_test(before_it_was_listed),
+        cmocka_unit_test(limits_and_progress), cmocka_unit_test(reboot_checkpoint_and_back),
         cmocka_unit_test(a_fresh_list),   cmocka_unit_test(images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

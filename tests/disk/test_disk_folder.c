@@ -19,7 +19,7 @@
 
 static char *top;
 static char machines[TEMPDIR_PATH_MAX], base[TEMPDIR_PATH_MAX];
-static venv_machine_place place = { machines, "lab", "n1", "test:///x" };
+static venv_machine_place place = { .directory = machines, .cluster = "lab", .node = "n1", .hypervisor = "test:///x" };
 
 static int begin(void **state)
 {
@@ -268,7 +268,7 @@ static void test_sweep(void **state)
 {
     venv_sweep_report report;
     char half[TEMPDIR_PATH_MAX + 128], text[VENV_ID_TEXT_SIZE];
-    venv_machine_place other = { machines, "lab", "n2", "test:///x" }, foreign = { machines, "other", "n1", "test:///x" }, elsewhere = { machines, "lab", "n1", "test:///y" };
+    venv_machine_place other = { .directory = machines, .cluster = "lab", .node = "n2", .hypervisor = "test:///x" }, foreign = { .directory = machines, .cluster = "other", .node = "n1", .hypervisor = "test:///x" }, elsewhere = { .directory = machines, .cluster = "lab", .node = "n1", .hypervisor = "test:///y" };
     (void)state;
     assert_int_equal(venv_machine_folders_sweep(&place, look, NULL, (venv_span){ 0 }, &report, NULL), VENV_OK); /* no directory yet */
     for (unsigned i = 1; i <= 4; i++)

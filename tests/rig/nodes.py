@@ -324,6 +324,15 @@ environments:
     initrd: DIR/guest/initrd
     cmdline: "console=ttyS0 quiet panic=-1 class=counter count=0.2"
     ready: running
+  withdisk:
+    hypervisor: qemu
+    vcpus: 1
+    memory: 128MiB
+    kernel: DIR/guest/vmlinuz
+    initrd: DIR/guest/initrd
+    cmdline: "console=ttyS0 quiet panic=-1 class=withdisk count=0.2"
+    disks: [{file: DIR/disks/data.qcow2, format: qcow2}]
+    ready: running
   busy:
     hypervisor: qemu
     vcpus: 1
@@ -344,6 +353,7 @@ agent:
   hypervisor: "URI"
   migrate_uri: "qemu+tcp://{node}/system"
   state_dir: DIR/NAME/state
+  saves_dir: DIR/saves
   paths: [DIR/guest, DIR/disks, DIR/shared]
   console_dir: DIR/console
   tls:

@@ -79,6 +79,10 @@ static venv_rc call(sim *s, node *n, const happening *h, venv_error *err)
     case VENV_MACHINE_RESUME: return venv_machine_resume(n->hypervisor, h->machine, err);
     case VENV_MACHINE_SAVE: return venv_machine_save(n->hypervisor, h->machine, err);
     case VENV_MACHINE_RESTORE: return venv_machine_restore(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_REBOOT: return venv_machine_reboot(n->hypervisor, h->machine, (venv_span){ 0 }, err);
+    case VENV_MACHINE_CHECKPOINT: return venv_machine_checkpoint(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_REVERT: return venv_machine_revert(n->hypervisor, h->machine, err);
+    case VENV_MACHINE_CANCEL: return venv_machine_cancel(n->hypervisor, h->machine, err);
     case VENV_MACHINE_MIGRATE: break; /* moves.c */
     }
     return VENV_EUNSUPPORTED;

@@ -8,7 +8,7 @@
 
 #define OFFER_EXPIRES S(40) /* as in the configuration of server.c */
 #define SLACK         S(10) /* a disk may be slow, and clocks drift */
-#define VERBS         9
+#define VERBS (VENV_MACHINE_REVERT + 1)
 #define PLACED_MAX    64u
 
 /* What an answer was, by the id of the request. */
@@ -314,7 +314,8 @@ static bool stayed_open(const people *p, const char *name)
 
 static const char *const verb_names[VERBS] = {
     [VENV_MACHINE_PAUSE] = "pause", [VENV_MACHINE_RESUME] = "resume",   [VENV_MACHINE_SAVE] = "save",
-    [VENV_MACHINE_RESTORE] = "restore", [VENV_MACHINE_MIGRATE] = "migrate",
+    [VENV_MACHINE_RESTORE] = "restore", [VENV_MACHINE_MIGRATE] = "migrate", [VENV_MACHINE_REBOOT] = "reboot",
+    [VENV_MACHINE_CHECKPOINT] = "checkpoint", [VENV_MACHINE_REVERT] = "revert",
 };
 
 static int verb_of(const venv_value *kind)

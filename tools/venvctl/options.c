@@ -131,7 +131,7 @@ static int verb_unknown(venvctl *app)
 
 static int check(venvctl *app)
 {
-    static const option_id local[] = { OPTION_FILE, OPTION_NAME, OPTION_TO };
+    static const option_id local[] = { OPTION_FILE, OPTION_NAME };
     const verb_row *verb = app->verb;
     for (int i = OPTION_GLOBAL_END; i < OPTION__END; i++)
         if (app->value[i] && !verb_takes(verb, (option_id)i) && !(i == OPTION_CLUSTER && app_has(app, OPTION_CONNECT)))
@@ -213,6 +213,14 @@ int app_span(venvctl *app, option_id option, venv_span *ret_span)
     if (text && !venv_span_parse((venv_str){ text, strlen(text) }, ret_span))
         return app_usage(app, "--%s %s: a length of time is expected, as 500ms, 30s, 5m or 1h30m",
                          option_rows[option].name, text);
+    return EXIT_DONE;
+}
+
+int app_size(venvctl *app, option_id option, uint64_t *ret_bytes)
+{
+    const char *text = app->value[option];
+    if (text && !venv_size_parse((venv_str){ text, strlen(text) }, ret_bytes))
+        return app_usage(app, "--%s %s: a size is expected, as 10MiB or 1GB", option_rows[option].name, text);
     return EXIT_DONE;
 }
 

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define WAIT_TIMEOUT_NS   (300 * VENV_NS_PER_S) /* with --wait and no --timeout */
 #define ANSWER_MARGIN_NS  (10 * VENV_NS_PER_S)  /* the manager's word that the time is over takes a moment, too */
@@ -43,7 +45,7 @@ static int begin(venvctl *app, wish *change)
         return app_fail(app, &err);
     int code = app_connect(app);
     if (code == EXIT_DONE && change->wait)
-        venv_client_set_timeout(app->client, (venv_span){ change->timeout.ns + ANSWER_MARGIN_NS });
+        venv_client_set_timeout(app->client, (venv_span){ change->timeout.ns + 2 * ANSWER_MARGIN_NS });
     return code;
 }
 
@@ -170,13 +172,74 @@ int run_stop(venvctl *app)
     return code;
 }
 
-/* pause, resume, save, restore, destroy, migrate: the verb's own name is what the manager is asked for. */
+/* --- how far a migration is ------------------------------------------------------------------------------ */
+
+static uint64_t number_of(const venv_value *map, const char *key)
+{
+    const venv_value *value = venv_value_get(map, key);
+    return value && venv_value_kind(value) == VENV_UINT ? venv_value_peek_uint(value) : (uint64_t)venv_value_get_int(map, key, 0);
+}
+
+static void show_progress(venvctl *app, const char *instance)
+{
+    venv_value item = venv_value_null();
+    char left[32], rate[32];
+    if (venv_client_show(app->client, "instance", instance, &item, NULL) != VENV_OK)
+        return;
+    const venv_value *progress = venv_value_get(&item, "progress");
+    uint64_t total = number_of(progress, "total"), done = number_of(progress, "left");
+    if (total > 0)
+        fprintf(app->err, "\r%s: %3u %%, %s left, %s/s, round %u \x1b[K", instance, (unsigned)((total - (done < total ? done : total)) * 100 / total),
+                format_size(done, left, sizeof left), format_size(number_of(progress, "rate"), rate, sizeof rate),
+                (unsigned)number_of(progress, "round"));
+    fflush(app->err);
+    venv_value_unref(&item);
+}
+
+/* Until the action is over; how it ended is asked for by whoever called, under the same id. */
+static void watch(venvctl *app, const wish *change, const char *instance)
+{
+    char id[VENV_ID_TEXT_SIZE];
+    venv_id_format(change->id, id);
+    for (int64_t waited = 0; waited < change->timeout.ns; waited += VENV_NS_PER_S / 2) {
+        venv_value action = venv_value_null();
+        if (venv_client_show(app->client, "action", id, &action, NULL) != VENV_OK)
+            break;
+        const venv_value *state = venv_value_get(&action, "state");
+        bool over = !venv_value_is_text(state, "pending") && !venv_value_is_text(state, "running");
+        venv_value_unref(&action);
+        if (over)
+            break;
+        show_progress(app, instance);
+        nanosleep(&(struct timespec){ .tv_nsec = VENV_NS_PER_S / 2 }, NULL);
+    }
+    fprintf(app->err, "\r\x1b[K");
+}
+
+/* --- changes of instances that stay ones ------------------------------------------------------------------ */
+
+static int read_move(venvctl *app, venv_client_instance_options *options)
+{
+    if (app_has(app, OPTION_TO) && app_has(app, OPTION_NODE))
+        return app_usage(app, "--to and --node say the same: one of them");
+    if (app_has(app, OPTION_FORCE) && app_has(app, OPTION_GRACE))
+        return app_usage(app, "--force gives no time, --grace does: one of them");
+    options->node = app_has(app, OPTION_TO) ? app->value[OPTION_TO] : app->value[OPTION_NODE];
+    options->has_grace = app_has(app, OPTION_GRACE) || app_has(app, OPTION_FORCE);
+    options->copy_disks = app_has(app, OPTION_COPY_DISKS);
+    options->auto_converge = app_has(app, OPTION_AUTO_CONVERGE);
+    if (strcmp(app->verb->name, "migrate") == 0 && app->has_timeout)
+        options->limit = app->timeout;
+    int code = app_span(app, OPTION_GRACE, &options->grace);
+    return code == EXIT_DONE ? app_size(app, OPTION_BANDWIDTH, &options->bandwidth) : code;
+}
+
+/* pause, resume, save, restore, destroy, migrate and so on: the verb's own name is what the manager is asked for. */
 int run_change(venvctl *app)
 {
     static const struct {
         const char *verb, *state;
-    } ends[] = { { "pause", "paused" }, { "resume", "running" },    { "save", "saved" },
-                 { "restore", "running" }, { "destroy", "stopped" }, { "migrate", "running" } };
+    } ends[] = { { "pause", "paused" }, { "save", "saved" }, { "destroy", "stopped" } }; /* others: running */
     wish change;
     const char *environment = app->value[OPTION_ENVIRONMENT], *verb = app->verb->name, *state = "running";
     if ((app->argument_count == 1) == (environment != NULL))
@@ -186,18 +249,34 @@ int run_change(venvctl *app)
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         if (strcmp(ends[i].verb, verb) == 0)
             state = ends[i].state;
+    venv_client_instance_options options = { .instance = app->argument_count == 1 ? app->arguments[0] : NULL, .environment = environment };
     int code = read_change(app, state, &change);
+    if (code == EXIT_DONE)
+        code = read_move(app, &options);
     if (code == EXIT_DONE)
         code = begin(app, &change);
     if (code != EXIT_DONE)
         return code;
-    venv_client_instance_options options = {
-        .id = change.id, .instance = app->argument_count == 1 ? app->arguments[0] : NULL, .environment = environment,
-        .count = change.count, .node = app->value[OPTION_NODE], .wait = change.wait, .timeout = change.timeout,
-        .dry_run = change.dry_run,
-    };
+    if (options.limit.ns > 0 && change.wait)
+        change.timeout.ns += ANSWER_MARGIN_NS; /* that it was not over in its time is an answer, too */
+    options.id = change.id;
+    options.count = change.count;
+    options.wait = change.wait;
+    options.timeout = change.timeout;
+    options.dry_run = change.dry_run;
     venv_error err = { 0 };
     venv_value answer = venv_value_null();
+    bool shows = strcmp(verb, "migrate") == 0 && change.wait && options.instance && !change.dry_run && isatty(fileno(app->err)) &&
+                 !app_has(app, OPTION_QUIET);
+    if (shows) {
+        options.wait = NULL;
+        if (venv_client_change(app->client, verb, &options, &answer, &err) != VENV_OK)
+            return report(app, &change, verb, &err);
+        venv_value_unref(&answer);
+        answer = venv_value_null();
+        watch(app, &change, options.instance);
+        options.wait = change.wait;
+    }
     if (venv_client_change(app->client, verb, &options, &answer, &err) != VENV_OK)
         return report(app, &change, verb, &err);
     code = print_answer(app, &change, &answer, verb);

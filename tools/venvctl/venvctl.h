@@ -78,6 +78,9 @@ typedef enum option_id {
     OPTION_FILE,
     OPTION_NAME,
     OPTION_TO,
+    OPTION_BANDWIDTH,
+    OPTION_COPY_DISKS,
+    OPTION_AUTO_CONVERGE,
     OPTION_BY,
     OPTION_DRAIN,
     OPTION_ABANDON,
@@ -127,7 +130,7 @@ extern const option_row option_rows[OPTION__END];
 
 typedef struct venvctl venvctl;
 
-#define VERB_OPTIONS_MAX 10
+#define VERB_OPTIONS_MAX 12
 #define VERB_WORDS_MAX   4
 
 typedef struct verb_row {
@@ -192,6 +195,7 @@ int app_connect(venvctl *app);
 int app_number(venvctl *app, option_id option, int64_t min, int64_t max, int64_t *ret_number);
 int app_span(venvctl *app, option_id option, venv_span *ret_span);
 /* Read an option as a time, or as so long before now. */
+int app_size(venvctl *app, option_id option, uint64_t *ret_bytes);
 int app_moment(venvctl *app, option_id option, venv_wall fallback, venv_wall *ret_wall);
 int app_id(venvctl *app, option_id option, venv_id *ret_id);
 
@@ -272,6 +276,8 @@ int run_show(venvctl *app);
 int run_start(venvctl *app);
 int run_stop(venvctl *app);
 int run_change(venvctl *app);
+int run_console(venvctl *app);
+int run_screenshot(venvctl *app);
 int run_sync(venvctl *app);
 int run_get(venvctl *app);
 int run_fetch(venvctl *app);
