@@ -42,10 +42,10 @@ static bool expected(venv_role sender, venv_role receiver, int type)
         return to_manager;
     if (type == 201 || type == 202)
         return from_manager;
-    if (between(type, 1, 3) || type == 100 || type == 205 || between(type, 300, 309) || between(type, 313, 316))
+    if (between(type, 1, 3) || type == 100 || type == 205 || between(type, 300, 309) || between(type, 312, 316))
         return from_manager && receiver == VENV_ROLE_AGENT;
     if (type == -10 || type == -100 || type == -101 || between(type, 10, 11) || between(type, 30, 31) ||
-        between(type, 101, 103) || between(type, 210, 212) || between(type, 310, 312) || type == 317)
+        between(type, 101, 103) || between(type, 210, 212) || between(type, 310, 311) || type == 317)
         return to_manager && sender == VENV_ROLE_AGENT;
     if (between(type, 400, 449))
         return to_manager && sender == VENV_ROLE_USER;
