@@ -5,7 +5,7 @@
  */
 #include "manager/internal.h"
 
-#include "trigger/queue.h"
+#include "trigger/view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -56,34 +56,31 @@ static const venv_value *agent_value(venv_manager *m, agent *a)
     venv_value_unref(&a->cached);
     a->cached_updated = a->updated;
     a->cached_heard = member ? member->heard_wall : (venv_wall){ 0 };
-    venv_map_builder map, p;
-    venv_map_init(&map);
+    venv_agent_view view = venv_agent_view_begin(a->name);
+    venv_map_builder p;
     venv_map_init(&p);
     for (size_t i = 0; i < a->property_count; i++) {
         const kept_property *kept = &a->properties[i];
         venv_map_put(&p, kept->label, is_known(m, a, kept) ? venv_value_ref(&kept->value) : venv_expr_unknown());
     }
-    venv_map_put_z(&map, "name", a->name);
     bool awaited = member && is_awaited(member);
-    if (awaited)
-        venv_map_put(&map, "state", venv_expr_unknown());
-    else
-        venv_map_put_z(&map, "state", venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
-    venv_map_put_z(&map, "breaker", venv_mgr_breaker_state(venv_mgr_breaker_of(m, true, a->name)));
-    venv_map_put(&map, "maintenance", venv_value_bool(a->maintenance != NULL));
-    if (member) {
-        bool known = !awaited && member->heard_wall.ns != 0;
-        venv_map_put(&map, "groups", groups_value(m, member));
-        venv_map_put(&map, "heard", known ? venv_value_from_wall(member->heard_wall) : venv_expr_unknown());
-    }
-    venv_map_put(&map, "updated", a->updated.ns != 0 ? venv_value_from_wall(a->updated) : venv_expr_unknown());
+    if (!awaited)
+        view.state = venv_value_literal(venv_member_state_name(member ? member->state : VENV_MEMBER_LOST));
+    view.breaker = venv_value_literal(venv_mgr_breaker_state(venv_mgr_breaker_of(m, true, a->name)));
+    view.maintenance = venv_value_bool(a->maintenance != NULL);
+    view.groups = member ? groups_value(m, member) : venv_value_null();
+    if (!member)
+        view.heard = venv_value_null();
+    else if (!awaited && member->heard_wall.ns != 0)
+        view.heard = venv_value_from_wall(member->heard_wall);
+    if (a->updated.ns != 0)
+        view.updated = venv_value_from_wall(a->updated);
     venv_value properties = venv_mgr_take_map(m, &p);
-    if (!a->labels) { /* remembered from before a restart: what it had is not known */
-        venv_value_unref(&properties);
-        properties = venv_expr_unknown();
-    }
-    venv_map_put(&map, "p", properties);
-    a->cached = venv_mgr_take_map(m, &map);
+    if (a->labels) /* else it is remembered from before a restart: what it had is not known */
+        view.properties = venv_value_ref(&properties);
+    venv_value_unref(&properties);
+    if (venv_agent_view_take(&view, &a->cached, NULL) != VENV_OK)
+        venv_mgr_no_memory(m);
     return &a->cached;
 }
 
@@ -144,38 +141,29 @@ static venv_expr_answer ask_agents(void *user, venv_value *ret_list)
 /* --- queue(NAME) ------------------------------------------------------------------------------------- */
 
 /*
- * Sum over all agents that define the property `queue`. It is known only if every one of them is, also of
- * those that were there before the manager was restarted: half a sum would say that nothing waits.
+ * Sum over all agents that define the property `queue`. It is known only if every one of them is, also of those that were
+ * there before the manager was restarted.
  */
 static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_error *err)
 {
     venv_manager *m = user;
     venv_queue_sum sum;
-    bool any = false;
-    venv_queue_sum_init(&sum);
+    venv_rc rc = VENV_OK;
+    venv_queue_sum_init(&sum, name);
     size_t cursor = 0;
     const venv_member *member;
-    while ((member = venv_groups_next_member(m->groups, &cursor))) {
+    while (rc == VENV_OK && (member = venv_groups_next_member(m->groups, &cursor))) {
         const agent *a = member->data;
         if (!a || !a->has_queue)
             continue;
-        any = true;
         const kept_property *p = a->labels ? venv_table_find(a->labels, "queue", 5) : NULL;
         bool known = p && (is_known(m, a, p) || (VENV_SEEDED(STALE_IS_KNOWN) && !a->peer));
+        sum.any = true;
         if (VENV_SEEDED(UNKNOWN_IS_ZERO) && !known)
             continue;
-        if (!known)
-            return venv_error_set(err, VENV_EUNKNOWN, "the queue of agent %s could not be looked at", a->name);
-        if (venv_value_kind(&p->value) != VENV_MAP)
-            return venv_error_set(err, VENV_EKIND, "property queue of agent %s is no map from queues to numbers", a->name);
-        venv_value key = venv_value_borrow(name.data, name.size);
-        const venv_value *queue = venv_value_find(&p->value, &key);
-        if (queue)
-            venv_queue_sum_add(&sum, queue);
+        rc = venv_queue_sum_add(&sum, a->name, known ? &p->value : NULL, err);
     }
-    if (!any)
-        return venv_error_set(err, VENV_EUNKNOWN, "no agent has a property `queue`");
-    return venv_queue_sum_take(&sum, ret_map, err);
+    return rc == VENV_OK ? venv_queue_sum_take(&sum, ret_map, err) : rc;
 }
 
 /* --- instances(ENVIRONMENT) -------------------------------------------------------------------------- */

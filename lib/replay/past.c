@@ -2,7 +2,7 @@
 /* Agents and their properties as they were recorded, and how expressions see them: as the manager's world does. */
 #include "replay/replay.h"
 
-#include "trigger/queue.h"
+#include "trigger/view.h"
 
 #include <venv/group.h>
 
@@ -175,12 +175,12 @@ static const venv_value *agent_value(venv_replay *r, past_agent *a)
 {
     if (venv_value_kind(&a->cached) != VENV_NULL)
         return &a->cached;
-    venv_map_builder map, p;
+    venv_agent_view view = venv_agent_view_begin(a->name); /* breaker and maintenance are not recorded: unknown */
+    venv_map_builder p;
     venv_value properties = venv_value_null();
     size_t cursor = 0;
     bool any = false;
     void *item;
-    venv_map_init(&map);
     venv_map_init(&p);
     while (venv_table_next(a->properties, &cursor, NULL, &item)) {
         const past_property *one = item;
@@ -189,21 +189,17 @@ static const venv_value *agent_value(venv_replay *r, past_agent *a)
         any = true;
         venv_map_put(&p, one->label, is_known(a, one) ? venv_value_ref(&one->value) : venv_expr_unknown());
     }
-    venv_map_put_z(&map, "name", a->name);
-    venv_map_put_z(&map, "state", a->state);
-    venv_map_put(&map, "breaker", venv_expr_unknown()); /* not recorded */
-    if (venv_value_kind(&a->groups) == VENV_LIST)
-        venv_map_put(&map, "groups", venv_value_ref(&a->groups));
-    venv_map_put(&map, "heard", venv_value_from_wall(a->heard));
-    venv_map_put(&map, "updated", a->updated.ns != 0 ? venv_value_from_wall(a->updated) : venv_expr_unknown());
+    view.groups = venv_value_ref(&a->groups);
+    view.heard = venv_value_from_wall(a->heard);
+    if (a->updated.ns != 0)
+        view.updated = venv_value_from_wall(a->updated);
+    view.state = venv_value_literal(a->state);
     if (venv_map_take(&p, &properties, NULL) != VENV_OK)
         r->rc = VENV_ENOMEM;
-    if (!any) { /* as in the manager: what it has is not known yet */
-        venv_value_unref(&properties);
-        properties = venv_expr_unknown();
-    }
-    venv_map_put(&map, "p", properties);
-    if (venv_map_take(&map, &a->cached, NULL) != VENV_OK)
+    if (any) /* else, as in the manager: what it has is not known yet */
+        view.properties = venv_value_ref(&properties);
+    venv_value_unref(&properties);
+    if (venv_agent_view_take(&view, &a->cached, NULL) != VENV_OK)
         r->rc = VENV_ENOMEM;
     return &a->cached;
 }
@@ -250,28 +246,17 @@ static venv_rc ask_queue(void *user, venv_str name, venv_value *ret_map, venv_er
 {
     venv_replay *r = user;
     venv_queue_sum sum;
-    bool any = false;
+    venv_rc rc = VENV_OK;
     size_t cursor = 0;
     void *item;
-    venv_queue_sum_init(&sum);
-    while (venv_table_next(r->agents, &cursor, NULL, &item)) {
+    venv_queue_sum_init(&sum, name);
+    while (rc == VENV_OK && venv_table_next(r->agents, &cursor, NULL, &item)) {
         const past_agent *a = item;
         const past_property *p = venv_table_find(a->properties, "queue", 5);
-        if (!p || (p->quality == VENV_QUALITY_ABSENT && venv_value_kind(&p->value) == VENV_NULL))
-            continue;
-        any = true;
-        if (!is_known(a, p))
-            return venv_error_set(err, VENV_EUNKNOWN, "the queue of agent %s could not be looked at", a->name);
-        if (venv_value_kind(&p->value) != VENV_MAP)
-            return venv_error_set(err, VENV_EKIND, "property queue of agent %s is no map from queues to numbers", a->name);
-        venv_value key = venv_value_borrow(name.data, name.size);
-        const venv_value *queue = venv_value_find(&p->value, &key);
-        if (queue)
-            venv_queue_sum_add(&sum, queue);
+        if (p && (p->quality != VENV_QUALITY_ABSENT || venv_value_kind(&p->value) != VENV_NULL))
+            rc = venv_queue_sum_add(&sum, a->name, is_known(a, p) ? &p->value : NULL, err);
     }
-    if (!any)
-        return venv_error_set(err, VENV_EUNKNOWN, "no agent has a property `queue`");
-    return venv_queue_sum_take(&sum, ret_map, err);
+    return rc == VENV_OK ? venv_queue_sum_take(&sum, ret_map, err) : rc;
 }
 
 static venv_rc ask_instances(void *user, venv_str environment_name, venv_value *ret_list, venv_error *err)
