@@ -512,7 +512,7 @@ static venv_rc find_named(venv_manager *m, const venv_value *body, catalog_entry
     venv_str text = venv_value_get_text(body, "name");
     catalog_entry *e = venv_mgr_fits_name(text, name) ? find(m, name) : NULL;
     const environment_version *last = newest(e);
-    if (!last || last->gone)
+    if (!e || !last || last->gone)
         return venv_error_set(err, VENV_ENOENT, "no environment is called '%.*s'", (int)(text.size < 64 ? text.size : 64), text.data ? text.data : "");
     *ret_entry = e;
     return VENV_OK;

@@ -547,20 +547,26 @@ void venv_mgr_instances_sweep(venv_manager *m)
 
 /* --- rows and views -------------------------------------------------------------------------------- */
 
+/* What people see and what is kept begin alike. */
+static void put_common(venv_map_builder *map, const instance *i)
+{
+    venv_map_init(map);
+    venv_map_put_z(map, "name", i->name);
+    venv_map_put_z(map, "environment", i->environment);
+    venv_map_put_z(map, "state", venv_instance_state_name(i->state));
+    venv_map_put(map, "since", venv_value_from_wall(i->since_wall));
+    venv_map_put(map, "epoch", venv_value_uint(i->epoch));
+    venv_map_put(map, "made", venv_value_from_wall(i->made));
+    venv_map_put_z(map, "by", i->by);
+    venv_map_put(map, "vcpus", venv_value_int(i->vcpus));
+    venv_map_put(map, "memory", venv_value_int((int64_t)i->memory));
+}
+
 venv_value venv_mgr_instance_view(venv_manager *m, const instance *i)
 {
     venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_z(&map, "name", i->name);
+    put_common(&map, i);
     venv_map_put_id(&map, "id", i->id);
-    venv_map_put_z(&map, "environment", i->environment);
-    venv_map_put_z(&map, "state", venv_instance_state_name(i->state));
-    venv_map_put(&map, "since", venv_value_from_wall(i->since_wall));
-    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
-    venv_map_put(&map, "made", venv_value_from_wall(i->made));
-    venv_map_put_z(&map, "by", i->by);
-    venv_map_put(&map, "vcpus", venv_value_int(i->vcpus));
-    venv_map_put(&map, "memory", venv_value_int((int64_t)i->memory));
     venv_mgr_catalog_put_version(m, &map, i);
     if (i->node)
         venv_map_put_z(&map, "node", i->node);
@@ -580,16 +586,7 @@ venv_value venv_mgr_instance_view(venv_manager *m, const instance *i)
 venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
 {
     venv_map_builder map;
-    venv_map_init(&map);
-    venv_map_put_z(&map, "name", i->name);
-    venv_map_put_z(&map, "environment", i->environment);
-    venv_map_put_z(&map, "state", venv_instance_state_name(i->state));
-    venv_map_put(&map, "since", venv_value_from_wall(i->since_wall));
-    venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
-    venv_map_put(&map, "made", venv_value_from_wall(i->made));
-    venv_map_put_z(&map, "by", i->by);
-    venv_map_put(&map, "vcpus", venv_value_int(i->vcpus));
-    venv_map_put(&map, "memory", venv_value_int((int64_t)i->memory));
+    put_common(&map, i);
     venv_map_put_text(&map, "reason", i->reason, strlen(i->reason));
     venv_map_put(&map, "definition", venv_value_ref(&i->definition));
     if (i->version)

@@ -55,6 +55,41 @@ static void restart(agent_rig *rig, const venv_value *memory)
     rig_time(rig, rig->now.mono.ns);
 }
 
+/* Killed when all of it was durable; it is back, and has seen that nothing runs. */
+static void restart_empty(agent_rig *rig)
+{
+    uint64_t number = 0;
+    venv_value memory = kept(rig, &number);
+    restart(rig, &memory);
+    rig_connect(rig);
+    rig_machines(rig, "{\"machines\": []}");
+    venv_value_unref(&memory);
+}
+
+/* A hypervisor node that is connected, on which this is listed. */
+static void begin(agent_rig *rig, const char *machines)
+{
+    rig_init(rig, HYPER, "");
+    rig_connect(rig);
+    rig_machines(rig, machines);
+}
+
+/* A start in this epoch is answered with a conflict, and nothing is done. */
+static venv_agent_action *assert_refused(agent_rig *rig, const char *id, unsigned epoch)
+{
+    start(rig, id, epoch);
+    assert_int_equal(rig_count(rig, VENV_AGENT_ACT_MACHINE), 0);
+    venv_agent_action *answer = rig_take_sent(rig, VENV_MSG_MACHINE_RESULT);
+    assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
+    return answer;
+}
+
+static void assert_started(agent_rig *rig, const char *id, unsigned epoch)
+{
+    start(rig, id, epoch);
+    assert_non_null(rig_take(rig, VENV_AGENT_ACT_MACHINE));
+}
+
 static void test_executed_once(void **state)
 {
     (void)state;
@@ -110,10 +145,7 @@ static void test_epochs(void **state)
 {
     (void)state;
     agent_rig rig;
-    uint64_t number = 0;
-    rig_init(&rig, HYPER, "");
-    rig_connect(&rig);
-    rig_machines(&rig, "{\"machines\": []}");
+    begin(&rig, "{\"machines\": []}");
     start(&rig, ID_A, 5);
     venv_agent_action *call = rig_take(&rig, VENV_AGENT_ACT_MACHINE);
     assert_non_null(call);
@@ -124,20 +156,10 @@ static void test_epochs(void **state)
     assert_int_equal(call->after_keep, 4); /* 3: that it ran */
     rig_machine_done(&rig, call->token, VENV_OK, NULL);
     rig_machines(&rig, "{\"machines\": []}"); /* it is gone: only the epoch is left of it */
-    venv_value memory = kept(&rig, &number);
-    restart(&rig, &memory);
-    rig_connect(&rig);
-    rig_machines(&rig, "{\"machines\": []}");
-    static const unsigned refused[] = { 4, 5 }; /* an old epoch; the one in which it was stopped */
-    for (unsigned i = 0; i < 2; i++) {
-        start(&rig, i ? "@200102030405060708090a0b0c0d0e0f" : "@300102030405060708090a0b0c0d0e0f", refused[i]);
-        assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
-        venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
-        assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
-    }
-    start(&rig, "@400102030405060708090a0b0c0d0e0f", 6);
-    assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
-    venv_value_unref(&memory);
+    restart_empty(&rig);
+    assert_refused(&rig, "@300102030405060708090a0b0c0d0e0f", 4); /* an old epoch */
+    assert_refused(&rig, "@200102030405060708090a0b0c0d0e0f", 5); /* the one in which it was stopped */
+    assert_started(&rig, "@400102030405060708090a0b0c0d0e0f", 6);
     rig_fini(&rig);
 }
 
@@ -146,23 +168,12 @@ static void test_what_ran_is_over(void **state)
 {
     (void)state;
     agent_rig rig;
-    uint64_t number = 0;
-    rig_init(&rig, HYPER, "");
-    rig_connect(&rig);
-    rig_machines(&rig, "{\"machines\": []}");
+    begin(&rig, "{\"machines\": []}");
     start(&rig, ID_A, 5);
     rig_machine_done(&rig, rig_take(&rig, VENV_AGENT_ACT_MACHINE)->token, VENV_OK, NULL);
-    venv_value memory = kept(&rig, &number);
-    restart(&rig, &memory);
-    rig_connect(&rig);
-    rig_machines(&rig, "{\"machines\": []}");
-    start(&rig, ID_B, 5);
-    assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
-    venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
-    assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
-    start(&rig, "@400102030405060708090a0b0c0d0e0f", 6);
-    assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
-    venv_value_unref(&memory);
+    restart_empty(&rig);
+    assert_refused(&rig, ID_B, 5);
+    assert_started(&rig, "@400102030405060708090a0b0c0d0e0f", 6);
     rig_fini(&rig);
 }
 
@@ -197,25 +208,13 @@ static void test_seen_to_end(void **state)
     static const char *const down[] = { "stopped", "failed" };
     for (unsigned i = 0; i < 2; i++) {
         char list[512];
-        uint64_t number;
         agent_rig rig;
         snprintf(list, sizeof list, "{\"machines\": [{\"id\": \"" MACHINE "\", \"instance\": \"i-1\", \"environment\": \"i\", \"epoch\": 7, "
                  "\"state\": \"%s\", \"vcpus\": 2, \"memory\": 134217728}]}", down[i]);
-        rig_init(&rig, HYPER, "");
-        rig_connect(&rig);
-        rig_machines(&rig, list);
-        venv_value memory = kept(&rig, &number);
-        restart(&rig, &memory);
-        rig_connect(&rig);
-        rig_machines(&rig, "{\"machines\": []}"); /* nothing of it is left: it is only remembered */
-        start(&rig, ID_A, 7);
-        assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
-        venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
-        assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
-        assert_true(venv_value_is_text(venv_value_get(&answer->value, "state"), "stopped"));
-        start(&rig, ID_A, 8);
-        assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
-        venv_value_unref(&memory);
+        begin(&rig, list);
+        restart_empty(&rig); /* nothing of it is left: it is only remembered */
+        assert_true(venv_value_is_text(venv_value_get(&assert_refused(&rig, ID_A, 7)->value, "state"), "stopped"));
+        assert_started(&rig, ID_A, 8);
         rig_fini(&rig);
     }
 }
@@ -224,25 +223,14 @@ static void test_seen_to_end(void **state)
 static void test_failed_to_start(void **state)
 {
     (void)state;
-    uint64_t number;
     agent_rig rig;
-    rig_init(&rig, HYPER, "");
-    rig_connect(&rig);
-    rig_machines(&rig, "{\"machines\": []}");
+    begin(&rig, "{\"machines\": []}");
     start(&rig, ID_A, 7);
     rig_machine_done(&rig, rig_take(&rig, VENV_AGENT_ACT_MACHINE)->token, VENV_EIO, "no room");
-    venv_value memory = kept(&rig, &number);
-    restart(&rig, &memory);
-    rig_connect(&rig);
-    rig_machines(&rig, "{\"machines\": []}");
-    start(&rig, ID_A, 7);
-    assert_int_equal(rig_count(&rig, VENV_AGENT_ACT_MACHINE), 0);
-    venv_agent_action *answer = rig_take_sent(&rig, VENV_MSG_MACHINE_RESULT);
-    assert_true(venv_value_is_text(venv_value_get(&answer->value, "rc"), venv_rc_name(VENV_ECONFLICT)));
-    assert_true(venv_value_is_text(venv_value_get(&answer->value, "state"), "stopped")); /* it does not run: the manager counts that as failed, too */
-    start(&rig, ID_A, 8);
-    assert_non_null(rig_take(&rig, VENV_AGENT_ACT_MACHINE));
-    venv_value_unref(&memory);
+    restart_empty(&rig);
+    /* it does not run: the manager counts that as failed, too */
+    assert_true(venv_value_is_text(venv_value_get(&assert_refused(&rig, ID_A, 7)->value, "state"), "stopped"));
+    assert_started(&rig, ID_A, 8);
     rig_fini(&rig);
 }
 

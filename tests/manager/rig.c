@@ -432,3 +432,27 @@ const char *rig_id(const venv_value *body, const char *key, char text[VENV_ID_TE
     assert_true(venv_value_get_id(body, key, &id));
     return venv_id_format(id, text);
 }
+
+const char *rig_ask(rig *r, uint64_t peer, int16_t type, const venv_value **ret_body, const char *json)
+{
+    static uint64_t request = 100;
+    static char rc[32];
+    int16_t answer = 0;
+    rig_frame(r, peer, type, ++request, "%s", json);
+    const venv_value *body = rig_answer(r, peer, request, &answer);
+    if (ret_body)
+        *ret_body = body;
+    venv_str name = venv_value_get_text(body, "rc");
+    snprintf(rc, sizeof rc, "%.*s", (int)name.size, name.data ? name.data : "");
+    return answer == VENV_MSG_RESULT ? "ok" : rc;
+}
+
+rig *rig_new_cluster(const char *yaml)
+{
+    rig *r = rig_new(yaml);
+    rig_head(r, 1, "[0, {\"class2\": {\"pending\": 0, \"running\": 0}}, 0, null]");
+    rig_node(r, 2, "node1", "00000000-0000-4000-8000-0000000000b1", "");
+    rig_user(r, 9, "alice");
+    rig_wait(r, 1);
+    return r;
+}

@@ -79,6 +79,10 @@ void rig_sent_clear(rig *r);
 size_t rig_count(const rig *r, int16_t type, size_t from);
 /* The answer to a request; fails the test if there is none. */
 const venv_value *rig_answer(const rig *r, uint64_t peer, uint64_t request, int16_t *ret_type);
+/* Ask, and be answered at once: "ok" or the answer's `rc`, and its body (may be NULL). */
+const char *rig_ask(rig *r, uint64_t peer, int16_t type, const venv_value **ret_body, const char *json);
+/* A head (peer 1) with an empty queue, a node "node1" (peer 2), and alice (peer 9). */
+rig *rig_new_cluster(const char *yaml);
 /* State of the only instance with this name, as LIST tells; "" if there is none. */
 const char *rig_state(rig *r, const char *instance);
 size_t rig_instances(rig *r, bool with_ended);

@@ -37,16 +37,7 @@ static rig *begin(const char *yaml, unsigned nodes)
 
 static const char *ask(rig *r, int16_t type, const venv_value **ret_body, const char *json)
 {
-    static uint64_t request = 100;
-    static char rc[32];
-    int16_t answer = 0;
-    rig_frame(r, person, type, ++request, "%s", json);
-    const venv_value *body = rig_answer(r, person, request, &answer);
-    if (ret_body)
-        *ret_body = body;
-    venv_str name = venv_value_get_text(body, "rc");
-    snprintf(rc, sizeof rc, "%.*s", (int)name.size, name.data ? name.data : "");
-    return answer == VENV_MSG_RESULT ? "ok" : rc;
+    return rig_ask(r, person, type, ret_body, json);
 }
 
 static void start(rig *r, const char *environment)

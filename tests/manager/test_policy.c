@@ -23,29 +23,10 @@ static const char empty_queue[] = "[0, {\"class2\": {\"pending\": 0, \"running\"
                "    on: [update]\n    limit: {actions: 3, per: 1h}\n"                                                     \
                "    do: [{start: {environment: class2, count: '${queue(\"class2\").pending}'}}, {log: {text: grown}}]\n"
 
-static rig *begin(const char *yaml)
-{
-    rig *r = rig_new(yaml);
-    rig_head(r, HEAD, empty_queue);
-    rig_node(r, NODE, "node1", BOOT, "");
-    rig_user(r, USER, "alice");
-    rig_wait(r, 1);
-    return r;
-}
-
 /* Ask as alice; the answer's `rc` ("ok" if it was done), and its body. */
 static const char *ask(rig *r, int16_t type, const venv_value **ret_body, const char *json)
 {
-    static uint64_t request = 100;
-    static char rc[32];
-    int16_t answer = 0;
-    rig_frame(r, USER, type, ++request, "%s", json);
-    const venv_value *body = rig_answer(r, USER, request, &answer);
-    if (ret_body)
-        *ret_body = body;
-    venv_str name = venv_value_get_text(body, "rc");
-    snprintf(rc, sizeof rc, "%.*s", (int)name.size, name.data ? name.data : "");
-    return answer == VENV_MSG_RESULT ? "ok" : rc;
+    return rig_ask(r, USER, type, ret_body, json);
 }
 
 static const venv_value *first(rig *r, const char *what)
@@ -82,7 +63,7 @@ static const char *change(rig *r, const char *id, const char *proposal, const ch
 static void a_proposal_is_applied_as_it_is_shown(void **state)
 {
     (void)state;
-    rig *r = begin(PROPOSING);
+    rig *r = rig_new_cluster(PROPOSING);
     char id[VENV_ID_TEXT_SIZE];
     const venv_value *body = NULL;
     rig_queue(r, HEAD, 2, 0);
@@ -125,7 +106,7 @@ static void a_proposal_is_applied_as_it_is_shown(void **state)
 static void proposals_do_not_pile_up_and_expire(void **state)
 {
     (void)state;
-    rig *r = begin(PROPOSING);
+    rig *r = rig_new_cluster(PROPOSING);
     char id[VENV_ID_TEXT_SIZE], short_id[9];
     const venv_value *body = NULL;
     for (int i = 0; i < 3; i++) {
@@ -163,7 +144,7 @@ static void proposals_do_not_pile_up_and_expire(void **state)
 static void a_limit_holds_for_proposals(void **state)
 {
     (void)state;
-    rig *r = begin(PROPOSING);
+    rig *r = rig_new_cluster(PROPOSING);
     char id[VENV_ID_TEXT_SIZE];
     const venv_value *body = NULL;
     rig_queue(r, HEAD, 3, 0); /* three starts and a line in the log are four actions */
@@ -202,7 +183,7 @@ static size_t open_ones(rig *r, const char *summary, bool *ret_recovered)
 static void recovery_is_proposed_too(void **state)
 {
     (void)state;
-    rig *r = begin(RECOVERING("grown"));
+    rig *r = rig_new_cluster(RECOVERING("grown"));
     bool recovered = true;
     rig_queue(r, HEAD, 1, 0);
     rig_wait(r, 1);
@@ -228,7 +209,7 @@ static void recovery_is_proposed_too(void **state)
 static void a_proposal_of_another_trigger(void **state)
 {
     (void)state;
-    rig *r = begin(RECOVERING("grown"));
+    rig *r = rig_new_cluster(RECOVERING("grown"));
     char id[VENV_ID_TEXT_SIZE];
     bool recovered;
     rig_queue(r, HEAD, 1, 0);
@@ -249,7 +230,7 @@ static void a_proposal_of_another_trigger(void **state)
 static void an_empty_name_is_nobody(void **state)
 {
     (void)state;
-    rig *r = begin(RIG_CONFIG "triggers:\n  t:\n    on: [update]\n    when: 'queue(\"class2\").pending > 0'\n    do:\n"
+    rig *r = rig_new_cluster(RIG_CONFIG "triggers:\n  t:\n    on: [update]\n    when: 'queue(\"class2\").pending > 0'\n    do:\n"
                    "      - start: {environment: class2, node: '${\"\"}'}\n"
                    "      - stop: {instance: '${\"\"}', environment: class2}\n"
                    "      - destroy: {instance: '${\"\"}', environment: class2}\n"
@@ -281,7 +262,7 @@ static void an_empty_name_is_nobody(void **state)
 static void a_share_of_a_group(void **state)
 {
     (void)state;
-    rig *r = begin(SHARING);
+    rig *r = rig_new_cluster(SHARING);
     char name[8];
     for (unsigned n = 2; n <= 4; n++) {
         snprintf(name, sizeof name, "node%u", n);
@@ -324,7 +305,7 @@ static void a_share_of_a_group(void **state)
 static void a_start_is_cut_to_a_share(void **state)
 {
     (void)state;
-    rig *r = begin(STARTING);
+    rig *r = rig_new_cluster(STARTING);
     rig_node(r, NODE + 1, "node2", BOOT, "");
     rig_queue(r, HEAD, 1, 0);
     rig_wait(r, 1);
@@ -347,7 +328,7 @@ static void a_start_is_cut_to_a_share(void **state)
 static void a_trigger_is_switched_off_and_on(void **state)
 {
     (void)state;
-    rig *r = begin(SWITCHED);
+    rig *r = rig_new_cluster(SWITCHED);
     const venv_value *body = NULL;
     assert_string_equal(ask(r, VENV_MSG_TRIGGER, &body,
                             "{\"id\": \"" ID("01") "\", \"trigger\": \"grow\", \"verb\": \"disable\", \"why\": \"too eager\"}"), "ok");
@@ -410,7 +391,7 @@ static void clocks_that_are_set_over_a_restart(void **state)
     (void)state;
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
         for (size_t j = 0; j < sizeof jumps / sizeof jumps[0]; j++) {
-            rig *r = begin(kinds[k]);
+            rig *r = rig_new_cluster(kinds[k]);
             assert_true(fires(r));
             assert_false(fires(r));
             rig_wait(r, 200);
@@ -436,7 +417,7 @@ static void a_proposal_and_the_clock(void **state)
     } cases[] = { { 0, false }, { 3600, true }, { -3600, false }, { -86400 * 400, false } };
     (void)state;
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
-        rig *r = begin(PROPOSING);
+        rig *r = rig_new_cluster(PROPOSING);
         rig_queue(r, HEAD, 2, 0);
         rig_wait(r, 240);
         assert_true(venv_value_is_text(venv_value_get(first(r, "proposals"), "state"), "open"));
@@ -460,7 +441,7 @@ static size_t rows_of(const rig *r, venv_collection collection)
 static void rows_of_a_removed_trigger(void **state)
 {
     (void)state;
-    rig *r = begin(OVER_TIME("cooldown: 10h"));
+    rig *r = rig_new_cluster(OVER_TIME("cooldown: 10h"));
     assert_true(fires(r));
     assert_true(rows_of(r, VENV_ROWS_TRIGGERS) >= 2);
     back_after(r, RIG_CONFIG, 0);

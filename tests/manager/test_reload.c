@@ -15,23 +15,12 @@
 #define NODE 2u
 #define USER 9u
 
-static const char empty_queue[] = "[0, {\"class2\": {\"pending\": 0, \"running\": 0}}, 0, null]";
 
 #define MANAGER  "manager:\n  name: mgr\n  tls: {ca: /c, certificate: /d, key: /e}\n  memory_reserve: 0\n"
 #define CLASS(n) "  class" n ": {hypervisor: test, vcpus: 1, memory: 128MiB}\n"
 #define GROW(hold) "  grow:\n    when: 'queue(\"class2\").pending > 0'\n    hold: " hold "\n    on: [update]\n" \
                    "    do: [{start: {environment: class2}}]\n"
 #define OTHER "  other:\n    when: 'queue(\"class2\").pending > 0'\n    on: [update]\n    do: [{log: {text: other}}]\n"
-
-static rig *begin(const char *yaml)
-{
-    rig *r = rig_new(yaml);
-    rig_head(r, HEAD, empty_queue);
-    rig_node(r, NODE, "node1", BOOT, "");
-    rig_user(r, USER, "alice");
-    rig_wait(r, 1);
-    return r;
-}
 
 /* Ask as alice for a reload, which finds this; the answer's `rc`, or "ok". */
 static const char *reload(rig *r, bool dry_run, const char *yaml, const venv_value **ret_body)
@@ -60,7 +49,7 @@ static const char *text_of(const venv_value *value)
 static void what_is_as_before_goes_on(void **state)
 {
     (void)state;
-    rig *r = begin(MANAGER "environments:\n" CLASS("2") "triggers:\n" GROW("10s"));
+    rig *r = rig_new_cluster(MANAGER "environments:\n" CLASS("2") "triggers:\n" GROW("10s"));
     rig_queue(r, HEAD, 1, 0);
     rig_wait(r, 6);
     const venv_value *body = NULL;
@@ -89,7 +78,7 @@ static void what_is_as_before_goes_on(void **state)
 static void all_or_nothing(void **state)
 {
     (void)state;
-    rig *r = begin(MANAGER "environments:\n" CLASS("2") "triggers:\n" GROW("1s"));
+    rig *r = rig_new_cluster(MANAGER "environments:\n" CLASS("2") "triggers:\n" GROW("1s"));
     const venv_value *body = NULL;
     assert_string_equal(reload(r, true, MANAGER "environments:\n" CLASS("1") CLASS("2") "triggers:\n" GROW("7s"), &body), "ok");
     assert_false(venv_value_get_bool(body, "applied", true));
@@ -119,7 +108,7 @@ static void all_or_nothing(void **state)
 static void settings_now_or_later(void **state)
 {
     (void)state;
-    rig *r = begin(MANAGER "  grace: 30s\nenvironments:\n" CLASS("2"));
+    rig *r = rig_new_cluster(MANAGER "  grace: 30s\nenvironments:\n" CLASS("2"));
     const venv_value *body = NULL;
     assert_string_equal(reload(r, false, MANAGER "  grace: 7s\n  listen: ['127.0.0.1:1']\n  start_nodes: 1\nenvironments:\n" CLASS("2"), &body), "ok");
     assert_string_equal(text_of(venv_value_get(body, "manager")),
@@ -135,7 +124,7 @@ static void settings_now_or_later(void **state)
 static void a_removed_environment(void **state)
 {
     (void)state;
-    rig *r = begin(MANAGER "environments:\n" CLASS("1") CLASS("2") "triggers:\n" GROW("1s"));
+    rig *r = rig_new_cluster(MANAGER "environments:\n" CLASS("1") CLASS("2") "triggers:\n" GROW("1s"));
     char id[VENV_ID_TEXT_SIZE], machine[VENV_ID_TEXT_SIZE];
     int16_t type;
     rig_frame(r, USER, VENV_MSG_START, 700, "{\"environment\": \"class2\"}");
@@ -168,7 +157,7 @@ static void a_removed_environment(void **state)
 static void limits_and_switches_stay(void **state)
 {
     (void)state;
-    rig *r = begin(MANAGER "environments:\n" CLASS("2") "triggers:\n" LIMITED("2", "") OTHER);
+    rig *r = rig_new_cluster(MANAGER "environments:\n" CLASS("2") "triggers:\n" LIMITED("2", "") OTHER);
     int16_t type;
     for (int i = 0; i < 3; i++) {
         rig_queue(r, HEAD, 1, 0);
@@ -191,7 +180,7 @@ static void limits_and_switches_stay(void **state)
 static void a_restart_after_it(void **state)
 {
     (void)state;
-    rig *r = begin(MANAGER "environments:\n" CLASS("2") "triggers:\n" GROW("1s"));
+    rig *r = rig_new_cluster(MANAGER "environments:\n" CLASS("2") "triggers:\n" GROW("1s"));
     rig_queue(r, HEAD, 1, 0);
     rig_wait(r, 3);
     assert_int_equal(rig_instances(r, true), 1);
@@ -209,7 +198,7 @@ static void a_restart_after_it(void **state)
 static void rates_change_more_than_once(void **state)
 {
     (void)state;
-    rig *r = begin(MANAGER "  send_rate: 10\n  send_burst: 2\n");
+    rig *r = rig_new_cluster(MANAGER "  send_rate: 10\n  send_burst: 2\n");
     for (unsigned k = 0; k < 4; k++)
         rig_frame(r, USER, VENV_MSG_EXEC, 100 + k, "{\"target\": \"node1\", \"command\": \"x\"}");
     assert_int_equal(rig_count(r, VENV_MSG_EXECUTE, 0), 2);

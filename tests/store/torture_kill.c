@@ -6,7 +6,7 @@
  * acknowledged is there, the one after it is there whole or not at all, and nothing else is. Every thousandth store is
  * abandoned for a new one. Prints counts; fails where one is wrong or where too little happened.
  */
-#include "store/store.h"
+#include "store/log_check.h"
 #include "support/tempdir.h"
 
 #include <errno.h>
@@ -92,17 +92,6 @@ static bool same_row(void *user, venv_str key, venv_str row)
     return true;
 }
 
-static bool next_entry(void *user, uint64_t revision, venv_str row)
-{
-    looked *x = user;
-    uint64_t number = 0;
-    memcpy(&number, row.data, sizeof number);
-    x->wrong = x->wrong || number != revision || (x->rows > 0 && revision != x->last + 1);
-    x->last = revision;
-    x->rows++;
-    return true;
-}
-
 /* Everything of the last transaction, and nothing half. */
 static uint64_t check(const char *path, uint64_t acknowledged)
 {
@@ -121,10 +110,10 @@ static uint64_t check(const char *path, uint64_t acknowledged)
         if (venv_store_each(store, collection, same_row, &x, &err) != VENV_OK || x.rows != 1 || x.wrong)
             die("a transaction is there in part", &err);
     }
-    looked odd = { .last = revision }, entries = { 0 };
+    looked odd = { .last = revision };
     if (venv_store_each(store, 9, same_row, &odd, &err) != VENV_OK || odd.rows != revision % 2 || odd.wrong)
         die("a transaction is there in part", &err);
-    if (venv_store_log(store, 0, UINT32_MAX, next_entry, &entries, &err) != VENV_OK || entries.wrong || entries.last != revision)
+    if (!log_is_whole(store, revision, &err))
         die("the log of events is not whole", &err);
     venv_store_close(store);
     return revision;

@@ -10,7 +10,7 @@
  * As a control the same is done with a disk that takes a sync for nothing (what synchronous=OFF comes to): there the check must find
  * acknowledged transactions missing, or it would find nothing anywhere.
  */
-#include "store/store.h"
+#include "store/log_check.h"
 #include "support/tempdir.h"
 
 #include <fcntl.h>
@@ -254,7 +254,7 @@ static void write_file(const char *path, const image *file)
 }
 
 typedef struct looked {
-    uint64_t number, last, rows;
+    uint64_t number, rows;
     bool wrong;
 } looked;
 
@@ -274,17 +274,6 @@ static bool number_row(void *user, venv_str key, venv_str row)
     return true;
 }
 
-static bool entry(void *user, uint64_t revision, venv_str row)
-{
-    looked *x = user;
-    uint64_t number = 0;
-    memcpy(&number, row.data, sizeof number);
-    x->wrong = x->wrong || number != revision || (x->rows > 0 && revision != x->last + 1);
-    x->last = revision;
-    x->rows++;
-    return true;
-}
-
 /* Open it as the manager does. True if it is right; what is wrong is counted. */
 static bool look(const char *path, uint64_t acknowledged)
 {
@@ -295,9 +284,7 @@ static bool look(const char *path, uint64_t acknowledged)
         counts.damaged++;
         return false;
     }
-    looked log = { 0 };
-    bool good = venv_store_revision(store, &revision, &err) == VENV_OK &&
-                venv_store_log(store, 0, UINT32_MAX, entry, &log, &err) == VENV_OK && !log.wrong && log.last == revision;
+    bool good = venv_store_revision(store, &revision, &err) == VENV_OK && log_is_whole(store, revision, &err);
     for (int collection = 0; good && revision > 0 && collection < 3; collection++) {
         looked rows = { 0 };
         good = venv_store_each(store, collection, number_row, &rows, &err) == VENV_OK && !rows.wrong && rows.number == revision;
