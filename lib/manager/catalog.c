@@ -530,7 +530,7 @@ venv_rc venv_mgr_catalog_delete(venv_manager *m, const char *by, venv_id id, con
     uint64_t number = venv_mgr_get_uint(body, "version");
     bool dry_run = venv_value_get_bool(body, "dry_run", false);
     venv_rc rc = find_named(m, body, &e, err);
-    if (rc == VENV_OK && number && !version_of(e, number))
+    if (rc == VENV_OK && e && number && !version_of(e, number))
         rc = no_version(e, number, err);
     if (rc == VENV_OK)
         rc = may_delete(m, e, number, err);
@@ -589,7 +589,7 @@ venv_rc venv_mgr_catalog_versions(venv_manager *m, const venv_value *body, venv_
     uint64_t number = venv_mgr_get_uint(body, "version"), from = venv_mgr_get_uint(body, "from");
     venv_value differences = venv_value_null();
     venv_rc rc = find_named(m, body, &e, err);
-    if (rc == VENV_OK && number && !version_of(e, number))
+    if (rc == VENV_OK && e && number && !version_of(e, number))
         rc = no_version(e, number, err);
     if (rc == VENV_OK && from)
         rc = compare_versions(m, e, from, number ? number : newest(e)->number, &differences, err);

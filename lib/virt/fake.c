@@ -65,7 +65,7 @@ static const char *const call_names[VENV_FAKE_CALL__COUNT] = {
     [VENV_FAKE_GET] = "get",     [VENV_FAKE_START] = "start",       [VENV_FAKE_SHUTDOWN] = "shutdown",
     [VENV_FAKE_DESTROY] = "destroy", [VENV_FAKE_PAUSE] = "pause", [VENV_FAKE_RESUME] = "resume",
     [VENV_FAKE_SAVE] = "save",       [VENV_FAKE_MIGRATE] = "migrate",     [VENV_FAKE_REBOOT] = "reboot",
-    [VENV_FAKE_CHECKPOINT] = "checkpoint",
+    [VENV_FAKE_CHECKPOINT] = "checkpoint", [VENV_FAKE_PROBE] = "probe",
 };
 
 static bool is_active(const fake_domain *domain)
