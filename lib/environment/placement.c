@@ -276,7 +276,7 @@ venv_rc venv_placement_judge(const venv_environment *environment, const venv_pla
     if (!node->connected)
         return refuse(verdict, VENV_PLACEMENT_CONNECTED, "a connected agent", "not connected");
     if (node->maintenance)
-        return refuse(verdict, VENV_PLACEMENT_MAINTENANCE, "a node that is not in maintenance", node->maintenance);
+        return refuse(verdict, VENV_PLACEMENT_MAINTENANCE, "a node in service", node->maintenance);
     judge_hypervisor(&c, node, verdict);
     if (verdict->rule == VENV_PLACEMENT_OK)
         judge_zone(&c, node, verdict);

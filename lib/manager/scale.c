@@ -23,7 +23,7 @@ static const venv_id none = { { 0 } };
 
 struct venv_mgr_scaler {
     char name[VENV_NAME_MAX + 1];
-    int64_t wanted, there, draining, parked;
+    int64_t wanted, there, draining, parked, leaving; /* leaving: on their way out, and not gone */
     bool known;
     venv_instant more, fewer;   /* since when; NEVER: it is not so */
     char why[REASON_MAX], last[REASON_MAX];
@@ -73,12 +73,13 @@ static void count(venv_manager *m, scaler *s)
 {
     size_t cursor = 0;
     void *item;
-    s->there = s->draining = s->parked = 0;
+    s->there = s->draining = s->parked = s->leaving = 0;
     while (venv_table_next(m->instances, &cursor, NULL, &item)) {
         const instance *i = item;
         if (strcmp(i->environment, s->name) != 0)
             continue;
         s->there += is_there(i);
+        s->leaving += !is_there(i) && venv_instance_holds_resources(i->state);
         s->draining += venv_mgr_drain_is_on(i);
         s->parked += i->parked && i->state == VENV_INSTANCE_SAVED && !i->stop_wanted;
     }
@@ -218,6 +219,9 @@ static void grow(venv_manager *m, scaler *s, const venv_definition_scale *scale)
     char text[REASON_MAX + 64], open[REASON_MAX];
     venv_error err = { 0 };
     int64_t missing = s->wanted - s->there - take_back(m, s, s->wanted - s->there);
+    int64_t room = (int64_t)scale->max - s->there - s->leaving; /* there are never more, also while some are being stopped */
+    if (missing > room)
+        missing = room;
     if (missing <= 0 || m->now.mono.ns - s->more.ns < scale->up.ns)
         return;
     if (scale->step_up > 0 && missing > scale->step_up)

@@ -315,6 +315,8 @@ class Play:
             "ask MANAGER start NAME count COUNT on AGENT": lambda: self.request(args[0], "start", args[1], "--count", args[2], "--node", args[3]),
             "ask MANAGER start NAME count COUNT": lambda: self.request(args[0], "start", args[1], "--count", args[2]),
             "ask MANAGER stop NAME": lambda: self.request(args[0], "stop", "--environment", args[1]),
+            "ask MANAGER drain AGENT by NAME": lambda: self.request(args[0], "node", "drain", args[1], "--by", args[2]),
+            "ask MANAGER resume AGENT": lambda: self.request(args[0], "node", "resume", args[1]),
             "ask MANAGER again": lambda: self.request(args[0], *self.last_request[args[0]]),
             "apply to MANAGER BLOCK": lambda: self.apply(args[0], args[1]),
             "MANAGER refuses BLOCK": lambda: self.refuses(args[0], args[1]),

@@ -95,7 +95,8 @@ static void check_parents(sim *s, const server *v)
         if (!venv_value_get_id(&row->value, "parent", &parent)) {
             venv_str by = venv_value_get_text(&row->value, "by");
             bool firing = venv_value_is_text(venv_value_get(&row->value, "kind"), "firing");
-            if (!firing && (by.size < 5 || memcmp(by.data, "user/", 5) != 0))
+            bool scale = s->settings.scale && venv_value_is_text(venv_value_get(&row->value, "kind"), "scale");
+            if (!firing && !scale && (by.size < 5 || memcmp(by.data, "user/", 5) != 0))
                 sim_fail(s, "L3: an action that no person asked for has no parent");
         } else if (!disk_row_of(v, VENV_ROWS_ACTIONS, parent) && !ledger_is_firing(v, parent)) {
             sim_fail(s, "L3: the parent of an action is neither an action nor a firing in the log");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--reloads] [--verbose]
+ * venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--reloads] [--scale] [--verbose]
  * venv_sim --seeds 1 --seed N --record FILE      and the first manager's flight record goes there
  * venv_sim --replay FILE                         step through a flight record, of the simulator or of `venvctl dump`
  * venv_sim --scenario FILE [--scenario FILE ...] [--seeds N] [--seed FIRST] [--verbose]
@@ -80,7 +80,7 @@ static int play_all(const char *const *files, size_t count, uint64_t first, uint
 
 static int usage(void)
 {
-    fputs("usage: venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--reloads] [--record FILE] [--verbose]\n"
+    fputs("usage: venv_sim --seeds N [--seed FIRST] [--minutes M] [--managers M] [--nodes N] [--calm] [--reloads] [--scale] [--record FILE] [--verbose]\n"
           "       venv_sim --replay FILE\n"
           "       venv_sim --scenario FILE [--scenario FILE ...] [--seeds N] [--seed FIRST] [--verbose]\n", stderr);
     return 2;
@@ -98,7 +98,10 @@ int main(int argc, char **argv)
             settings.out = stderr;
         else if (strcmp(argv[i], "--reloads") == 0)
             settings.reloads = true;
-        else if (strcmp(argv[i], "--calm") == 0)
+        else if (strcmp(argv[i], "--scale") == 0) {
+            settings.scale = true;
+            settings.manager_yaml = sim_scaled;
+        } else if (strcmp(argv[i], "--calm") == 0)
             settings.calm = true;
         else if (!value)
             return usage();

@@ -324,8 +324,24 @@ static void judge_rate(sim *s, server *v, size_t sent)
         sim_fail(s, "rate: %s sends more than %g messages a second to its agents", v->name, SEND_RATE);
 }
 
+/* What `scale` does by itself: it sends nobody away where it cannot know the queue, or where jobs are. */
+static void judge_scaled(sim *s, server *v, const venv_value *event)
+{
+    const queue_told *q = &of(s, v)->queue;
+    if (!venv_value_is_text(venv_value_get(event, "kind"), "scale-down"))
+        return;
+    s->counts.checks++;
+    if (!q->known)
+        sim_fail(s, "unknown: `scale` of %s sends instances away, and does not know the queue", v->name);
+    else if (q->pending > 2 && s->asked_count == 0) /* else there may be more than `max` of them */
+        sim_fail(s, "unknown: `scale` of %s sends instances away, and %lld jobs wait", v->name, (long long)q->pending);
+}
+
 void rules_did(sim *s, server *v, const venv_manager_actions *out)
 {
+    for (size_t i = 0; s->settings.scale && i < out->count; i++)
+        if (out->items[i].kind == VENV_MANAGER_ACT_APPEND)
+            judge_scaled(s, v, &out->items[i].value);
     if (s->settings.manager_yaml)
         return; /* another configuration: what is below knows the built-in one */
     size_t sent = 0;

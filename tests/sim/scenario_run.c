@@ -338,6 +338,22 @@ static void ask_manager(sim *s, script *p, server *v, const scenario_step *step)
     witness_tell(s, v, number, p->asked[v->index].type, 1, &map);
 }
 
+static void ask_node(sim *s, server *v, const scenario_step *step)
+{
+    venv_map_builder map;
+    bool drain = step->verb == SCENARIO_ASK_DRAIN;
+    if (!v->core)
+        return;
+    uint64_t number = witness_connect(s, v);
+    venv_map_init(&map);
+    venv_map_put_z(&map, "verb", drain ? "drain" : "resume");
+    venv_map_put_z(&map, "agent", step->args[1].text);
+    if (drain)
+        venv_map_put_z(&map, "by", step->args[2].text);
+    venv_map_put_id(&map, "id", venv_random_id(&s->random));
+    witness_tell(s, v, number, VENV_MSG_NODE, 1, &map);
+}
+
 /* --- steps ---------------------------------------------------------------------------------------------------------------------- */
 
 static void pulse(sim *s, script *p)
@@ -494,6 +510,8 @@ static bool do_step(sim *s, script *p, const scenario_step *step, char *why, siz
     case SCENARIO_ASK_START:
     case SCENARIO_ASK_STOP:
     case SCENARIO_ASK_AGAIN: ask_manager(s, p, v, step); return true;
+    case SCENARIO_ASK_DRAIN:
+    case SCENARIO_ASK_RESUME: ask_node(s, v, step); return true;
     case SCENARIO_APPLY: apply(s, p, v, a[1].text, false); return true;
     case SCENARIO_REFUSES: apply(s, p, v, a[1].text, true); return true;
     case SCENARIO_WAIT:

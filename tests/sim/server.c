@@ -59,6 +59,26 @@ static const char built_in[] =
     "    at: '* * * * *'\n"
     "    do: [{log: {text: a minute}}]\n";
 
+/* The same workers by `scale`; rules.c knows the queue and `max`. */
+const char sim_scaled[] =
+    "manager:\n"
+    "  name: %s\n"
+    "  tls: {ca: /c, certificate: /d, key: /e}\n"
+    "  memory_reserve: 0\n"
+    "  action_timeout: 30s\n"
+    "  grace: 5s\n"
+    "  breaker: {failures: 2, retry: 20s, retry_max: 1m}\n"
+    "environments:\n"
+    "  class2:\n"
+    "    hypervisor: test\n"
+    "    memory: 128MiB\n"
+    "    scale:\n"
+    "      desired: queue(\"class2\").pending + queue(\"class2\").running\n"
+    "      max: 3\n"
+    "      down: 4s\n"
+    "      idle: queue(\"class2\").running == 0\n"
+    "  tool: {hypervisor: test, memory: 128MiB, where: 'node.groups.exists(g, g == \"tools\")'}\n";
+
 static venv_rc config_of(const char *yaml, venv_manager_config **ret_config, venv_error *err)
 {
     venv_manager_source source = { "manager.yaml", { yaml, strlen(yaml) } };

@@ -96,6 +96,7 @@ typedef struct sim_settings {
     int servers, nodes;       /* managers; hypervisor nodes in all */
     int64_t minutes;          /* of misfortunes, before everything is healed */
     bool reloads;             /* managers read another configuration now and then */
+    bool scale;               /* with sim_scaled: the workers come and go by `scale`, not by triggers */
     bool calm;                /* no misfortunes but those that somebody asks for */
     bool idle_admin;          /* nobody asks for anything but who is told to */
     const char *manager_yaml; /* configuration of every manager; `%s` is its name */
@@ -103,6 +104,7 @@ typedef struct sim_settings {
     const char *record;       /* NULL, or the file for the flight record of the first manager */
     FILE *out;                /* NULL, or where everything that happens is told */
 } sim_settings;
+extern const char sim_scaled[]; /* a configuration for `manager_yaml` (server.c) */
 
 /* Something that will happen. */
 typedef enum happening_kind {
