@@ -202,9 +202,11 @@ void venv_agent_change_give_up(agent_step *step, agent_machine *machine)
     static const char why[] = "the hypervisor has not done it in its time; the agent has given it up";
     machine->token = 0; /* its outcome, if there ever is one, is in a list */
     cancel(step, machine);
+    venv_agent_machines_doubt(step, machine);
     venv_agent_log(step, VENV_LOG_WARNING, "machine %s: %s", machine->instance, why);
     if (venv_agent_machines_advance(step, machine, MACHINE_EVENT_FAILED, NULL) == MACHINE_ANSWER)
         venv_agent_machines_answer(step, machine, VENV_ETIMEDOUT, why);
     venv_agent_machines_do_later(step, machine);
     venv_agent_machines_list_soon(step);
+    venv_agent_machines_tell(step);
 }

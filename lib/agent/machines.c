@@ -565,10 +565,23 @@ void venv_agent_machines_do_later(agent_step *step, agent_machine *machine)
     venv_agent_machines_advance(step, machine, machine->later_destroy ? MACHINE_EVENT_DESTROY : MACHINE_EVENT_STOP, NULL);
 }
 
+static bool is_unknown(venv_rc rc)
+{
+    return rc == VENV_EUNKNOWN || rc == VENV_EUNREACHABLE || rc == VENV_ETIMEDOUT;
+}
+
+/* It may run, and is neither "gone" nor what it was before. */
+void venv_agent_machines_doubt(agent_step *step, agent_machine *machine)
+{
+    step->agent->machines.version++;
+    machine->seen.listed = true;
+    snprintf(machine->seen.state, sizeof(machine->seen.state), "unknown");
+}
+
 /* The manager is told so, and counts the machine as over: an order of its start that comes again is not to start it after all. */
 static bool has_failed_for_good(venv_rc rc)
 {
-    return rc != VENV_OK && rc != VENV_EUNKNOWN && rc != VENV_EUNREACHABLE && rc != VENV_ETIMEDOUT && rc != VENV_ECONFLICT;
+    return rc != VENV_OK && rc != VENV_ECONFLICT && !is_unknown(rc);
 }
 
 void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
@@ -604,10 +617,8 @@ void venv_agent_machines_done(agent_step *step, const venv_agent_event *event)
         machine->seen.listed = true; /* until the next list: it did not start */
         snprintf(machine->seen.state, sizeof(machine->seen.state), "failed");
     }
-    if (was == MACHINE_STARTING && (rc == VENV_EUNKNOWN || rc == VENV_EUNREACHABLE || rc == VENV_ETIMEDOUT)) {
-        machine->seen.listed = true; /* until the next list: it may run, and is not "gone" */
-        snprintf(machine->seen.state, sizeof(machine->seen.state), "unknown");
-    }
+    if ((was == MACHINE_STARTING || was == MACHINE_CHANGING) && is_unknown(rc))
+        venv_agent_machines_doubt(step, machine);
     if (was == MACHINE_STARTING && has_failed_for_good(rc))
         venv_agent_machines_set_epoch(step, machine, machine->epoch, true);
     agent_machine_event outcome = rc == VENV_OK || ask_failed ? MACHINE_EVENT_DONE : MACHINE_EVENT_FAILED;

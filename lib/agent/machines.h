@@ -31,6 +31,8 @@ agent_machine_effect venv_agent_machines_advance(agent_step *step, agent_machine
 /* An operation is over: everybody who asked for it is told. */
 void venv_agent_machines_answer(agent_step *step, agent_machine *machine, venv_rc rc, const char *error);
 void venv_agent_machines_set_epoch(agent_step *step, agent_machine *machine, uint64_t epoch, bool ended);
+/* What was done to it has an end that nobody knows: what it is now is in the next list only. */
+void venv_agent_machines_doubt(agent_step *step, agent_machine *machine);
 /* A stop that came meanwhile is done now. */
 void venv_agent_machines_do_later(agent_step *step, agent_machine *machine);
 void venv_agent_machines_list_soon(agent_step *step);

@@ -120,6 +120,28 @@ static void the_end_of_its_time(void **state)
     rig_fini(&rig);
 }
 
+/* Nobody knows what came of it: what it was before is not told as what it is, until the hypervisor has listed it again. */
+static void an_unknown_end(void **state)
+{
+    (void)state;
+    static const venv_rc open[] = { VENV_EUNKNOWN, VENV_EUNREACHABLE, VENV_ETIMEDOUT };
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        agent_rig rig;
+        init(&rig, "");
+        ask(&rig, VENV_MSG_MACHINE_SAVE, 1, 3, "");
+        rig_machine_done(&rig, take_call(&rig, VENV_MACHINE_SAVE)->token, VENV_OK, NULL);
+        ask(&rig, VENV_MSG_MACHINE_RESTORE, 2, 3, ", \"timeout\": \"10s\"");
+        venv_agent_action *call = take_call(&rig, VENV_MACHINE_RESTORE);
+        if (open[i] == VENV_ETIMEDOUT)
+            rig_time(&rig, rig.now.mono.ns + 10 * S);
+        else
+            rig_machine_done(&rig, call->token, open[i], "the answer was lost");
+        assert_result(&rig, open[i], "");
+        assert_true(told(&rig, "unknown"));
+        rig_fini(&rig);
+    }
+}
+
 static void moved(void **state)
 {
     (void)state;
@@ -280,7 +302,7 @@ static void images(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back), cmocka_unit_test(the_end_of_its_time), cmocka_unit_test(moved),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(the_end_of_its_time), cmocka_unit_test(an_unknown_end), cmocka_unit_test(moved),
         cmocka_unit_test(before_it_was_listed),
         cmocka_unit_test(limits_and_progress), cmocka_unit_test(reboot_checkpoint_and_back),
         cmocka_unit_test(a_fresh_list),   cmocka_unit_test(images),
