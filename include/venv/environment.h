@@ -388,6 +388,22 @@ VENV_API const venv_expr *venv_environment_idle(const venv_environment *environm
 /** @} */
 
 /**
+ * Make a definition out of what others wrote: a configuration of Xen's `xl` or `xm`, which is parsed and never executed, or
+ * libvirt's domain XML.
+ *
+ * @param file      Name for errors.  May be NULL.
+ * @param name      Of the environment; NULL: made from the name in the text.
+ * @param ret_yaml  A map `environments` with the definition, and comments on each thing that was not carried over; where it
+ *                  cannot be applied as it is, its first line says why.  Owned: free().
+ * @retval VENV_OK
+ * @retval VENV_EINVAL  It is neither; the error says what was expected where.
+ * @retval VENV_ELIMIT  Longer than VENV_ENVIRONMENT_XML_MAX, or too much in it.
+ * @retval VENV_ENOMEM
+ */
+VENV_API VENV_MUST_USE venv_rc venv_environment_import(const char *text, size_t size, const char *file, const char *name,
+                                                       char **ret_yaml, venv_error *err);
+
+/**
  * Check that each file of the definition lies in one of the directories.
  *
  * The check is on the text: paths are absolute and have no empty, `.` or `..` part.  Symbolic links

@@ -57,7 +57,8 @@ static venv_rc fill_text(venv_environment_reading *r, const venv_config_row *row
                          const venv_value *value, const char **ret_text)
 {
     venv_str text = venv_value_peek_text(value);
-    if (row->kind == VENV_CONFIG_PATH && !venv_environment_path_check(text))
+    bool top = field->top && text.size == 1 && text.data[0] == '/';
+    if (row->kind == VENV_CONFIG_PATH && !top && !venv_environment_path_check(text))
         return venv_environment_blame(r, field->key, VENV_EINVAL,
                                       "must be an absolute path without empty, '.' or '..' parts and without control characters");
     if (!venv_environment_text_check(text, VENV_ENVIRONMENT_SIZE_MAX, field->lines))

@@ -82,7 +82,7 @@ static const venv_environment_field disk_fields[] = {
     { .key = "bus", FIELD(venv_environment_disk, bus) },
     { .key = "device", FIELD(venv_environment_disk, device) },
     { .key = "cache", FIELD(venv_environment_disk, cache) },
-    { .key = "mount", FIELD(venv_environment_disk, mount) },
+    { .key = "mount", FIELD(venv_environment_disk, mount), .top = true },
     { .key = "readonly", FIELD(venv_environment_disk, readonly) },
     { .key = "at_end", FIELD(venv_environment_disk, at_end) },
     { .key = NULL },

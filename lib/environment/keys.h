@@ -23,6 +23,7 @@ typedef struct venv_environment_field {
     size_t offset;     /* of the member */
     size_t size;       /* of the member, or of one item of a list of tables */
     bool lines;        /* a text that may have line ends and tabs */
+    bool top;          /* a path that may be / itself */
     bool given;        /* a table whose first member says that it was there */
     size_t count_offset; /* a list of tables: of the member with the number of items */
     const struct venv_environment_field *fields; /* of a table, or of each item */

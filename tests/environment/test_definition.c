@@ -180,6 +180,20 @@ static void disks_are_what_was_written(void **state)
     venv_environment_unref(e);
 }
 
+static void a_container_has_its_folders(void **state)
+{
+    (void)state;
+    venv_environment *e = NULL;
+    assert_rc(load("ct", "{hypervisor: lxc, memory: 64MiB, init: [/bin/sh, -c, date], disks: [{directory: /srv/ct, mount: /}, {volume: vg/a, mount: /data}]}", &e), VENV_OK);
+    assert_string_equal(venv_environment_peek(e)->disks[0].mount, "/");
+    assert_string_equal(venv_environment_peek(e)->disks[1].mount, "/data");
+    assert_int_equal(venv_environment_peek(e)->init.count, 3);
+    venv_environment_unref(e);
+    assert_rc(load("ct", "{hypervisor: lxc, memory: 64MiB, image: debian, disks: [{directory: /srv/ct, mount: /srv}]}", &e), VENV_OK);
+    assert_string_equal(venv_environment_peek(e)->disks[0].mount, "/");
+    venv_environment_unref(e);
+}
+
 static void policies_are_what_was_written(void **state)
 {
     (void)state;
@@ -482,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_definition_travels),
         cmocka_unit_test(disks_are_what_was_written),
         cmocka_unit_test(policies_are_what_was_written),
+        cmocka_unit_test(a_container_has_its_folders),
         cmocka_unit_test(generated_definitions_travel),
         cmocka_unit_test(differing_definitions_are_not_equal),
         cmocka_unit_test(what_is_wrong_is_told_with_its_place),

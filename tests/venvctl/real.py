@@ -268,6 +268,17 @@ def environments():
     expect("environment show hello", 3)
 
 
+def imported():
+    """What xl or libvirt had, applied as it was printed."""
+    corpus = pathlib.Path(__file__).parents[1] / "fuzz/corpus/import"
+    made = expect(f"environment import {corpus}/xl-pv.cfg --name pv", out="# pci")
+    (DIR / "pv.yaml").write_text(made.stdout)
+    expect(f"apply -f {DIR}/pv.yaml", out="pv: added, version 1")
+    expect("environment delete pv", out="deleted")
+    expect(f"environment import {corpus}/xm-python.cfg", 2, err="xm-python.cfg:1:1")
+    expect("environment import /nowhere", 3)
+
+
 def environments_after_restart():
     expect("environment diff lab", out="+ memory: 134217728")
     expect("show instance lab-1", out="started from version 1, newest is 2")
@@ -287,7 +298,7 @@ def main():
     agent = start("venv-agent", "agent.yaml")
     wait_for("the agent is connected", connected)
     if not broken:
-        for part in (look, ask, change, events, refused, environments):
+        for part in (look, ask, change, events, refused, environments, imported):
             part()
         follow_through_restart(manager)
         expect("control node1 rcon", out="ctrlrcon")

@@ -47,7 +47,12 @@ static int take_user_data(venvctl *app, const char *path, const venv_value *defi
     int code = app_read_text(app, beside, VENV_ENVIRONMENT_USER_DATA_MAX, &text);
     if (code != EXIT_DONE)
         return code;
-    venv_rc rc = with_entry(seed, "user_data", text, &inner, &err);
+    venv_str bytes = venv_value_peek_text(&text);
+    venv_value string = venv_value_null();
+    venv_rc rc = venv_value_string(bytes.data, bytes.size, &string, &err);
+    venv_value_unref(&text);
+    if (rc == VENV_OK)
+        rc = with_entry(seed, "user_data", string, &inner, &err);
     if (rc == VENV_OK)
         rc = with_entry(definition, "cloud_init", inner, &whole, &err);
     if (rc != VENV_OK)
@@ -307,6 +312,26 @@ int run_environment_diff(venvctl *app)
     }
     venv_value_unref(&versions);
     return code;
+}
+
+/* Nobody is asked: the file is here. */
+int run_environment_import(venvctl *app)
+{
+    venv_error err = { 0 };
+    venv_value text = venv_value_null();
+    char *yaml = NULL;
+    int code = app_read_text(app, app->arguments[0], VENV_ENVIRONMENT_XML_MAX, &text);
+    if (code != EXIT_DONE)
+        return code;
+    venv_str bytes = venv_value_peek_text(&text);
+    venv_rc rc = venv_environment_import(bytes.data, bytes.size, app->arguments[0], app->value[OPTION_NAME], &yaml, &err);
+    if (rc == VENV_OK)
+        fputs(yaml, app->out);
+    else
+        code = app_fail(app, &err);
+    free(yaml);
+    venv_value_unref(&text);
+    return rc == VENV_OK || rc == VENV_ENOMEM ? code : EXIT_USAGE;
 }
 
 int run_environment_delete(venvctl *app)

@@ -69,7 +69,7 @@ int app_read_text(venvctl *app, const char *path, size_t size_max, venv_value *r
     size_t size = 0;
     venv_rc rc = read_whole(path, size_max, &text, &size, &err);
     if (rc == VENV_OK)
-        rc = venv_value_string(text, size, ret_text, &err);
+        rc = venv_value_bytes(text, size, ret_text, &err);
     free(text);
     return rc == VENV_OK ? EXIT_DONE : app_fail(app, &err);
 }

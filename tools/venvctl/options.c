@@ -139,7 +139,7 @@ static int check(venvctl *app)
     if (app_has(app, OPTION_HELP) || app_has(app, OPTION_VERSION))
         return EXIT_DONE;
     for (size_t i = 0; !app_has(app, OPTION_CONNECT) && i < sizeof local / sizeof local[0]; i++)
-        if (app_has(app, local[i]) && verb->run != run_apply)
+        if (app_has(app, local[i]) && verb->run != run_apply && verb->run != run_environment_import)
             return app_usage(app, "--%s goes with --connect URI", option_rows[local[i]].name);
     if (app->argument_count < verb->least)
         return app_usage(app, "\"%s\" needs %s", verb->name, verb->arguments);

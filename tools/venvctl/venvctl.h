@@ -203,7 +203,7 @@ int app_id(venvctl *app, option_id option, venv_id *ret_id);
 bool app_parse_time(venv_str text, venv_wall *ret_wall);
 /* A file of YAML, and the marks of it if they are asked for. EXIT_DONE, or reports and returns the code. */
 int app_read_yaml(venvctl *app, const char *path, venv_value *ret_value, venv_yaml_marks **ret_marks);
-/* A file of text, at most so many bytes. EXIT_DONE, or reports and returns the code. */
+/* A file, at most so many bytes, as bytes. EXIT_DONE, or reports and returns the code. */
 int app_read_text(venvctl *app, const char *path, size_t size_max, venv_value *ret_text);
 /* For `zone` of expressions: TZif files of the system. */
 venv_rc app_read_zone(void *user, const char *name, venv_value *ret_file, venv_error *err);
@@ -292,6 +292,7 @@ int run_environment_list(venvctl *app);
 int run_environment_show(venvctl *app);
 int run_environment_diff(venvctl *app);
 int run_environment_delete(venvctl *app);
+int run_environment_import(venvctl *app);
 int run_node_drain(venvctl *app);
 int run_node_resume(venvctl *app);
 int run_cert_init(venvctl *app);

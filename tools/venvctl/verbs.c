@@ -380,6 +380,12 @@ const verb_row verb_rows[] = {
       .json = "A list of `key`, `from`, `to`.",
       .example = "venvctl environment diff class2@3 class2@5",
       .least = 1, .most = 2, .words = { WORDS_ENVIRONMENT, WORDS_ENVIRONMENT }, .run = run_environment_diff },
+    { .name = "environment import", .arguments = "FILE", .summary = "Make a definition out of a configuration of xl or xm, or of libvirt's domain XML.",
+      .text = "The YAML goes to the standard output. Each thing that is not carried over is a comment in it; where the definition cannot be "
+              "applied as it is, its first line says why. A configuration of xm is parsed and not executed: an expression of Python in it is "
+              "an error with its line. Nobody is asked, and nothing is changed.",
+      .example = "venvctl environment import /etc/xen/class2.cfg > class2.yaml",
+      .least = 1, .most = 1, .options = { OPTION_NAME }, .words = { WORDS_FILE }, .run = run_environment_import },
     { .name = "environment delete", .arguments = "ENV[@VERSION]", .summary = "Delete an environment, or one version of it, that is not in use.",
       .text = "It is refused, with the reason, while instances are there that were made from it, while another environment needs it (affinity), "
               "and where the manager's files define it.",
