@@ -383,6 +383,25 @@ static venv_rc missing_key(check *c, const venv_config_row *row, const venv_mark
     return VENV_EINVAL;
 }
 
+/* The defaults that there are most of, without the work of a parser: a whole number, true, false, a word, a span. */
+static bool plain_fallback(const char *text, venv_value *ret_value)
+{
+    static const char *const others[] = { "null", "Null", "NULL", "True", "TRUE", "False", "FALSE", NULL };
+    size_t size = strlen(text), digits = strspn(text, "0123456789");
+    bool word = size > 1 && text[0] >= 'a' && text[0] <= 'z' && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size;
+    for (size_t i = 0; others[i]; i++)
+        word = word && strcmp(text, others[i]) != 0;
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        *ret_value = venv_value_bool(text[0] == 't');
+    else if (digits == size && size > 0 && size < 10 && (text[0] != '0' || size == 1))
+        *ret_value = venv_value_int(strtol(text, NULL, 10));
+    else if (word || (digits > 0 && digits + 1 == size && strchr("smhd", text[digits])))
+        *ret_value = venv_value_literal(text);
+    else
+        return false;
+    return true;
+}
+
 /* The value of one row of a table, which may be a default. Not set: left as it is. */
 static venv_rc read_row(check *c, const venv_config_row *row, const venv_value *table, const venv_mark *mark,
                         venv_value *ret_value, bool *ret_set)
@@ -394,7 +413,9 @@ static venv_rc read_row(check *c, const venv_config_row *row, const venv_value *
     if (!*ret_set)
         return row->required ? missing_key(c, row, mark) : VENV_OK;
     if (!value) {
-        venv_rc rc = venv_yaml_parse(row->fallback, strlen(row->fallback), NULL, &fallback, NULL, c->err);
+        venv_rc rc = VENV_OK;
+        if (!plain_fallback(row->fallback, &fallback))
+            rc = venv_yaml_parse(row->fallback, strlen(row->fallback), NULL, &fallback, NULL, c->err);
         if (rc != VENV_OK)
             return rc;
         value = &fallback;

@@ -287,11 +287,11 @@ static venv_value definition(making *m, venv_hypervisor_kind kind)
     }
     venv_list_builder disks, networks;
     venv_list_init(&disks);
-    for (size_t i = 0, count = 1 + below(m, VENV_ENVIRONMENT_DISKS_MAX); i < count; i++)
+    for (size_t i = 0, count = 1 + below(m, below(m, 8) ? 4 : VENV_ENVIRONMENT_DISKS_MAX); i < count; i++)
         venv_list_add(&disks, some_disk(m, kind, i));
     venv_map_put(&map, "disks", taken_list(&disks));
     venv_list_init(&networks);
-    for (size_t i = below(m, VENV_ENVIRONMENT_NETWORKS_MAX + 1); i; i--)
+    for (size_t i = below(m, below(m, 8) ? 3 : VENV_ENVIRONMENT_NETWORKS_MAX + 1); i; i--)
         venv_list_add(&networks, some_network(m, kind, seed));
     venv_map_put(&map, "networks", taken_list(&networks));
     return taken(&map);

