@@ -391,6 +391,11 @@ static void tell_node(chain *c, const agent *a)
     void *item;
     tell_node_state(c, a, member);
     tell_breaker(c, true, a->name);
+    if (a->maintenance) {
+        char text[TEXT_MAX];
+        step(c, "maintenance", 0, a->maintenance->since, venv_mgr_maintenance_view(c->m, a), "%s%s%.200s", venv_mgr_maintenance_text(a, text, sizeof text),
+             a->maintenance->trouble[0] ? "; not empty yet: " : "", a->maintenance->trouble);
+    }
     step(c, "placement", 0, no_time, venv_value_null(), "what could start on it now:");
     size_t fit = tell_verdicts(c, a, &total);
     while (venv_table_next(c->m->instances, &cursor, NULL, &item)) {
@@ -481,6 +486,40 @@ static void tell_trigger(chain *c, const char *name)
     venv_value_unref(&explained);
 }
 
+/* --- environments ------------------------------------------------------------------------------------------- */
+
+static void tell_waiting(chain *c, const venv_environment *environment)
+{
+    size_t cursor = 0, told = 0;
+    void *item;
+    while (venv_table_next(c->m->instances, &cursor, NULL, &item)) {
+        const instance *i = item;
+        bool waits = i->state == VENV_INSTANCE_PENDING || i->state == VENV_INSTANCE_DRAINING;
+        if (waits && strcmp(i->environment, venv_environment_name(environment)) == 0 && told++ < ENDED_MAX)
+            step(c, "instance", 0, i->since_wall, venv_value_null(), "%s is %s: %s", i->name, venv_instance_state_name(i->state), i->reason);
+    }
+}
+
+/* How many there are, why no others, and what keeps one from being started. */
+static void tell_environment(chain *c, const venv_environment *environment)
+{
+    char text[TEXT_MAX], last[TEXT_MAX];
+    const char *name = venv_environment_name(environment);
+    venv_value scale = venv_mgr_scale_view(c->m, environment);
+    bool scaled = venv_value_kind(&scale) == VENV_MAP;
+    tell_breaker(c, false, name);
+    if (scaled && text_of(&scale, "last", last)[0])
+        step(c, "scale", 0, wall_of(&scale, "last_time"), venv_value_null(), "scale did last: %s", last);
+    if (scaled)
+        step(c, "scale", 0, no_time, venv_value_ref(&scale), "scale: %s", text_of(&scale, "why", text));
+    tell_waiting(c, environment);
+    if (scaled)
+        conclude(c, "environment %s: %s", name, text_of(&scale, "why", text));
+    else
+        conclude(c, "environment %s has no `scale`: instances come and go by people and triggers", name);
+    venv_value_unref(&scale);
+}
+
 /* --- all of it ---------------------------------------------------------------------------------------------- */
 
 venv_value venv_mgr_why_chain(venv_manager *m, const why_job *job)
@@ -493,6 +532,8 @@ venv_value venv_mgr_why_chain(venv_manager *m, const why_job *job)
         tell_node(&c, venv_mgr_agent_find(m, job->name));
     else if (strcmp(job->what, "trigger") == 0)
         tell_trigger(&c, job->name);
+    else if (strcmp(job->what, "environment") == 0)
+        tell_environment(&c, venv_mgr_environment_find(m, job->name));
     else
         tell_action(&c, venv_mgr_deed_by_text(m, (venv_str){ job->name, strlen(job->name) }));
     venv_map_builder map;

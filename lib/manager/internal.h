@@ -367,7 +367,7 @@ typedef struct history_read {
 #define WHY_EVENTS_MAX 6u
 typedef struct why_job {
     uint64_t token, peer, request;
-    const char *what; /* "instance", "node", "trigger", "action" */
+    const char *what; /* "instance", "node", "environment", "trigger", "action" */
     char name[VENV_NAME_MAX + 64];
     char *agent;      /* of a trigger: in whose context; or NULL */
     uint64_t revisions[WHY_EVENTS_MAX];

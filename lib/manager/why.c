@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = { "instance", "node", "trigger", "action" };
+static const char *const kinds[] = { "instance", "node", "trigger", "action", "environment" };
 
 static void drop(venv_manager *m, size_t index)
 {
@@ -87,6 +87,8 @@ static bool find_subject(venv_manager *m, why_job *job, venv_error *err)
         known = i != NULL;
     } else if (strcmp(job->what, "node") == 0) {
         known = venv_mgr_agent_find(m, job->name) != NULL;
+    } else if (strcmp(job->what, "environment") == 0) {
+        known = venv_mgr_environment_find(m, job->name) != NULL;
     } else if (strcmp(job->what, "trigger") == 0) {
         const last_firing *f = venv_table_find(m->firings, job->name, strlen(job->name));
         for (size_t i = 0; i < venv_triggers_count(m->triggers); i++)
@@ -164,7 +166,7 @@ void venv_mgr_why_request(venv_manager *m, peer *p, uint64_t request, const venv
         if (what.size == strlen(kinds[k]) && memcmp(what.data, kinds[k], what.size) == 0)
             job.what = kinds[k];
     if (!job.what)
-        venv_error_set(&err, VENV_EINVAL, "what: expected instance, node, trigger or action");
+        venv_error_set(&err, VENV_EINVAL, "what: expected instance, node, environment, trigger or action");
     else if (name.size == 0 || memchr(name.data, '\0', name.size))
         venv_error_set(&err, VENV_EINVAL, "name: expected the name of the %s", job.what);
     else if (name.size >= sizeof job.name)

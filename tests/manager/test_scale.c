@@ -113,6 +113,12 @@ static void as_many_as_are_desired(void **state)
     assert_int_equal(in_state(r, "running"), 1);
     assert_string_equal(rig_state(r, "class2-1"), "running"); /* the youngest went */
     assert_true(says(r, "instance", "class2-1", "scale/class2"));
+    int16_t type;
+    rig_frame(r, USER, VENV_MSG_WHY, ++request, "{\"what\": \"environment\", \"name\": \"class2\"}");
+    const venv_value *why = rig_answer(r, USER, request, &type);
+    assert_int_equal(type, VENV_MSG_RESULT);
+    assert_true(venv_value_is_text(venv_value_get(why, "answer"), "environment class2: 1 wanted (desired is 1, min 0, max 4), 1 there"));
+    assert_int_equal(venv_value_count(venv_value_get(why, "steps")), 2);
     assert_int_equal(rig_events(r, "scale-up"), 2);
     assert_int_equal(rig_events(r, "scale-down"), 1);
     wait_for(r, 30);

@@ -151,7 +151,7 @@ static void offer_kind(venvctl *app, const char *prefix, word_kind kind, const c
     static const char *const roles[] = { "manager", "agent", "user", NULL };
     static const char *const drains[] = { "migrate", "stop", "save", "none", NULL };
     static const char *const keys[] = { "p256", "ed25519", NULL };
-    static const char *const reasons[] = { "instance", "node", "trigger", "action", NULL };
+    static const char *const reasons[] = { "instance", "node", "environment", "trigger", "action", NULL };
     char plural[32];
     switch (kind) {
     case WORDS_NONE:

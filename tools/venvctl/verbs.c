@@ -271,11 +271,12 @@ const verb_row verb_rows[] = {
       .json = "An array of objects: `agent`, `reply`; or `agent`, `error` and `rc`.",
       .example = "venvctl control node07 rjoin default 8-core",
       .least = 2, .most = 255, .options = { OPTION_ID, OPTION_WHERE }, .words = { WORDS_TARGET, WORDS_STEER, WORDS_GROUP }, .run = run_control },
-    { .name = "why", .arguments = "KIND NAME", .summary = "Say why an instance, a node, a trigger or an action is as it is.",
-      .text = "KIND is instance, node, trigger or action; an action is named by its id, or the first eight or more characters of it. "
+    { .name = "why", .arguments = "KIND NAME", .summary = "Say why an instance, a node, an environment, a trigger or an action is as it is.",
+      .text = "KIND is instance, node, environment, trigger or action; an action is named by its id, or the first eight or more characters of it. "
               "One chain of causes, in the order of time: the samples that a decision rested on, with when they were taken; the "
               "value of each part of the conditions; what hold and limits said; the action; why this node and no other; and the "
-              "agent's own word on how it ended. Of a trigger also why it has not fired, of a node why nothing starts on it. It "
+              "agent's own word on how it ended. Of a trigger also why it has not fired, of a node why nothing starts on it, "
+              "of an environment what its `scale` wants. It "
               "works after a restart of the manager, and for what has ended, as long as the manager keeps it.\n\n"
               "With --quiet only the first line, which is the answer in one sentence.",
       .json = "An object: `what`, `name`, `answer`, `steps` (`kind`, `level`, `text`, `time`, `detail`).",

@@ -25,13 +25,13 @@ static void print_step(venvctl *app, const venv_value *step)
 
 int run_why(venvctl *app)
 {
-    static const char *const kinds[] = { "instance", "node", "trigger", "action", NULL };
+    static const char *const kinds[] = { "instance", "node", "environment", "trigger", "action", NULL };
     const char *kind = app->arguments[0];
     size_t k = 0;
     while (kinds[k] && strcmp(kinds[k], kind) != 0)
         k++;
     if (!kinds[k])
-        return app_usage(app, "there is no kind \"%s\"; it is one of instance, node, trigger, action", kind);
+        return app_usage(app, "there is no kind \"%s\"; it is one of instance, node, environment, trigger, action", kind);
     int code = app_connect(app);
     if (code != EXIT_DONE)
         return code;
