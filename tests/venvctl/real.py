@@ -277,6 +277,10 @@ def imported():
     expect("environment delete pv", out="deleted")
     expect(f"environment import {corpus}/xm-python.cfg", 2, err="xm-python.cfg:1:1")
     expect("environment import /nowhere", 3)
+    examples = sorted((pathlib.Path(__file__).parents[2] / "examples/environments").glob("*.yaml"))
+    check(f"there are {len(examples)} examples", len(examples) >= 5)
+    for example in examples:
+        expect(f"apply -f {example} --dry-run", out=": added, version 1")
 
 
 def environments_after_restart():
