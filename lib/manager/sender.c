@@ -26,6 +26,7 @@ typedef struct waiting {
     struct waiting *next;
     uint64_t order; /* of arrival */
     uint64_t peer, request;
+    bool of_call;   /* calls.c waits for the answer; else the number is only told */
     int16_t type;
     venv_value body;
 } waiting;
@@ -159,6 +160,11 @@ static void pop(venv_mgr_sender *s, lane *l, waiting **link)
     free(w);
 }
 
+static bool is_call(const venv_manager *m, uint64_t request)
+{
+    return request != 0 && venv_table_find(m->calls, &request, sizeof request);
+}
+
 static bool put_off(venv_manager *m, venv_mgr_sender *s, peer *p, uint64_t groups, int16_t type, uint64_t request, venv_value body)
 {
     lane *l = s->count < OUTBOX_MAX ? lane_for(s, groups) : NULL;
@@ -170,7 +176,7 @@ static bool put_off(venv_manager *m, venv_mgr_sender *s, peer *p, uint64_t group
             venv_mgr_no_memory(m);
         return false;
     }
-    *w = (waiting){ NULL, ++s->arrived, p->number, request, type, body };
+    *w = (waiting){ NULL, ++s->arrived, p->number, request, is_call(m, request), type, body };
     *l->end = w;
     l->end = &w->next;
     l->count++;
@@ -229,7 +235,7 @@ void venv_mgr_sender_run(venv_manager *m)
     while (s && s->count > 0 && (l = next_lane(m, s))) {
         waiting *w = l->first;
         peer *p = venv_mgr_peer_find(m, w->peer);
-        bool wanted = w->request == 0 || venv_table_find(m->calls, &w->request, sizeof w->request);
+        bool wanted = !w->of_call || is_call(m, w->request);
         if (p)
             p->queued--;
         if (p && wanted) { /* a call that is answered already, as not sent, must not be sent */
