@@ -83,6 +83,18 @@ class Commands(unittest.TestCase):
         self.file("squeue", "#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n")
         self.bad("slurm-queue", path=path)  # a scheduler that does not answer has no empty queue
 
+    def test_slurm_drain(self):
+        self.bad("slurm-drain", "n1", path="/usr/bin:/bin") if not shutil.which("scontrol") else None
+        path = f"{self.dir}:/usr/bin:/bin"
+        self.file("scontrol", "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").chmod(0o755)
+        self.assertEqual(self.good("slurm-drain", "class2-1", path=path).splitlines(),
+                         ["update", "NodeName=class2-1", "State=DRAIN", "Reason=venv: it is to be stopped"])
+        self.assertEqual(self.good("slurm-drain", "--resume", "class2-1", path=path).splitlines(), ["update", "NodeName=class2-1", "State=RESUME"])
+        for wrong in ([], ["a", "b"], ["--resume"], ["--down", "n1"], ["n1 State=DOWN"], ["n[1-9]"], ["ALL,n1"]):
+            self.bad("slurm-drain", *wrong, path=path)
+        self.file("scontrol", "#!/bin/sh\necho 'slurm_update error: Invalid node name specified' >&2\nexit 1\n")
+        self.bad("slurm-drain", "class2-1", path=path)
+
 
 if __name__ == "__main__":
     os.umask(0o022)
