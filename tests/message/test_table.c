@@ -36,7 +36,7 @@ static bool expected(venv_role sender, venv_role receiver, int type)
     bool from_manager = sender == VENV_ROLE_MANAGER && (receiver == VENV_ROLE_AGENT || receiver == VENV_ROLE_USER);
     if (!to_manager && !from_manager)
         return false;
-    if (type == 0 || type == -1000 || type == 203 || type == 204 || between(type, 318, 319))
+    if (type == 0 || type == -1000 || type == 203 || type == 204)
         return true;
     if (type == 200)
         return to_manager;

@@ -276,8 +276,6 @@ int run_show(venvctl *app);
 int run_start(venvctl *app);
 int run_stop(venvctl *app);
 int run_change(venvctl *app);
-int run_console(venvctl *app);
-int run_screenshot(venvctl *app);
 int run_sync(venvctl *app);
 int run_get(venvctl *app);
 int run_fetch(venvctl *app);
