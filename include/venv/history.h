@@ -23,6 +23,8 @@
  * | AGENT    | name of the agent | ""             | `{state: "connected", "lost" …, groups: [string]}`                 |
  * | INSTANCE | its name          | ""             | `{state, environment, by, node?, vcpus?, memory?, id}`                 |
  * | MANAGER  | its name          | ""             | `{state: "started"}`: all that was known before is void            |
+ * | DECLARATION | name of the agent | the property's | `{type, unit, every, source}`: it defines it from then on       |
+ * | POLICY   | the manager's     | ""             | `{disabled: [trigger], held: bool, breakers: {name: {state, …}}}`: what kept triggers from acting: those that were switched off, a full disk or a state from the past, and breakers that are not closed |
  *
  * A value of null with quality `absent` says that the thing itself is gone: forgotten, or not defined any more.
  *
@@ -65,10 +67,12 @@ typedef enum venv_history_kind {
     VENV_HISTORY_AGENT,        /**< Whether an agent is connected, and its groups. */
     VENV_HISTORY_INSTANCE,     /**< The state and the node of an instance. */
     VENV_HISTORY_MANAGER,      /**< The manager itself. */
+    VENV_HISTORY_DECLARATION,  /**< That an agent defines a property, and how. */
+    VENV_HISTORY_POLICY,       /**< What kept triggers from acting. */
     VENV_HISTORY_KIND__COUNT
 } venv_history_kind;
 
-/** `"property"`, `"agent"`, `"instance"`, `"manager"`. */
+/** `"property"`, `"agent"`, `"instance"`, `"manager"`, `"declaration"`, `"policy"`. */
 VENV_API const char *venv_history_kind_name(venv_history_kind kind);
 
 /** Read what venv_history_kind_name() writes.  @return false, and `*ret_kind` untouched, if it is none of them. */

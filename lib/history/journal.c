@@ -7,7 +7,8 @@
 
 enum { ROW_DEFINE = 0, ROW_TIME = 1, ROW_SAMPLE = 4 };
 
-static const char *const kind_names[VENV_HISTORY_KIND__COUNT] = { "property", "agent", "instance", "manager" };
+static const char *const kind_names[VENV_HISTORY_KIND__COUNT] = { "property", "agent",       "instance",
+                                                                   "manager",  "declaration", "policy" };
 
 const char *venv_history_kind_name(venv_history_kind kind)
 {

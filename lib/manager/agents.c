@@ -171,7 +171,9 @@ static void take_old_value(agent *old, kept_property *p)
     p->has_time = was->has_time;
     p->time = was->time;
     p->series = was->series;
-    was->series = 0;
+    p->declared = was->declared;
+    p->declaration = was->declaration;
+    was->series = was->declared = 0;
     was->value = venv_value_null();
 }
 
@@ -203,6 +205,7 @@ static void set_definitions(venv_manager *m, agent *a, const venv_value *list)
             break;
         }
         take_old_value(a, p);
+        venv_mgr_record_declaration(m, a, p);
         has_queue = has_queue || strcmp(p->label, "queue") == 0;
     }
     for (size_t i = 0; i < a->property_count; i++) /* those that are still defined have handed theirs on */

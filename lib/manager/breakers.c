@@ -150,6 +150,7 @@ void venv_mgr_breakers_put(venv_manager *m)
 
 static void touch(venv_manager *m, const breaker *b)
 {
+    m->policy_changed = true;
     put_row(m, b);
     venv_triggers_note_instances(m->triggers, own_name(b));
     agent *a = b->of_node ? venv_mgr_agent_find(m, own_name(b)) : NULL;

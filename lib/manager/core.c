@@ -266,6 +266,7 @@ venv_rc venv_manager_step(venv_manager *m, venv_now now, const venv_manager_even
     venv_mgr_sender_run(m);
     venv_mgr_triggers_run(m);
     venv_mgr_waiters_check(m);
+    venv_mgr_record_policy(m);
     venv_mgr_rows_flush(m);
     venv_mgr_record_leave(m, false);
     venv_mgr_effects_finish(m);

@@ -76,6 +76,7 @@ void venv_mgr_guard_load(venv_manager *m, const venv_value *row)
             m->past_count++;
     if (reason.size > 0) {
         m->rolled_back = true;
+        m->policy_changed = true;
         snprintf(m->rollback_reason, sizeof m->rollback_reason, "%.*s", (int)reason.size, reason.data);
     }
     m->rollback_top = uint_of(row, "top");
@@ -162,6 +163,7 @@ void venv_mgr_guard_hello(venv_manager *m, peer *p, const venv_value *body)
         return;
     }
     m->rolled_back = true;
+    m->policy_changed = true;
     m->rollback_lineage = lineage;
     char reason[REASON_MAX];
     snprintf(reason, sizeof reason, "agent %s has seen revision %llu of the manager's state, which begins at %llu%s: it was restored "
@@ -204,6 +206,7 @@ venv_rc venv_mgr_guard_accept(venv_manager *m, peer *p, uint64_t request, venv_e
             break;
         }
     m->rolled_back = false;
+    m->policy_changed = true;
     venv_triggers_unlooked(m->triggers, m->now);
     if (m->rollback_top > m->revision)
         m->revision = m->rollback_top; /* no revision is used twice: who follows is told of a gap */
@@ -223,6 +226,7 @@ void venv_mgr_guard_disk(venv_manager *m, bool full, const char *text)
     if (m->full == full)
         return;
     m->full = full;
+    m->policy_changed = true;
     if (full) {
         m->full_since = m->now.wall;
         venv_mgr_effect_log(m, VENV_LOG_ERROR, "the disk of the state is full (%s): nothing new is begun until there is room", text);

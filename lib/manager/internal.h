@@ -86,6 +86,8 @@ typedef struct kept_property {
     venv_wall time;
     char *reason;
     uint32_t series;        /* in the history; 0: none yet */
+    uint32_t declared;      /* the series of its declaration, and the hash of the last one that is in it */
+    uint64_t declaration;
 } kept_property;
 
 /* Another machine, or an older run, that comes under the name of an agent. */
@@ -479,6 +481,9 @@ struct venv_manager {
     why_job *whys;
     size_t why_count;
     venv_history_journal history; /* since the last sweep */
+    uint32_t policy_series;
+    uint64_t policy_recorded; /* hash of what is in it */
+    bool policy_changed;
     history_ask *asks;
     size_t ask_count;
     size_t followers;       /* peers that follow the events live */
@@ -854,6 +859,8 @@ void venv_mgr_record_agent_gone(venv_manager *m, agent *a);
 void venv_mgr_record_instance(venv_manager *m, instance *i);
 void venv_mgr_record_instance_gone(venv_manager *m, instance *i);
 void venv_mgr_record_start(venv_manager *m);
+void venv_mgr_record_declaration(venv_manager *m, const agent *a, kept_property *p);
+void venv_mgr_record_policy(venv_manager *m); /* at the end of a step: if it is another one */
 void venv_mgr_record_leave(venv_manager *m, bool sweep);
 void venv_mgr_history_request(venv_manager *m, peer *p, uint64_t request, const venv_value *body);
 void venv_mgr_dump_request(venv_manager *m, peer *p, uint64_t request);

@@ -40,8 +40,66 @@ void venv_mgr_record_property(venv_manager *m, const agent *a, kept_property *p)
 
 void venv_mgr_record_property_gone(venv_manager *m, kept_property *p)
 {
-    if (m->out)
-        record_gone(m, &p->series);
+    if (!m->out)
+        return;
+    record_gone(m, &p->series);
+    record_gone(m, &p->declared);
+}
+
+/* Agents declare all of their properties whenever they connect: only what is another declaration is recorded. */
+void venv_mgr_record_declaration(venv_manager *m, const agent *a, kept_property *p)
+{
+    venv_map_builder map;
+    if (!is_on(m) || !m->out)
+        return;
+    venv_map_init(&map);
+    venv_map_put_z(&map, "type", p->type ? p->type : "");
+    venv_map_put_z(&map, "unit", p->unit ? p->unit : "");
+    venv_map_put_z(&map, "source", p->source ? p->source : "");
+    venv_map_put(&map, "every", venv_value_int(p->every));
+    venv_value value = venv_mgr_take_map(m, &map);
+    uint64_t hash = venv_value_hash(&value, 1);
+    if (p->declared == 0 || hash != p->declaration)
+        record(m, &p->declared, VENV_HISTORY_DECLARATION, a->name, p->label, VENV_QUALITY_OK, &value);
+    p->declaration = hash;
+    venv_value_unref(&value);
+}
+
+static venv_value policy_of(venv_manager *m)
+{
+    venv_list_builder disabled;
+    venv_map_builder map, breakers;
+    const char *name;
+    size_t cursor = 0;
+    void *item;
+    venv_list_init(&disabled);
+    for (size_t i = 0; (name = venv_triggers_name(m->triggers, i)); i++)
+        if (!venv_triggers_is_enabled(m->triggers, name))
+            venv_list_add_text(&disabled, name);
+    venv_map_init(&breakers);
+    while (venv_table_next(m->breakers, &cursor, NULL, &item)) {
+        const breaker *b = item;
+        if (b->state != BREAKER_CLOSED)
+            venv_map_put_value(&breakers, venv_mgr_text_key(m, b->name), venv_mgr_breaker_view(m, b));
+    }
+    venv_map_init(&map);
+    venv_map_put(&map, "disabled", venv_mgr_take_list(m, &disabled));
+    venv_map_put(&map, "held", venv_value_bool(venv_mgr_guard_holds(m)));
+    venv_map_put(&map, "breakers", venv_mgr_take_map(m, &breakers));
+    return venv_mgr_take_map(m, &map);
+}
+
+void venv_mgr_record_policy(venv_manager *m)
+{
+    if (!is_on(m) || !m->policy_changed)
+        return;
+    m->policy_changed = false;
+    venv_value value = policy_of(m);
+    uint64_t hash = venv_value_hash(&value, 1);
+    if (m->policy_series == 0 || hash != m->policy_recorded)
+        record(m, &m->policy_series, VENV_HISTORY_POLICY, m->config->name, "", VENV_QUALITY_OK, &value);
+    m->policy_recorded = hash;
+    venv_value_unref(&value);
 }
 
 void venv_mgr_record_agent(venv_manager *m, agent *a)
@@ -103,6 +161,7 @@ void venv_mgr_record_start(venv_manager *m)
     if (!is_on(m))
         return;
     venv_map_init(&map);
+    m->policy_changed = true;
     venv_map_put_z(&map, "state", "started");
     venv_value value = venv_mgr_take_map(m, &map);
     record(m, &series, VENV_HISTORY_MANAGER, m->config->name, "", VENV_QUALITY_OK, &value);

@@ -231,6 +231,7 @@ static void take_settings(venv_manager *m, const venv_manager_config *fresh)
     m->merged = merged;
     m->config = &m->merged;
     m->config_changes++;
+    m->policy_changed = true;
 }
 
 void venv_mgr_reload_free(venv_manager *m)

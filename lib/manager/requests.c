@@ -343,6 +343,7 @@ static venv_rc change_trigger(venv_manager *m, const char *by, venv_id id, const
     if (was != enable)
         venv_mgr_event_add(m, enable ? "trigger-enabled" : "trigger-disabled", name, id, venv_value_null(), "%s is %s by %s%s%s", name,
                            enable ? "enabled" : "disabled", by, why[0] ? ": " : "", why);
+    m->policy_changed = true;
     venv_mgr_triggers_save(m);
     return venv_triggers_describe(m->triggers, name, m->now, ret, err);
 }

@@ -114,6 +114,9 @@ void venv_replay_take_instance(venv_replay *r, const venv_history_sample *sample
     i->confirmed = i->confirmed || running;
     if (!gone && venv_instance_state_parse((venv_str){ state, strlen(state) }, &known))
         i->state = venv_instance_state_name(known);
+    past_agent *host = i->node ? venv_table_find(r->agents, i->node, strlen(i->node)) : NULL;
+    if (host)
+        host->hosts = true;
     if (!gone && venv_replay_text(venv_value_get_text(sample->value, "node"), text, sizeof text) && (!i->node || strcmp(i->node, text) != 0)) {
         free(i->node);
         i->node = strdup(text);
@@ -141,8 +144,13 @@ void venv_replay_start(venv_replay *r, const venv_value *arguments)
         machine *i = machine_new(r, made, name);
         if (!i)
             return;
+        char asked[VENV_NAME_MAX + 1];
+        const char *node = venv_replay_text(venv_value_get_text(arguments, "node"), asked, sizeof asked) ? asked : venv_replay_place(r, 0);
+        bool waits = strcmp(venv_replay_breaker_state(r, false, name), "open") == 0;
         i->modelled = true;
-        i->state = venv_instance_state_name(VENV_INSTANCE_STARTING);
+        i->started = r->now.wall;
+        i->node = node ? strdup(node) : NULL;
+        i->state = venv_instance_state_name(waits ? VENV_INSTANCE_PENDING : VENV_INSTANCE_STARTING);
         e->would_start++;
     }
     venv_triggers_note_instances(r->triggers, name);
@@ -160,7 +168,7 @@ static int stop_order(const void *a, const void *b)
     return strcmp(y->name, x->name);
 }
 
-void venv_replay_stop(venv_replay *r, const venv_value *arguments)
+machine **venv_replay_stop_select(venv_replay *r, const venv_value *arguments, size_t *ret_count)
 {
     char name[VENV_NAME_MAX + 32] = "", only[VENV_NAME_MAX + 32] = "";
     int64_t most = venv_value_get_int(arguments, "count", INT64_MAX);
@@ -171,7 +179,7 @@ void venv_replay_stop(venv_replay *r, const venv_value *arguments)
     machine **items = calloc(venv_table_count(r->machines) + 1, sizeof *items);
     if (!items) {
         r->rc = VENV_ENOMEM;
-        return;
+        return NULL;
     }
     while (venv_table_next(r->machines, &cursor, NULL, &item)) {
         machine *i = item;
@@ -180,7 +188,15 @@ void venv_replay_stop(venv_replay *r, const venv_value *arguments)
     }
     if (count > 0)
         qsort(items, count, sizeof *items, stop_order);
-    for (size_t n = 0; n < count && (int64_t)n < most; n++) {
+    *ret_count = (int64_t)count < most ? count : (size_t)most;
+    return items;
+}
+
+void venv_replay_stop(venv_replay *r, const venv_value *arguments)
+{
+    size_t count = 0;
+    machine **items = venv_replay_stop_select(r, arguments, &count);
+    for (size_t n = 0; items && n < count; n++) {
         account(r, items[n]);
         venv_triggers_note_instances(r->triggers, items[n]->environment);
         venv_table_remove(r->machines, items[n]->name, strlen(items[n]->name));
@@ -196,7 +212,22 @@ static int64_t up_at(const venv_replay *r, const machine *i)
     int64_t boot = r->options.boot.ns > 0 ? r->options.boot.ns : BOOT_DEFAULT_NS, at;
     if (e && e->boots > 0)
         boot = (int64_t)(e->boot_s / (double)e->boots * 1e9);
-    return __builtin_add_overflow(i->begun.ns, boot, &at) ? INT64_MAX : at;
+    return __builtin_add_overflow(i->started.ns, boot, &at) ? INT64_MAX : at;
+}
+
+void venv_replay_machines_let_through(venv_replay *r)
+{
+    size_t cursor = 0;
+    void *item;
+    while (venv_table_next(r->machines, &cursor, NULL, &item)) {
+        machine *i = item;
+        if (!i->modelled || i->state != venv_instance_state_name(VENV_INSTANCE_PENDING) ||
+            strcmp(venv_replay_breaker_state(r, false, i->environment), "open") == 0)
+            continue;
+        i->state = venv_instance_state_name(VENV_INSTANCE_STARTING);
+        i->since = i->started = r->now.wall;
+        venv_triggers_note_instances(r->triggers, i->environment);
+    }
 }
 
 static bool is_booting(const machine *i)

@@ -58,29 +58,47 @@ static past_agent *agent_of(venv_replay *r, const char *name)
     return a;
 }
 
-static void stale(venv_replay *r, past_agent *a)
+void venv_replay_stale(venv_replay *r, past_agent *a)
 {
     venv_value_unref(&a->cached);
     r->agents_stale = true;
 }
 
+static past_property *property_of(venv_replay *r, past_agent *a, const char *label)
+{
+    past_property *p = venv_table_find(a->properties, label, strlen(label));
+    if (p)
+        return p;
+    p = r->property_count < PROPERTIES_MAX ? calloc(1, sizeof *p) : NULL;
+    if (!p || !(p->label = strdup(label)) || venv_table_add(a->properties, p->label, strlen(p->label), p, NULL) != VENV_OK) {
+        r->rc = r->property_count < PROPERTIES_MAX ? VENV_ENOMEM : VENV_ELIMIT;
+        if (p)
+            free(p->label);
+        free(p);
+        return NULL;
+    }
+    p->quality = VENV_QUALITY_ABSENT;
+    r->property_count++;
+    return p;
+}
+
+/* The agent has it from now on, or not any more. What it is comes with its samples. */
+void venv_replay_take_declaration(venv_replay *r, const venv_history_sample *sample)
+{
+    past_agent *a = agent_of(r, sample->subject);
+    past_property *p = a ? property_of(r, a, sample->label) : NULL;
+    if (!p)
+        return;
+    p->declared = sample->quality != VENV_QUALITY_ABSENT;
+    venv_replay_stale(r, a);
+    venv_triggers_note_property(r->triggers, a->name, p->label);
+}
+
 void venv_replay_take_property(venv_replay *r, const venv_history_sample *sample)
 {
     past_agent *a = agent_of(r, sample->subject);
-    past_property *p = a ? venv_table_find(a->properties, sample->label, strlen(sample->label)) : NULL;
-    if (a && !p) {
-        p = r->property_count < PROPERTIES_MAX ? calloc(1, sizeof *p) : NULL;
-        if (!p || !(p->label = strdup(sample->label)) || venv_table_add(a->properties, p->label, strlen(p->label), p, NULL) != VENV_OK) {
-            r->rc = r->property_count < PROPERTIES_MAX ? VENV_ENOMEM : VENV_ELIMIT;
-            if (p)
-                free(p->label);
-            free(p);
-            return;
-        }
-        p->quality = VENV_QUALITY_ABSENT;
-        r->property_count++;
-    }
-    if (!a)
+    past_property *p = a ? property_of(r, a, sample->label) : NULL;
+    if (!p)
         return;
     bool changed = p->quality != sample->quality || venv_value_compare(&p->value, sample->value) != 0;
     venv_value copy = venv_value_null();
@@ -93,7 +111,7 @@ void venv_replay_take_property(venv_replay *r, const venv_history_sample *sample
     p->quality = sample->quality;
     p->time = sample->time;
     a->heard = a->updated = sample->time;
-    stale(r, a);
+    venv_replay_stale(r, a);
     if (changed)
         venv_triggers_note_property(r->triggers, a->name, p->label);
 }
@@ -136,7 +154,7 @@ void venv_replay_take_agent(venv_replay *r, const venv_history_sample *sample)
         a->was_connected = true;
         a->heard = sample->time;
     }
-    stale(r, a);
+    venv_replay_stale(r, a);
     if (strcmp(was, a->state) != 0)
         venv_triggers_note_agent(r->triggers, a->name);
 }
@@ -149,7 +167,7 @@ void venv_replay_forget_all(venv_replay *r)
         past_agent *a = item;
         a->connected = false;
         a->state = venv_member_state_name(VENV_MEMBER_LOST);
-        stale(r, a);
+        venv_replay_stale(r, a);
         venv_triggers_note_agent(r->triggers, a->name);
     }
 }
@@ -175,7 +193,7 @@ static const venv_value *agent_value(venv_replay *r, past_agent *a)
 {
     if (venv_value_kind(&a->cached) != VENV_NULL)
         return &a->cached;
-    venv_agent_view view = venv_agent_view_begin(a->name); /* breaker and maintenance are not recorded: unknown */
+    venv_agent_view view = venv_agent_view_begin(a->name); /* what was not recorded is unknown */
     venv_map_builder p;
     venv_value properties = venv_value_null();
     size_t cursor = 0;
@@ -184,7 +202,7 @@ static const venv_value *agent_value(venv_replay *r, past_agent *a)
     venv_map_init(&p);
     while (venv_table_next(a->properties, &cursor, NULL, &item)) {
         const past_property *one = item;
-        if (one->quality == VENV_QUALITY_ABSENT && venv_value_kind(&one->value) == VENV_NULL)
+        if (!one->declared && one->quality == VENV_QUALITY_ABSENT && venv_value_kind(&one->value) == VENV_NULL)
             continue; /* not defined any more */
         any = true;
         venv_map_put(&p, one->label, is_known(a, one) ? venv_value_ref(&one->value) : venv_expr_unknown());
@@ -194,6 +212,8 @@ static const venv_value *agent_value(venv_replay *r, past_agent *a)
     if (a->updated.ns != 0)
         view.updated = venv_value_from_wall(a->updated);
     view.state = venv_value_literal(a->state);
+    if (r->has_policy)
+        view.breaker = venv_value_literal(venv_replay_breaker_state(r, true, a->name));
     if (venv_map_take(&p, &properties, NULL) != VENV_OK)
         r->rc = VENV_ENOMEM;
     if (any) /* else, as in the manager: what it has is not known yet */
@@ -212,7 +232,7 @@ static venv_expr_answer ask_agent(void *user, const char *name, const venv_expr_
         return VENV_EXPR_NOT_THERE;
     if (read->path_count >= 3 && strcmp(read->path[1], "p") == 0) {
         const past_property *p = venv_table_find(a->properties, read->path[2], strlen(read->path[2]));
-        if (!p)
+        if (!p || (!p->declared && p->quality == VENV_QUALITY_ABSENT && venv_value_kind(&p->value) == VENV_NULL))
             return read->tested ? VENV_EXPR_NOT_THERE : VENV_EXPR_NOT_KNOWN;
         *ret_value = p->value;
         *ret_depth = 3;
@@ -298,5 +318,6 @@ static void add_samples(void *user, const char *agent_name, const venv_expr_read
 venv_trigger_world venv_replay_world(venv_replay *r)
 {
     return (venv_trigger_world){ .user = r, .agent = ask_agent, .agents = ask_agents, .queue = ask_queue,
-                                 .instances = ask_instances, .samples = add_samples };
+                                 .instances = ask_instances, .samples = add_samples, .breaker = venv_replay_ask_breaker,
+                                 .touches = venv_replay_touches, .members = venv_replay_members, .is_member = venv_replay_is_member };
 }

@@ -16,9 +16,10 @@ const char *venv_replay_model(void)
 {
     return "The model: each start finds a node and works; an instance runs after the time that recorded ones of its environment took "
            "on average (or the time of --boot), until the triggers stop it; the queues are as they were recorded, whatever more or fewer "
-           "machines would have done to them; instances that people started are as they were; each trigger begins idle "
-           "and enabled, and a proposal is not applied. Limits of the number of actions hold; those of a share of a group, circuit breakers, "
-           "and whatever kept the manager from acting at that time (a trigger that was disabled, a full disk) are not part of it.";
+           "machines would have done to them; instances that people started are as they were; each trigger begins idle, "
+           "and a proposal is not applied. Limits hold, those of a share of a group with starts spread over the nodes that ran instances. "
+           "What was recorded of that time holds, too: triggers that were disabled, times in which the manager began nothing new (a full disk), "
+           "and circuit breakers, behind which starts wait. Breakers that the model's own starts would have opened are not part of it.";
 }
 
 /* --- making ------------------------------------------------------------------------------------------------- */
@@ -74,6 +75,7 @@ void venv_replay_free(venv_replay *replay)
         return;
     venv_replay_past_free(replay);
     venv_replay_machines_free(replay);
+    venv_value_unref(&replay->breakers);
     venv_trigger_reports_fini(&replay->reports);
     venv_triggers_free(replay->triggers);
     free(replay);
@@ -133,7 +135,7 @@ static void carry_out(venv_replay *r, const venv_trigger_report *report)
 static void step(venv_replay *r)
 {
     venv_trigger_world world = venv_replay_world(r);
-    for (int round = 0; round < ROUNDS_MAX && r->rc == VENV_OK; round++) {
+    for (int round = 0; round < ROUNDS_MAX && r->rc == VENV_OK && !r->held; round++) {
         if (!venv_triggers_pending(r->triggers) && venv_triggers_deadline(r->triggers).ns > r->now.mono.ns)
             break;
         venv_trigger_reports_clear(&r->reports);
@@ -165,7 +167,9 @@ static int64_t next_moment(const venv_replay *r)
 {
     venv_instant deadline = venv_triggers_deadline(r->triggers);
     int64_t machines = venv_replay_machines_next(r), triggers = INT64_MAX;
-    if (deadline.ns <= r->now.mono.ns)
+    if (r->held)
+        triggers = INT64_MAX; /* what is pending stays so */
+    else if (deadline.ns <= r->now.mono.ns)
         triggers = r->now.wall.ns + VENV_NS_PER_S / 2; /* it was stepped now and wants to be again: as the manager's sweep */
     else if (deadline.ns != VENV_INSTANT_NEVER.ns)
         triggers = r->now.wall.ns + (deadline.ns - r->now.mono.ns);
@@ -214,6 +218,12 @@ venv_rc venv_replay_sample(venv_replay *replay, const venv_history_sample *sampl
     case VENV_HISTORY_MANAGER:
         if (!sample->before)
             venv_replay_forget_all(replay);
+        break;
+    case VENV_HISTORY_DECLARATION:
+        venv_replay_take_declaration(replay, sample);
+        break;
+    case VENV_HISTORY_POLICY:
+        venv_replay_take_policy(replay, sample);
         break;
     default: /* of a later version */
         break;

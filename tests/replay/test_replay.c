@@ -204,6 +204,93 @@ static void context_ticks_and_schedules(void **state)
                                   "+100.0 evening fired log{\"text\": \"evening\"}\n");
 }
 
+static void policy(venv_replay *r, double at, const char *json)
+{
+    take(r, at, VENV_HISTORY_POLICY, "mgr", "", VENV_QUALITY_OK, json);
+}
+
+#define ACTS "{\"disabled\": [], \"held\": false, \"breakers\": {}}"
+
+/* A trigger that was switched off, and a manager whose disk was full, did nothing; what was still true then happened afterwards. */
+static void what_kept_it_from_acting(void **state)
+{
+    static const char when[] = "t:\n  when: queue(\"class2\").pending > 0\n  on: [update]\n  do: [{log: {text: x}}]\n";
+    (void)state;
+    char sums[512];
+    venv_replay *r = replay_of(when);
+    policy(r, -5, "{\"disabled\": [\"t\", \"another\"], \"held\": false, \"breakers\": {}}");
+    agent(r, -5, "head", "connected");
+    queue(r, -5, 0, 0);
+    queue(r, 10, 1, 0);
+    policy(r, 30, ACTS);
+    queue(r, 40, 2, 0);
+    queue(r, 50, 0, 0);
+    policy(r, 60, "{\"disabled\": [], \"held\": true, \"breakers\": {}}");
+    queue(r, 70, 1, 0);
+    policy(r, 90, ACTS);
+    end(r, 100, sums, sizeof sums);
+    assert_string_equal(log_text, "+30.0 t fired log{\"text\": \"x\"}\n+50.0 t recovered\n+90.0 t fired log{\"text\": \"x\"}\n");
+}
+
+/* Behind a breaker that was open starts wait; expressions see it. */
+static void breakers_of_that_time(void **state)
+{
+    (void)state;
+    char sums[512];
+    venv_replay *r = replay_of("grow:\n  when: queue(\"class2\").pending > 0\n  on: [update]\n  do: [{start: {environment: class2}}]\n"
+                               "up:\n  when: instances(\"class2\").exists(i, i.state == \"running\")\n  on: [update]\n  do: [{log: {text: up}}]\n"
+                               "broken:\n  when: breaker(\"class2\").state == \"open\"\n  on: [update]\n  do: [{log: {text: broken}}]\n"
+                               "sick:\n  when: agents.exists(a, a.breaker == \"open\")\n  on: [update]\n  do: [{log: {text: sick}}]\n");
+    policy(r, -5, ACTS);
+    agent(r, -5, "head", "connected");
+    queue(r, -5, 0, 0);
+    policy(r, 5, "{\"disabled\": [], \"held\": false, \"breakers\": {\"environment/class2\": {\"state\": \"open\"}, \"node/head\": {\"state\": \"open\"}}}");
+    queue(r, 10, 1, 0);
+    policy(r, 100, ACTS);
+    end(r, 200, sums, sizeof sums);
+    assert_string_equal(log_text, "+5.0 sick fired log{\"text\": \"sick\"}\n+5.0 broken fired log{\"text\": \"broken\"}\n"
+                                  "+10.0 grow fired start{\"environment\": \"class2\"}\n"
+                                  "+100.0 sick recovered\n+100.0 broken recovered\n"
+                                  "+120.0 up fired log{\"text\": \"up\"}\n"); /* let through at 100, and 20 s to boot */
+}
+
+/* Half of a group, and no more, within ten minutes. */
+static void shares_of_a_group(void **state)
+{
+    (void)state;
+    char sums[512];
+    venv_replay *r = replay_of("drain:\n  for: 'n in [\"n1\", \"n2\", \"n3\", \"n4\"]'\n  when: queue(\"class2\").pending > 0\n  on: [update]\n"
+                               "  limit: {share: 50%, of: default, per: 10m}\n  do: [{exec: {target: '${n}', command: drain}}]\n");
+    for (const char *const *name = (const char *const[]){ "n1", "n2", "n3", "n4", NULL }; *name; name++)
+        agent(r, -5, *name, "connected");
+    queue(r, -5, 0, 0);
+    agent(r, -5, "head", "connected");
+    queue(r, 10, 1, 0);
+    end(r, 100, sums, sizeof sums);
+    size_t fired = 0, limited = 0;
+    for (const char *at = log_text; (at = strstr(at, " fired ")); at++)
+        fired++;
+    for (const char *at = log_text; (at = strstr(at, " limited")); at++)
+        limited++;
+    assert_int_equal(fired, 2); /* of five members, head is one of them */
+    assert_int_equal(limited, 2);
+}
+
+/* An agent has a property from when it declares it, whether or not it was sampled. */
+static void declarations(void **state)
+{
+    (void)state;
+    char sums[512];
+    venv_replay *r = replay_of("lacks:\n  when: agents.exists(a, a.name == \"n1\" && !has(a.p.cputemp))\n  on: [update]\n  do: [{log: {text: x}}]\n");
+    agent(r, 1, "n1", "connected");
+    take(r, 2, VENV_HISTORY_PROPERTY, "n1", "load1", VENV_QUALITY_OK, "1.5");
+    take(r, 10, VENV_HISTORY_DECLARATION, "n1", "cputemp", VENV_QUALITY_OK, "{\"type\": \"double\", \"unit\": \"Cel\", \"every\": 1, \"source\": \"\"}");
+    take(r, 20, VENV_HISTORY_DECLARATION, "n1", "cputemp", VENV_QUALITY_ABSENT, NULL);
+    end(r, 30, sums, sizeof sums);
+    /* As in the manager: of one that was not sampled yet nothing is known. When it is gone it is lacking again, for which it has fired. */
+    assert_string_equal(log_text, "+1.0 lacks missing\n+2.0 lacks fired log{\"text\": \"x\"}\n+10.0 lacks missing\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +299,10 @@ int main(void)
         cmocka_unit_test(unknown_is_unknown),
         cmocka_unit_test(nothing_was_sampled_yet),
         cmocka_unit_test(context_ticks_and_schedules),
+        cmocka_unit_test(what_kept_it_from_acting),
+        cmocka_unit_test(breakers_of_that_time),
+        cmocka_unit_test(shares_of_a_group),
+        cmocka_unit_test(declarations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
