@@ -36,6 +36,8 @@ static void put_lineage(venv_manager *m, venv_map_builder *map)
     venv_map_put(map, "past", venv_mgr_take_list(m, &past));
     if (m->rolled_back)
         venv_map_put_z(map, "rolled_back", m->rollback_reason);
+    if (m->rolled_back)
+        venv_map_put_id(map, "rolled_back_from", m->rollback_lineage);
     if (m->rollback_top > 0)
         venv_map_put(map, "top", venv_value_uint(m->rollback_top));
 }
@@ -78,6 +80,7 @@ void venv_mgr_guard_load(venv_manager *m, const venv_value *row)
         m->rolled_back = true;
         m->policy_changed = true;
         snprintf(m->rollback_reason, sizeof m->rollback_reason, "%.*s", (int)reason.size, reason.data);
+        venv_value_get_id(row, "rolled_back_from", &m->rollback_lineage);
     }
     m->rollback_top = uint_of(row, "top");
 }
@@ -160,6 +163,7 @@ void venv_mgr_guard_hello(venv_manager *m, peer *p, const venv_value *body)
         m->rollback_top = revision;
     if (m->rolled_back) {
         m->rollback_lineage = lineage;
+        venv_mgr_guard_save(m);
         return;
     }
     m->rolled_back = true;

@@ -38,6 +38,8 @@ rig *rig_new(const char *yaml)
     rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
     read_config(r, yaml);
+    venv_buf_init(&r->recorded, 16u << 20);
+    r->asked = venv_value_null();
     r->now = (venv_now){ { 1000 * VENV_NS_PER_S }, { INT64_C(1700000000) * VENV_NS_PER_S } };
     build(r);
     return r;
@@ -78,6 +80,8 @@ void rig_free(rig *r)
         venv_value_unref(&r->sent[i].body);
     for (size_t i = 0; i < r->delivery_count; i++)
         venv_value_unref(&r->deliveries[i].order);
+    venv_buf_fini(&r->recorded);
+    venv_value_unref(&r->asked);
     venv_manager_config_free(r->config);
     free(r);
 }
@@ -177,9 +181,15 @@ static void take(rig *r, const venv_manager_actions *actions)
         case VENV_MANAGER_ACT_RELOAD:
             r->reload = a->token;
             break;
-        case VENV_MANAGER_ACT_READ:
         case VENV_MANAGER_ACT_RECORD:
+            venv_buf_append(&r->recorded, venv_value_peek_text(&a->value).data, venv_value_peek_text(&a->value).size);
+            break;
         case VENV_MANAGER_ACT_ASK:
+            r->ask = a->token;
+            venv_value_unref(&r->asked);
+            r->asked = venv_value_ref(&a->value);
+            break;
+        case VENV_MANAGER_ACT_READ:
         case VENV_MANAGER_ACT_LOG: break;
         }
     }
@@ -455,4 +465,17 @@ rig *rig_new_cluster(const char *yaml)
     rig_user(r, 9, "alice");
     rig_wait(r, 1);
     return r;
+}
+
+void rig_disk(rig *r, bool full)
+{
+    rig_step(r, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_DISK, .full = full, .text = "no room" });
+}
+
+void rig_answer_history(rig *r, const char *json)
+{
+    venv_value answer = venv_value_null();
+    assert_int_equal(venv_json_parse(json, strlen(json), 0, &answer, NULL), VENV_OK);
+    rig_step(r, &(venv_manager_event){ .kind = VENV_MANAGER_EVENT_ANSWER, .token = r->ask, .value = &answer });
+    venv_value_unref(&answer);
 }

@@ -8,6 +8,7 @@
  * Bodies of frames are written as JSON; ids in them as text.
  */
 
+#include "base/buf.h"
 #include "manager/config.h"
 #include "manager/manager.h"
 
@@ -49,6 +50,9 @@ typedef struct rig {
     size_t delivery_count;
     uint64_t boots;
     uint64_t reload;     /* token of the last RELOAD that was asked for */
+    venv_buf recorded;   /* the journal of the history, as it left */
+    uint64_t ask;        /* token of the last ASK… */
+    venv_value asked;    /* …and what is looked for */
     uint64_t last_write; /* number of the last transaction */
     size_t drop_writes_from; /* test switch: 0, or the steps' count after which writes are lost at the crash */
 } rig;
@@ -83,6 +87,9 @@ const venv_value *rig_answer(const rig *r, uint64_t peer, uint64_t request, int1
 const char *rig_ask(rig *r, uint64_t peer, int16_t type, const venv_value **ret_body, const char *json);
 /* A head (peer 1) with an empty queue, a node "node1" (peer 2), and alice (peer 9). */
 rig *rig_new_cluster(const char *yaml);
+/* The disk of the state is full, or has room again. What was asked of the history last is answered. */
+void rig_disk(rig *r, bool full);
+void rig_answer_history(rig *r, const char *json);
 /* State of the only instance with this name, as LIST tells; "" if there is none. */
 const char *rig_state(rig *r, const char *instance);
 size_t rig_instances(rig *r, bool with_ended);
