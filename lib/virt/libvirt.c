@@ -215,7 +215,8 @@ static void describe_state(int state, int reason, venv_virt_domain *domain)
     case VIR_DOMAIN_SHUTOFF:
         domain->active = false;
         /* Unknown: libvirtd has been started since it ran, if it ever did. One that ended in order is told so by the libvirtd that saw it. */
-        info->state = reason == VIR_DOMAIN_SHUTOFF_CRASHED || reason == VIR_DOMAIN_SHUTOFF_FAILED || reason == VIR_DOMAIN_SHUTOFF_UNKNOWN
+        info->state = reason == VIR_DOMAIN_SHUTOFF_CRASHED || reason == VIR_DOMAIN_SHUTOFF_FAILED || reason == VIR_DOMAIN_SHUTOFF_UNKNOWN ||
+                              reason == VIR_DOMAIN_SHUTOFF_DAEMON
                           ? VENV_MACHINE_FAILED
                           : VENV_MACHINE_STOPPED;
         for (size_t i = 0; i < VENV_COUNT_OF(ended_texts); i++)
