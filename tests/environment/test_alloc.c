@@ -50,6 +50,22 @@ static venv_rc draw(void *user)
     return rc;
 }
 
+static venv_rc compare(void *user)
+{
+    venv_value list = venv_value_null();
+    venv_rc rc = venv_environment_difference(NULL, user, &list, NULL);
+    venv_value_unref(&list);
+    return rc;
+}
+
+static venv_rc import(void *user)
+{
+    char *yaml = NULL;
+    venv_rc rc = venv_environment_import(user, strlen(user), NULL, NULL, &yaml, NULL);
+    free(yaml);
+    return rc;
+}
+
 static venv_rc place(void *user)
 {
     venv_expr_context *context = NULL;
@@ -97,6 +113,13 @@ static void each_allocation_fails_once(void **state)
     assert_true(alloc_check(read_and_tell, NULL) > 5);
     assert_true(alloc_check(draw, environment) > 0);
     assert_true(alloc_check(place, environment) > 0);
+    assert_true(alloc_check(compare, environment) > 0);
+    static char xl[] = "name = 'a name that is long enough'\nmemory = 64\nkernel = '/a/long/path/to/a/kernel'\n"
+                       "disk = ['phy:/dev/vg0/a,xvda,w', 'file:/b,xvdb,r']\nvif = ['bridge=xenbr0,script=x']\npci = ['01:00.0']\n";
+    static char domain[] = "<domain type='kvm'><name>a</name><memory>65536</memory><vcpu>1</vcpu><devices><disk type='file' device='disk'>"
+                           "<driver type='raw'/><source file='/a'/></disk><hostdev/></devices></domain>";
+    assert_true(alloc_check(import, xl) > 0);
+    assert_true(alloc_check(import, domain) > 0);
     venv_environment_unref(environment);
     venv_expr_env_unref(expressions);
     venv_value_unref(&value);
