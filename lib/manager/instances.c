@@ -121,6 +121,7 @@ static void set_state(venv_manager *m, instance *i, venv_instance_state state, c
         i->begun = m->now.mono;
     if (venv_instance_is_final(state)) {
         venv_mgr_ready_reset(i);
+        i->undo = false;
         i->hold = VENV_INSTANT_NEVER;
         i->ran = venv_mgr_ran(m);
         i->retry = VENV_INSTANT_NEVER;
@@ -193,7 +194,7 @@ static void send_fence(venv_manager *m, instance *i, peer *p)
     venv_map_put_id(&map, "id", i->fence);
     venv_map_put_id(&map, "machine", i->id);
     venv_map_put(&map, "epoch", venv_value_uint(i->epoch));
-    if (!venv_instance_is_final(i->state)) /* what is over is not wanted, running or not */
+    if (!venv_instance_is_final(i->state) && !i->undo) /* what is over is not wanted, running or not */
         venv_map_put(&map, "unless_running", venv_value_bool(true));
     i->start_sent = true;
     i->retry = venv_mgr_after(m, m->config->action_timeout);
@@ -270,6 +271,19 @@ bool venv_mgr_instance_try_elsewhere(venv_manager *m, instance *i, const char *e
     venv_mgr_event_add(m, "instance-retried", i->name, i->start, venv_value_null(), "%s on %s: %s", i->name, i->node, i->reason);
     venv_mgr_instance_send_start(m, i);
     return true;
+}
+
+/* Its start has failed, and its node runs it: it has failed when that has ended. */
+void venv_mgr_instance_undo(venv_manager *m, instance *i, const char *error)
+{
+    deed *d = venv_mgr_deed_find(m, i->start);
+    i->fence = venv_random_id(&m->random);
+    venv_mgr_set_reason(i->failure, error);
+    venv_mgr_set_reason(i->reason, error);
+    venv_mgr_instance_touch(m, i);
+    if (d && venv_mgr_deed_is_open(d))
+        venv_mgr_deed_end(m, d, VENV_EIO, error);
+    venv_mgr_instance_send_start(m, i);
 }
 
 /* Its node could not start it, for good: another one is tried, or it has failed. */
@@ -352,6 +366,10 @@ void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc)
         called_off(m, i, rc);
         return;
     }
+    if (i->undo && !is_called_off(rc)) {
+        fence_again(m, i, true);
+        return;
+    }
     const deed *d = venv_mgr_deed_find(m, i->start);
     bool wanted = d && venv_mgr_deed_is_open(d); /* else its time was over while the node removed it: it is not started after that */
     if (rc != VENV_OK || i->stop_wanted || i->state != VENV_INSTANCE_STARTING || !wanted) {
@@ -367,6 +385,7 @@ void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc)
         return;
     venv_mgr_place_stale(m);
     venv_mgr_ready_reset(i);
+    i->undo = false;
     i->node = NULL;
     i->fence = (venv_id){ { 0 } };
     i->start_sent = i->confirmed = false;
@@ -615,6 +634,8 @@ venv_value venv_mgr_instance_row(venv_manager *m, const instance *i)
         venv_map_put(&map, "preemptions", venv_value_int(i->preemptions));
     if (!venv_id_is_none(i->preempted_by))
         venv_map_put_id(&map, "preempted_by", i->preempted_by);
+    if (i->undo)
+        venv_map_put(&map, "undo", venv_value_bool(true));
     venv_map_put(&map, "confirmed", venv_value_bool(i->confirmed));
     venv_map_put(&map, "stop_wanted", venv_value_bool(i->stop_wanted));
     venv_map_put(&map, "stop_told", venv_value_bool(i->stop_told));
@@ -705,6 +726,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
         if (node && !add_tried(m, i, node))
             free(node);
     }
+    i->undo = venv_value_get_bool(row, "undo", false);
     i->confirmed = venv_value_get_bool(row, "confirmed", false);
     i->stop_wanted = venv_value_get_bool(row, "stop_wanted", false) && !VENV_SEEDED(STOP_FORGOTTEN);
     i->stop_told = venv_value_get_bool(row, "stop_told", false);

@@ -207,6 +207,7 @@ typedef struct instance {
     uint64_t source_look, target_look; /* requests for fresh lists */
     has source_has, target_has;        /* what those said */
     int64_t ran;            /* over: how long the manager had run when it ended; 0: not known */
+    bool undo;              /* its start has failed, and it runs: nothing else becomes of it until its node has removed it */
     bool booted, answered;  /* starting: its node runs it, and it is not ready yet; its guest agent has answered */
     venv_instant ready_end; /* booted: it must be ready by then */
     venv_wall ready_wall;
@@ -630,6 +631,7 @@ void venv_mgr_instance_touch(venv_manager *m, instance *i);
 void venv_mgr_instance_set(venv_manager *m, instance *i, venv_instance_state state, const char *reason);
 void venv_mgr_instance_placed(venv_manager *m, instance *i, venv_value detail);
 void venv_mgr_instance_send_start(venv_manager *m, instance *i);
+void venv_mgr_instance_undo(venv_manager *m, instance *i, const char *error);
 bool venv_mgr_instance_try_elsewhere(venv_manager *m, instance *i, const char *error);
 void venv_mgr_instance_fence(venv_manager *m, instance *i, const char *error);
 void venv_mgr_instance_fenced(venv_manager *m, instance *i, venv_rc rc);

@@ -109,7 +109,9 @@ static void not_ready(venv_manager *m, instance *i, const char *what)
     venv_mgr_event_add(m, "instance-not-ready", i->name, i->start, venv_value_null(), "%s on %s: %s", i->name, i->node, why);
     i->booted = false;
     venv_mgr_start_failed(m, i, VENV_EIO, why);
-    venv_mgr_instance_fence(m, i, why);
+    i->undo = true;
+    if (!venv_mgr_instance_try_elsewhere(m, i, why))
+        venv_mgr_instance_undo(m, i, why);
 }
 
 static void ask_guest_agent(venv_manager *m, instance *i)
@@ -217,7 +219,7 @@ static bool restart(venv_manager *m, instance *i, const char *reason)
     if ((times > 0 && (int64_t)i->crashes >= times) || venv_table_count(m->deeds) >= DEEDS_MAX)
         return false;
     venv_span wait = wait_of(policy, i->crashes);
-    deed *d = venv_mgr_deed_new(m, venv_random_id(&m->random), i->start, "restart", i->name, "on_crash");
+    deed *d = venv_mgr_deed_new(m, venv_random_id(&m->random), none, "restart", i->name, i->by); /* what it comes from is the event below */
     if (!d)
         return true; /* no memory, which sticks */
     deed *last = venv_mgr_deed_find(m, i->start);
@@ -232,6 +234,7 @@ static bool restart(venv_manager *m, instance *i, const char *reason)
     i->hold_wall.ns = m->now.wall.ns + wait.ns;
     snprintf(why, sizeof why, "%.120s; it is started again in %s (time %u)", reason, venv_span_format(wait, time, sizeof time), i->crashes);
     venv_mgr_event_add(m, "instance-crashed", i->name, d->id, venv_value_null(), "%s on %s: %s", i->name, i->node, why);
+    d->origin = m->revision;
     if (i->state != VENV_INSTANCE_STARTING)
         venv_mgr_instance_set(m, i, VENV_INSTANCE_STARTING, why);
     venv_mgr_set_reason(i->reason, why);

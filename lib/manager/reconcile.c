@@ -153,7 +153,7 @@ static bool is_being_removed(venv_manager *m, instance *i, venv_instance_state t
     bool up = told == VENV_INSTANCE_RUNNING || told == VENV_INSTANCE_PAUSED, over = venv_instance_is_final(i->state);
     if (venv_id_is_none(i->fence))
         return false;
-    if (up && (!over || (i->confirmed && !i->start_sent))) {
+    if (up && !i->undo && (!over || (i->confirmed && !i->start_sent))) {
         i->fence = none;
         venv_mgr_instance_touch(m, i);
         return false;

@@ -112,10 +112,13 @@ static void it_does_not_join(void **state)
     assert_string_equal(rig_state(r, "own-1"), "starting");
     assert_int_equal(rig_count(r, VENV_MSG_MACHINE_START, from), 0);
     rig_wait(r, 6);
-    assert_string_equal(rig_state(r, "own-1"), "failed");
+    assert_string_equal(rig_state(r, "own-1"), "starting"); /* it runs still */
     assert_int_equal(rig_events(r, "instance-not-ready"), 1);
-    const rig_sent *removal = rig_find(r, NODE, VENV_MSG_MACHINE_DESTROY, from);
-    answer(r, NODE, removal, "ok", "stopped");
+    answer(r, NODE, rig_find(r, NODE, VENV_MSG_MACHINE_DESTROY, from), "io", "running");
+    assert_string_equal(rig_state(r, "own-1"), "starting");
+    rig_wait(r, 12);
+    answer(r, NODE, rig_find(r, NODE, VENV_MSG_MACHINE_DESTROY, from), "ok", "stopped");
+    assert_string_equal(rig_state(r, "own-1"), "failed");
     deed_is(r, "start", "failed");
     rig_frame(r, USER, VENV_MSG_SHOW, 7, "{\"what\": \"breaker\", \"name\": \"environment/own\"}");
     int16_t type;
@@ -170,6 +173,7 @@ static void it_cannot_be_asked(void **state)
     rig *r = start("asked", true);
     rig_wait(r, 3);
     answer(r, NODE, rig_find(r, NODE, VENV_MSG_MACHINE_PROBE, 0), "unsupported", "running");
+    answer(r, NODE, rig_find(r, NODE, VENV_MSG_MACHINE_DESTROY, 0), "ok", "stopped");
     assert_string_equal(rig_state(r, "asked-1"), "failed");
     rig_free(r);
 }
@@ -186,6 +190,11 @@ static void the_wait_survives(void **state)
     rig_wait(r, 20);
     assert_string_equal(rig_state(r, "own-1"), "starting");
     rig_wait(r, 15);
+    assert_non_null(rig_find(r, AFTER, VENV_MSG_MACHINE_DESTROY, 0));
+    rig_crash(r);
+    rig_node(r, 14, "node1", BOOT, list); /* its removal goes on */
+    rig_wait(r, 12);
+    answer(r, 14, rig_find(r, 14, VENV_MSG_MACHINE_DESTROY, 0), "ok", "stopped");
     assert_string_equal(rig_state(r, "own-1"), "failed");
     rig_free(r);
     r = start("own", true);

@@ -60,9 +60,13 @@ void check_row(sim *s, server *v, const disk_row *old, const venv_value *fresh)
         sim_fail(s, "L6: an instance changed its node");
     if (is && was_tried(fresh, is))
         sim_fail(s, "L6: an instance is tried again on a node that could not start it");
-    if (was && !fenced && !venv_value_equal(venv_value_get(&old->value, "epoch"), venv_value_get(fresh, "epoch")))
+    /* Its guest crashed, and it is started again there: in a newer epoch, when its wait is over. */
+    bool crashed = venv_value_get_int(fresh, "crashes", 0) > venv_value_get_int(&old->value, "crashes", 0);
+    bool again = venv_value_get(&old->value, "hold") && !venv_value_get(fresh, "hold") &&
+                 venv_value_get_int(fresh, "epoch", 0) > venv_value_get_int(&old->value, "epoch", 0);
+    if (was && !fenced && !again && !venv_value_equal(venv_value_get(&old->value, "epoch"), venv_value_get(fresh, "epoch")))
         sim_fail(s, "L6: an instance changed its epoch without being placed");
-    if (venv_value_get_bool(&old->value, "confirmed", false) && !venv_value_get_bool(fresh, "confirmed", false))
+    if (!crashed && venv_value_get_bool(&old->value, "confirmed", false) && !venv_value_get_bool(fresh, "confirmed", false))
         sim_fail(s, "memory: it was seen to run, and that was forgotten");
 }
 
@@ -84,7 +88,7 @@ void check_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
         sim_fail(s, "L3: machine %s is stopped on %s, and nobody asked for that", venv_id_format(machine, text), n->name);
 }
 
-/* Every action has a parent: a request of a user, or a firing that is in the log. */
+/* Every action has a parent: a request of a user, or a firing that is in the log; or it is what a policy does. */
 static void check_parents(sim *s, const server *v)
 {
     size_t cursor = 0;
@@ -95,9 +99,10 @@ static void check_parents(sim *s, const server *v)
             continue;
         if (!venv_value_get_id(&row->value, "parent", &parent)) {
             venv_str by = venv_value_get_text(&row->value, "by");
-            bool firing = venv_value_is_text(venv_value_get(&row->value, "kind"), "firing");
-            bool scale = s->settings.scale && venv_value_is_text(venv_value_get(&row->value, "kind"), "scale");
-            if (!firing && !scale && (by.size < 5 || memcmp(by.data, "user/", 5) != 0))
+            const venv_value *kind = venv_value_get(&row->value, "kind");
+            bool scale = s->settings.scale && venv_value_is_text(kind, "scale");
+            bool itself = venv_value_is_text(kind, "firing") || venv_value_is_text(kind, "restart"); /* by a trigger, by the policy for crashes */
+            if (!itself && !scale && (by.size < 5 || memcmp(by.data, "user/", 5) != 0))
                 sim_fail(s, "L3: an action that no person asked for has no parent");
         } else if (!disk_row_of(v, VENV_ROWS_ACTIONS, parent) && !ledger_is_firing(v, parent)) {
             sim_fail(s, "L3: the parent of an action is neither an action nor a firing in the log");

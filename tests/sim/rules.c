@@ -456,7 +456,8 @@ void rules_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
     if (verb == VENV_MACHINE_START && row && !s->settings.manager_yaml && venv_value_is_text(venv_value_get(row, "environment"), "tool") &&
         !in_group(n, "tools"))
         sim_fail(s, "where: a tool is started on %s, which is not in group tools", n->name);
-    if (verb != VENV_MACHINE_DESTROY || !runs || !row || is_over(row) || venv_value_get_bool(row, "force", false))
+    if (verb != VENV_MACHINE_DESTROY || !runs || !row || is_over(row) || venv_value_get_bool(row, "force", false) ||
+        venv_value_get_bool(row, "undo", false)) /* it was not ready in time */
         return;
     venv_span grace = { 0 };
     const venv_value *value = venv_value_get(row, "grace");
