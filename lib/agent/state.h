@@ -112,7 +112,7 @@ typedef struct agent_done {
 } agent_done;
 
 /* A question to a guest agent that is on its way. */
-enum { AGENT_PROBES_MAX = 32 };
+enum { AGENT_PROBES_MAX = 2 }; /* a guest that does not answer takes seconds of the hypervisor, and others wait for it, too */
 typedef struct agent_probe {
     uint64_t token; /* of the driver's call; 0: none */
     venv_id action, machine;

@@ -116,7 +116,8 @@ static void machine_run(sim *s, happening *h)
         answer(s, n, h, orphan, venv_error_set(&err, VENV_ETIMEDOUT, "its time was over before it could begin"), &err);
         return;
     }
-    check_order(s, n, h->verb, h->machine);
+    if (h->verb != VENV_MACHINE_PROBE) /* a question changes nothing */
+        check_order(s, n, h->verb, h->machine);
     rules_order(s, n, h->verb, h->machine);
     people_order(s, n, h->verb, h->machine);
     venv_rc rc = connect_hypervisor(n, &err);
