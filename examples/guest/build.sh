@@ -30,10 +30,10 @@ for applet in $("$busybox" --list); do
     [ -e "$root/bin/$applet" ] || ln -s busybox "$root/bin/$applet"
 done
 
-# Only what a worker needs: the network card, the power button.
+# Only what a worker needs: the network card, the power button, disks, and the way to a guest agent.
 modules=$kernel_tree/lib/modules/$version
 for module in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci \
-    failover net_failover virtio_net evdev button; do
+    failover net_failover virtio_net evdev button virtio_blk cdrom isofs virtio_console; do
     file=$(find "$modules" -name "$module.ko*" | head -n 1)
     [ -n "$file" ] || continue # built into the kernel
     mkdir -p "$root/${file#"$kernel_tree"/}"
