@@ -222,6 +222,24 @@ static void move_done(venv_manager *m, instance *i, bool seen, venv_instance_sta
         await(m, i);
 }
 
+/*
+ * It ran on its target, and has ended there. What the node that it left may still have, paused, is as it was before: it must not run on, and
+ * whether it is of use to anybody a person has to say.
+ */
+static void ended_there(venv_manager *m, instance *i)
+{
+    char text[REASON_MAX];
+    if (i->source_has == HAS_IT)
+        venv_mgr_event_add(m, "instance-conflict", i->name, none, venv_value_null(),
+                           "%s moved to %s and has ended there; %s still has a copy from before the move, which must not run on: remove it", i->name,
+                           i->target, i->node);
+    snprintf(text, sizeof text, "it moved from %s, and has ended", i->node);
+    move_done(m, i, true, VENV_INSTANCE_RUNNING, "both nodes were asked: it has moved");
+    venv_mgr_instance_set(m, i, i->stop_wanted ? VENV_INSTANCE_STOPPED : VENV_INSTANCE_FAILED, text);
+    venv_mgr_instance_end_deeds(m, i);
+    venv_mgr_instance_call_off(m, i);
+}
+
 static void settle(venv_manager *m, instance *i)
 {
     if (i->source_has == HAS_UNKNOWN || i->target_has == HAS_UNKNOWN || i->source_has == HAS_MOVING || i->target_has == HAS_MOVING)
@@ -235,7 +253,9 @@ static void settle(venv_manager *m, instance *i)
         return;
     }
     i->retry = VENV_INSTANT_NEVER;
-    if (i->target_has == HAS_IT) {
+    if (runs && i->target_has == HAS_OVER) {
+        ended_there(m, i);
+    } else if (i->target_has == HAS_IT) {
         move_done(m, i, true, runs ? VENV_INSTANCE_RUNNING : VENV_INSTANCE_SAVED, "both nodes were asked: it has moved");
     } else if (i->source_has == HAS_IT) {
         forget_target(m, i);
@@ -263,6 +283,9 @@ static has has_machine(const venv_value *machines, const instance *i, uint64_t e
         if (i->state == VENV_INSTANCE_RESTORING && venv_value_is_text(state, "saved"))
             return there == epoch ? HAS_IT : HAS_NOT;
         bool up = venv_value_is_text(state, "running") || venv_value_is_text(state, "paused") || venv_value_is_text(state, "stopping");
+        bool over = venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
+        if (over && there == epoch)
+            return HAS_OVER;
         return up && there == epoch ? HAS_IT : HAS_NOT;
     }
     return HAS_NOT;

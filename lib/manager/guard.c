@@ -237,8 +237,7 @@ void venv_mgr_guard_disk(venv_manager *m, bool full, const char *text)
         venv_mgr_event_add(m, "disk-full", m->config->name, none, venv_value_null(),
                            "the disk of the state is full: requests that change something are refused, and triggers wait");
     } else {
-        if (!VENV_SEEDED(HOLD_UNSEEN))
-            venv_triggers_unlooked(m->triggers, m->now);
+        venv_triggers_unlooked(m->triggers, m->now);
         venv_mgr_effect_log(m, VENV_LOG_INFO, "there is room on the disk of the state again");
         venv_mgr_event_add(m, "disk-room", m->config->name, none, venv_value_null(),
                            "there is room on the disk of the state again: all goes on");

@@ -242,8 +242,7 @@ void venv_mgr_instance_send_stop(venv_manager *m, instance *i)
     i->stop_sent = true;
     if (!i->stop_told) {
         i->stop_told = true;
-        if (!VENV_SEEDED(STOP_TOLD_NOT_WRITTEN))
-            venv_mgr_instance_touch(m, i);
+        venv_mgr_instance_touch(m, i);
     }
     i->retry = venv_mgr_after(m, (venv_span){ m->config->action_timeout.ns + i->grace.ns });
     if (!venv_mgr_sender_send(m, p, i->force ? VENV_MSG_MACHINE_DESTROY : VENV_MSG_MACHINE_STOP, 0, venv_mgr_take_map(m, &map)))
@@ -729,7 +728,7 @@ static void restore_fields(venv_manager *m, instance *i, const venv_value *row)
     i->undo = venv_value_get_bool(row, "undo", false);
     i->confirmed = venv_value_get_bool(row, "confirmed", false);
     i->stop_wanted = venv_value_get_bool(row, "stop_wanted", false) && !VENV_SEEDED(STOP_FORGOTTEN);
-    i->stop_told = venv_value_get_bool(row, "stop_told", false);
+    i->stop_told = venv_value_get_bool(row, "stop_told", false) && !VENV_SEEDED(STOP_TOLD_FORGOTTEN);
     i->force = venv_value_get_bool(row, "force", false);
     i->adopted = venv_value_get_bool(row, "adopted", false);
     i->version = venv_mgr_get_uint(row, "version");

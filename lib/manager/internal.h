@@ -152,7 +152,7 @@ typedef struct drain_wish {
 /* What is being done to it (changes.c). */
 typedef enum change_kind { CHANGE_NONE = 0, CHANGE_PAUSE, CHANGE_RESUME, CHANGE_SAVE, CHANGE_RESTORE, CHANGE_MIGRATE,
                            CHANGE_REBOOT, CHANGE_CHECKPOINT, CHANGE_REVERT, CHANGE__COUNT } change_kind;
-typedef enum has { HAS_UNKNOWN = 0, HAS_NOT, HAS_IT, HAS_MOVING } has;
+typedef enum has { HAS_UNKNOWN = 0, HAS_NOT, HAS_IT, HAS_MOVING, HAS_OVER } has;
 
 typedef struct instance {
     venv_id id;

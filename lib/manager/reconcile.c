@@ -203,7 +203,7 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         clear_left_over(m, i, a, venv_mgr_get_uint(machine, "epoch"));
         return;
     }
-    if (!i->node || strcmp(i->node, a->name) != 0) {
+    if ((!i->node || strcmp(i->node, a->name) != 0) && !VENV_SEEDED(LIST_OF_ANOTHER)) {
         alarm_once(m, i, a, "which should be on another node");
         return;
     }

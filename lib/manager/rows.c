@@ -11,7 +11,7 @@
 
 static void load_counter(venv_manager *m, venv_str key, const venv_value *row)
 {
-    if (key.size <= 5 || memcmp(key.data, "name/", 5) != 0 || VENV_SEEDED(NAME_REUSED))
+    if (key.size <= 5 || memcmp(key.data, "name/", 5) != 0)
         return;
     const venv_value *last = venv_value_get(row, "last");
     uint64_t *counter = calloc(1, sizeof *counter);

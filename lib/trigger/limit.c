@@ -598,7 +598,7 @@ static venv_rc restore_touched(const venv_triggers *set, trigger *t, const venv_
 venv_rc venv_trigger_limit_restore(const venv_triggers *set, trigger *t, const venv_value *row, venv_now now, venv_error *err)
 {
     const venv_value *spent = venv_value_get(row, "spent"), *touched = venv_value_get(row, "touched"), *ran = venv_value_get(row, "spent_ran");
-    size_t count = spent && !VENV_SEEDED(LIMIT_FORGOTTEN) ? venv_value_count(spent) : 0, from = count > t->spent_max ? count - t->spent_max : 0;
+    size_t count = spent ? venv_value_count(spent) : 0, from = count > t->spent_max ? count - t->spent_max : 0;
     venv_rc rc = VENV_OK;
     bool stamped = ran && venv_value_count(ran) == count;
     t->spent_count = 0;

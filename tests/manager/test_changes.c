@@ -355,6 +355,22 @@ static void migration_in_doubt(void **state)
     }
 }
 
+/* It ran there, and has ended; what its first node still has is from before, and is never taken for the machine. */
+static void ended_where_it_moved(void **state)
+{
+    (void)state;
+    rig *r = running();
+    ask(r, "migrate", "");
+    size_t sent = r->sent_count;
+    answer(r, VENV_MSG_MACHINE_MIGRATE, "unknown", 0);
+    looked(r, NODE1, listed("paused", 1), sent);
+    looked(r, NODE2, listed("stopped", 2), sent);
+    assert_string_equal(rig_state(r, "class2-1"), "failed");
+    node_is(r, "node2");
+    assert_int_equal(rig_events(r, "instance-conflict"), 1); /* somebody is told of the copy */
+    rig_free(r);
+}
+
 /* The manager is killed while it moves: the source is told again under the same id, or both are asked. */
 static void migration_over_a_restart(void **state)
 {
@@ -471,7 +487,7 @@ int main(void)
         cmocka_unit_test(there_and_back),      cmocka_unit_test(refused_and_unknown), cmocka_unit_test(the_end_of_its_time),
         cmocka_unit_test(moved),               cmocka_unit_test(migration_refused),   cmocka_unit_test(migration_in_doubt),
         cmocka_unit_test(migration_over_a_restart), cmocka_unit_test(its_time_outlives_a_restart),
-        cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),    cmocka_unit_test(old_lists_of_the_target),
+        cmocka_unit_test(down_while_it_moves), cmocka_unit_test(restore_needs_room),    cmocka_unit_test(ended_where_it_moved),    cmocka_unit_test(old_lists_of_the_target),
           cmocka_unit_test(over_while_it_changes),
         cmocka_unit_test(refused_the_second_time), cmocka_unit_test(looked_at_in_its_turn),
         cmocka_unit_test(stop_while_it_moves), cmocka_unit_test(unknown_moves_nothing),

@@ -69,6 +69,9 @@ static venv_rc call(sim *s, node *n, const happening *h, venv_error *err)
     switch (h->verb) {
     case VENV_MACHINE_START:
         s->counts.starts++;
+        if (n->liar && !venv_fake_world_is_running(n->machines, h->machine) &&
+            venv_fake_world_running_count(n->machines) >= 2 * venv_fake_world_cpus(n->machines))
+            return venv_error_set(err, VENV_ELIMIT, "there is no room for it");
         return venv_machine_start(n->hypervisor, h->machine, h->text ? h->text : "", err);
     case VENV_MACHINE_SHUTDOWN: return venv_machine_shutdown(n->hypervisor, h->machine, err);
     case VENV_MACHINE_DESTROY:

@@ -58,10 +58,10 @@ static void print(const totals *t, double seconds)
     printf("faults:");
     for (int k = 0; k < FAULT__COUNT; k++)
         printf(" %s %" PRIu64, faults_name((fault_kind)k), t->counts.by_fault[k]);
-    printf("\n%" PRIu64 " runs (%" PRIu64 " made twice), %.1f simulated hours, %" PRIu64 " steps, %" PRIu64 " faults, %" PRIu64
+    printf("\n%" PRIu64 " runs (%" PRIu64 " made twice), %.1f simulated hours, %" PRIu64 " steps, %" PRIu64 " faults, %" PRIu64 " lies, %" PRIu64
            " writes, %" PRIu64 " notes of agents and %" PRIu64 " of %" PRIu64 " messages lost; %" PRIu64 " starts, %" PRIu64 " power-offs, %" PRIu64 " changes, %" PRIu64 " moves (%" PRIu64 " broken off), %" PRIu64 " commands, %" PRIu64
            " firings, %" PRIu64 " proposals applied, %" PRIu64 " jobs; %.1f s, %.0f times as fast as time; %" PRIu64 " unexplained\n",
-           t->runs, t->twice, t->hours, t->counts.steps, t->counts.faults, t->counts.writes_lost, t->counts.keeps_lost, t->counts.messages_lost,
+           t->runs, t->twice, t->hours, t->counts.steps, t->counts.faults, t->counts.lies, t->counts.writes_lost, t->counts.keeps_lost, t->counts.messages_lost,
            t->counts.messages, t->counts.starts, t->counts.stops, t->counts.changes, t->counts.moves, t->counts.moves_broken, t->counts.commands, t->counts.firings, t->counts.applied, t->counts.jobs, seconds,
            seconds > 0 ? (t->hours + t->again) * 3600 / seconds : 0, t->bad);
 }

@@ -65,7 +65,10 @@ void moves_begin(sim *s, node *from, const happening *h)
     m->number = ++s->move_serial;
     m->phase = MOVE_COPYING;
     hypervisor_list_soon(s, to);
-    plan(s, m, sim_spread(s, MS(100), S(40)));
+    int64_t takes = sim_spread(s, MS(100), S(40));
+    plan(s, m, takes);
+    if (!s->healing && s->weights[FAULT_MOVE_BROKEN] > 0 && sim_percent(s, 30))
+        sim_plan(s, takes - takes / 8 + sim_chance(s, takes / 4 + S(3)), MOVE_BREAKS);
 }
 
 static void go_over(sim *s, move *m)

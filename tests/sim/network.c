@@ -162,8 +162,16 @@ void network_send(sim *s, uint64_t id, int direction, int16_t type, uint64_t req
     frame *f = push(s, c, direction, FRAME_DATA);
     f->type = type;
     f->request = request;
-    if (venv_value_dup(body, &f->value, NULL) != VENV_OK)
+    venv_value said = direction == TO_MANAGER && s->nodes[c->node].liar ? liar_says(s, &s->nodes[c->node], type, body) : venv_value_ref(body);
+    if (venv_value_dup(&said, &f->value, NULL) != VENV_OK)
         sim_fail(s, "out of memory");
+    venv_value_unref(&said);
+}
+
+const node *network_speaker(sim *s, const server *v, const venv_manager_event *event)
+{
+    const connection *c = event->kind == VENV_MANAGER_EVENT_FRAME && event->peer < PERSONS ? find(s, event->peer) : NULL;
+    return c && c->server == v->index ? &s->nodes[c->node] : NULL;
 }
 
 /* The process at an end is told that it is over. */

@@ -55,6 +55,7 @@ void node_init(sim *s, node *n, int index, int server_index, const char *name, b
     clock_init(s, &n->process.clock);
     configure(s, n, text, hypervisor ? sim_between(s, 1, 4) : 0, INT64_C(8) << 30);
     sim_wakes(s, (uint32_t)index, &n->process, NEVER);
+    n->liar = hypervisor && !s->settings.calm && sim_percent(s, 5);
 }
 
 /* One that a scenario declares. */

@@ -335,12 +335,14 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
     rules_hears(s, v, event);
     if (v->recorder)
         venv_recorder_event(v->recorder, clock_read(s, &v->process.clock), event, (venv_str){ NULL, 0 });
+    uint64_t others = liar_before(s, v, event);
     if (venv_manager_step(v->core, clock_read(s, &v->process.clock), event, &out, &err) != VENV_OK)
         sim_fail(s, "%s failed: %s", v->name, err.text);
     for (size_t i = 0; i < out.count; i++)
         say(s, v, &out.items[i]);
     if (v->recorder)
         venv_recorder_step(v->recorder, &out, true);
+    liar_after(s, v, event, others);
     rules_did(s, v, &out);
     if (out.write && !disk_take(s, v, &out)) {
         give_back(s, &out);

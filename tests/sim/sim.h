@@ -11,6 +11,7 @@
  *      server.c  a manager's process       disk.c       its disk: what is durable, what is lost
  *      node.c    an agent's process        hypervisor.c the machines under it
  *      keep.c    what it writes down       moves.c      migrations from one to another
+ *      liar.c    one that lies
  *      network.c connections               queue.c      jobs
  *      admin.c   a person who asks         faults.c     misfortunes, and the table of them
  *      checks.c  what must be true         report.c     trace, counts, the last line
@@ -125,6 +126,7 @@ typedef enum happening_kind {
     MACHINE_TOLD,     /* the agent is told of it */
     LIST_MADE,        /* the hypervisor lists; the agent is told a little later */
     LIST_TOLD,
+    MOVE_BREAKS,      /* something that a migration needs */
     MOVE,             /* a migration goes into its next phase */
     KEPT,             /* the agent's oldest KEEP is on disk */
     HYPERVISOR_BACK,
@@ -295,6 +297,7 @@ typedef struct node {
     venv_agent *core;        /* NULL while it is down */
     uint64_t connection;     /* 0: none */
     bool exits;              /* it was asked to end */
+    bool liar;               /* liar.c */
     bool held_down;          /* a scenario stopped it: it does not start by itself */
     bool hypervisor_down;
     int64_t hangs_until;
@@ -319,7 +322,7 @@ typedef struct move {
 
 typedef struct counts {
     uint64_t steps, faults, starts, stops, writes_lost, keeps_lost, records_lost, messages, messages_lost, manager_crashes, agent_crashes, firings, jobs,
-        requests, checks, changes, applied, commands, moves, moves_broken;
+        requests, checks, changes, applied, commands, moves, moves_broken, lies;
     uint64_t by_fault[FAULT__COUNT];
 } counts;
 
@@ -487,7 +490,13 @@ void moves_tidy(sim *s);
 int64_t moves_copies(const sim *s, const server *v); /* paused ones that are left on its nodes, of machines that have moved */
 const move *moves_any(sim *s); /* one that is under way, or NULL */
 
+/* liar.c */
+venv_value liar_says(sim *s, const node *n, int16_t type, const venv_value *body);
+uint64_t liar_before(sim *s, const server *v, const venv_manager_event *event);
+void liar_after(sim *s, const server *v, const venv_manager_event *event, uint64_t before);
+
 /* network.c */
+const node *network_speaker(sim *s, const server *v, const venv_manager_event *event); /* the node that says it; NULL: no node */
 void network_dial(sim *s, node *n);
 void network_send(sim *s, uint64_t id, int direction, int16_t type, uint64_t request, const venv_value *body);
 void network_close(sim *s, uint64_t id, int direction); /* by the side that sends in this direction */

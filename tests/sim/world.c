@@ -181,6 +181,10 @@ static void happen(sim *s, happening *h)
     case LIST_TOLD: node_happening(s, h); break;
     case MACHINE_RUN:
     case LIST_MADE: hypervisor_happening(s, h); break;
+    case MOVE_BREAKS:
+        if (!s->healing)
+            faults_do(s, FAULT_MOVE_BROKEN, -1, -1);
+        break;
     case MOVE: moves_happening(s, h); break;
     case HYPERVISOR_BACK: hypervisor_back(s, n); break;
     case PATH_OPEN: network_path_open(s, n, h->direction); break;
