@@ -84,7 +84,7 @@ void check_order(sim *s, node *n, venv_machine_verb verb, venv_id machine)
     bool left_over = verb == VENV_MACHINE_DESTROY && !venv_fake_world_is_running(n->machines, machine); /* of a move: it is cleared away */
     if (!left_over && (!on || !venv_value_is_text(on, n->name)))
         sim_fail(s, "L6: machine %s is touched on %s, and was placed elsewhere", venv_id_format(machine, text), n->name);
-    if ((verb == VENV_MACHINE_SHUTDOWN || verb == VENV_MACHINE_DESTROY) && !over && !venv_value_get(row, "fence") && !venv_value_get_bool(row, "stop_wanted", false))
+    if ((verb == VENV_MACHINE_SHUTDOWN || verb == VENV_MACHINE_DESTROY) && !left_over && !over && !venv_value_get(row, "fence") && !venv_value_get_bool(row, "stop_wanted", false))
         sim_fail(s, "L3: machine %s is stopped on %s, and nobody asked for that", venv_id_format(machine, text), n->name);
 }
 
