@@ -206,6 +206,8 @@ static venv_rc begin_segment(venv_history_writer *w, int64_t first_ms, venv_erro
         rc = begin_file(w, venv_history_tail_name(w->number).text, &w->tail, &w->tail_size, err);
     if (rc == VENV_OK)
         rc = put_keyframe(w, err);
+    if (rc == VENV_OK && fsync(w->folder) != 0) /* that there are such files */
+        rc = fail(w, errno, "sync", err);
     if (rc != VENV_OK)
         give_up(w);
     return rc;
@@ -213,8 +215,11 @@ static venv_rc begin_segment(venv_history_writer *w, int64_t first_ms, venv_erro
 
 /* --- chunks ------------------------------------------------------------------------------------------ */
 
+/* What stands in the tail goes when the chunk that has it is on the disk: the one sync of every chunk, on this thread. */
 static venv_rc drop_tail(venv_history_writer *w, venv_error *err)
 {
+    if (fdatasync(w->segment) != 0)
+        return fail(w, errno, "sync", err);
     if (ftruncate(w->tail, VENV_HISTORY_HEAD_SIZE) != 0)
         return fail(w, errno, "write", err);
     w->tail_size = VENV_HISTORY_HEAD_SIZE;

@@ -4,8 +4,11 @@
 
 /*
  * Keeps a history: takes journals (history/journal.h), writes them down at once, packs them into chunks every some minutes,
- * begins a new segment every some hours, and drops old ones. It never waits for the disk (no fsync), so it may lose the
- * end of what it was given, never more, and what it lost is a gap and no wrong value. One thread at a time.
+ * begins a new segment every some hours, and drops old ones. What it lost is a gap and no wrong value. One thread at a time.
+ *
+ * A crash of the process loses nothing that was handed over. A power cut loses the end: what the kernel had not written of the
+ * newest journals (seconds; at most a minute with its usual settings), never a chunk: a chunk is synced before the journals that
+ * it replaces are dropped, which is the only waiting for the disk (once a chunk, and once a segment for its name).
  *
  * The one who writes has the lock of the state's store (store/store.h): there is one writer. Readers need no lock.
  */

@@ -11,11 +11,41 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h> /* needs those before it */
 
 #define T0 INT64_C(1700000000000)
+
+/* Calls of the writer pass through here: a power cut is judged by what was synced before what was dropped. */
+static struct {
+    const char *directory; /* NULL: nobody looks */
+    off_t synced;          /* size of the segment at its last sync */
+    unsigned syncs, drops;
+    bool fails;
+} disk;
+
+int fdatasync(int fd)
+{
+    struct stat st;
+    if (disk.directory && fstat(fd, &st) == 0)
+        disk.synced = st.st_size;
+    disk.syncs++;
+    errno = EIO;
+    return disk.fails ? -1 : 0;
+}
+
+static void power_cut(void);
+
+int ftruncate(int fd, off_t size)
+{
+    if (disk.directory)
+        power_cut();
+    disk.drops++;
+    return (int)syscall(SYS_ftruncate, fd, size);
+}
 
 typedef struct fixture {
     char *directory;
@@ -166,6 +196,54 @@ static void test_written_and_read(void **state)
     assert_int_equal(first.ns, at(0).ns);
     assert_int_equal(last.ns, at(2999).ns);
     venv_history_close(history);
+}
+
+static size_t cut_seen; /* samples that are there after a power cut at the moment when the journals are dropped */
+
+/* The power is cut now: of the newest segment there is what was synced. Whichever of the two has reached the disk, nothing is missing. */
+static void power_cut(void)
+{
+    char command[TEMPDIR_PATH_MAX * 6 + 400], path[TEMPDIR_PATH_MAX + 32];
+    fixture f = { .directory = path };
+    snprintf(path, sizeof path, "%s.cut", disk.directory);
+    snprintf(command, sizeof command,
+             "rm -rf '%s' && cp -r '%s' '%s' && cd '%s'/history* && for f in $(ls | grep seg | sort | tail -n 1); do truncate -s %lld $f; done",
+             path, disk.directory, path, path, (long long)disk.synced);
+    assert_int_equal(system(command), 0);
+    cut_seen = look(&f, (venv_history_query)VENV_HISTORY_QUERY_INIT, NULL).memfree;
+    snprintf(command, sizeof command, "for f in '%s'/history/*.new; do truncate -s %d $f; done", path, 16);
+    assert_int_equal(system(command), 0);
+    uint64_t damaged = 0;
+    size_t without = look(&f, (venv_history_query)VENV_HISTORY_QUERY_INIT, &damaged).memfree;
+    assert_int_equal(without, cut_seen); /* the chunk alone has all of it */
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_power_cut(void **state)
+{
+    fixture *f = *state;
+    begin(f, (venv_history_limits){ .chunk_ms = 60000, .segment_ms = 600000 });
+    disk.drops = disk.syncs = 0;
+    disk.directory = f->directory;
+    for (int64_t n = 0; n < 400; n++) {
+        unsigned drops = disk.drops;
+        assert_int_equal(tick(f, n), VENV_OK);
+        if (disk.drops > drops)
+            assert_int_equal(cut_seen, n); /* all that was handed over before */
+    }
+    disk.directory = NULL;
+    assert_in_range(disk.drops, 5, 7);
+    assert_true(disk.syncs >= disk.drops);
+    /* A disk that cannot sync loses what was to be packed, says so, and goes on in a new segment. */
+    uint64_t lost = venv_history_writer_counts(f->writer).lost;
+    disk.fails = true;
+    venv_rc rc = VENV_OK;
+    for (int64_t n = 400; n < 500 && rc == VENV_OK; n++)
+        rc = tick(f, n);
+    disk.fails = false;
+    assert_int_equal(rc, VENV_EIO);
+    assert_true(venv_history_writer_counts(f->writer).lost > lost);
 }
 
 /* Killed at any moment: what was handed over is there, up to the last journal, whose write may have been cut. */
@@ -344,7 +422,7 @@ static void test_no_history(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_written_and_read), TEST(test_killed), TEST(test_damaged), TEST(test_retention),
+        TEST(test_written_and_read), TEST(test_power_cut), TEST(test_killed), TEST(test_damaged), TEST(test_retention),
         TEST(test_clock_set_back), TEST(test_full_disk), TEST(test_gone), TEST(test_no_history),
     };
     return cmocka_run_group_tests_name("history: files", tests, NULL, NULL);
