@@ -128,6 +128,8 @@ typedef struct agent {
     uint32_t foreign_vcpus;
     uint64_t foreign_memory;
     int64_t foreign_count;
+    uint32_t stray_vcpus;   /* of machines that should be elsewhere, and are on this node, too */
+    uint64_t stray_memory;
     venv_instant unseen;    /* since when its machines cannot be seen; NEVER while they can */
     uint64_t dropped;       /* samples that it dropped */
     venv_wall updated;      /* when a value came last; 0: none since the manager began */

@@ -104,8 +104,8 @@ static void fill(venv_manager *m, agent *a, venv_placement_node *node, candidate
         .vcpus = vcpus < UINT32_MAX ? (uint32_t)vcpus : UINT32_MAX,
         .memory_bytes = bytes < 0x1p63 ? (uint64_t)bytes : UINT64_MAX,
         .zone = r.zone,
-        .used_vcpus = a->foreign_vcpus,
-        .used_memory_bytes = a->foreign_memory,
+        .used_vcpus = a->foreign_vcpus + a->stray_vcpus,
+        .used_memory_bytes = a->foreign_memory + a->stray_memory,
         .resolve = ask_node,
         .resolve_user = c,
     };

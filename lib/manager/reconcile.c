@@ -204,6 +204,8 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         return;
     }
     if ((!i->node || strcmp(i->node, a->name) != 0) && !VENV_SEEDED(LIST_OF_ANOTHER)) {
+        a->stray_vcpus += i->vcpus; /* it takes room there, whatever it is */
+        a->stray_memory += i->memory;
         alarm_once(m, i, a, "which should be on another node");
         return;
     }
@@ -355,6 +357,8 @@ static const venv_value *find_machine(const venv_value *machines, venv_id id)
 
 static void take_machines(venv_manager *m, agent *a, const venv_value *machines)
 {
+    a->stray_vcpus = 0;
+    a->stray_memory = 0;
     for (size_t k = 0; k < venv_value_count(machines); k++) {
         const venv_value *machine = venv_value_at(machines, k);
         venv_id id;
