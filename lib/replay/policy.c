@@ -73,8 +73,8 @@ void venv_replay_take_policy(venv_replay *r, const venv_history_sample *sample)
 
 static const venv_value *breaker_of(const venv_replay *r, bool of_node, const char *name)
 {
-    char full[2 * VENV_NAME_MAX];
-    snprintf(full, sizeof full, "%s/%s", of_node ? "node" : "environment", name);
+    char full[VENV_NAME_MAX + sizeof "environment/"];
+    snprintf(full, sizeof full, "%s/%.*s", of_node ? "node" : "environment", VENV_NAME_MAX, name);
     return venv_value_kind(&r->breakers) == VENV_MAP ? venv_value_get(&r->breakers, full) : NULL;
 }
 
