@@ -246,6 +246,23 @@ static void what_is_gone_is_called_off(void **state)
     rig_free(r);
 }
 
+/* It is on a node where it should not be: what it takes there is not given to another one, until the node lists it no more. */
+static void what_is_beside_its_node_takes_room(void **state)
+{
+    (void)state;
+    rig *r = starting();
+    answer(r, NODE, rig_find(r, NODE, VENV_MSG_MACHINE_START, 0), "ok", "running");
+    rig_node(r, 12, "node2", BOOT, machine(r, "paused"));
+    assert_int_equal(rig_events(r, "instance-conflict"), 1);
+    rig_frame(r, USER, VENV_MSG_START, 2, "{\"environment\": \"class2\"}");
+    rig_wait(r, 3);
+    assert_string_equal(rig_state(r, "class2-2"), "pending");
+    rig_machines(r, 12, "");
+    rig_wait(r, 3);
+    assert_string_equal(rig_state(r, "class2-2"), "starting");
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +274,7 @@ int main(void)
         cmocka_unit_test(what_runs_before_it_was_told),
         cmocka_unit_test(what_was_called_off_does_not_come_back),
         cmocka_unit_test(what_is_gone_is_called_off),
+        cmocka_unit_test(what_is_beside_its_node_takes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
