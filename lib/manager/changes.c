@@ -229,6 +229,11 @@ static void move_done(venv_manager *m, instance *i, bool seen, venv_instance_sta
 static void ended_there(venv_manager *m, instance *i)
 {
     char text[REASON_MAX];
+    agent *left = i->source_has == HAS_IT ? node_of(m, i->node) : NULL;
+    if (left) { /* the copy takes room there, as the node's next list will say */
+        left->stray_vcpus += i->vcpus;
+        left->stray_memory += i->memory;
+    }
     if (i->source_has == HAS_IT)
         venv_mgr_event_add(m, "instance-conflict", i->name, none, venv_value_null(),
                            "%s moved to %s and has ended there; %s still has a copy from before the move, which must not run on: remove it", i->name,
