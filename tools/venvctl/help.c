@@ -68,8 +68,8 @@ void print_wrapped(FILE *out, const char *text)
 
 static void verb_line(FILE *out, const verb_row *verb)
 {
-    fprintf(out, "  %-17s", verb->name);
-    wrap(out, verb->summary, 19, 19);
+    fprintf(out, "  %-19s", verb->name);
+    wrap(out, verb->summary, 21, 21);
 }
 
 static void help_verb(FILE *out, const verb_row *verb)
