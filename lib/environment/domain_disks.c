@@ -93,7 +93,12 @@ static void add_chain(const venv_domain_drawing *d, xmlNodePtr disk, const char 
         return;
     venv_xml_attribute(d->xml, backing, "type", "file");
     venv_xml_attribute(d->xml, venv_xml_element(d->xml, backing, "format"), "type", venv_disk_format_names[format]);
-    venv_xml_attribute(d->xml, venv_xml_element(d->xml, backing, "source"), "file", base);
+    xmlNodePtr source = venv_xml_element(d->xml, backing, "source");
+    venv_xml_attribute(d->xml, source, "file", base);
+    /* It is everybody's to read and nobody's to write: libvirt must not give it to the user that its guests run as. */
+    xmlNodePtr label = venv_xml_element(d->xml, source, "seclabel");
+    venv_xml_attribute(d->xml, label, "model", "dac");
+    venv_xml_attribute(d->xml, label, "relabel", "no");
     venv_xml_element(d->xml, backing, "backingStore");
 }
 
