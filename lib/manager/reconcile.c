@@ -168,12 +168,19 @@ static bool is_down(const venv_value *state)
     return venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed");
 }
 
+/* Was it ever given out? A node that tells of a later one is wrong, or lies: an order under it would keep the machine from ever coming there. */
+static bool is_known_epoch(const instance *i, uint64_t epoch)
+{
+    return epoch <= i->epoch || epoch <= i->epoch_last;
+}
+
 /* A definition, or an older memory, on a node that it has left, or has never come to: it does not run there, and never will. */
 static bool is_left_over(const instance *i, const agent *a, const venv_value *machine)
 {
     const venv_value *state = venv_value_get(machine, "state");
     bool here = i->node && strcmp(i->node, a->name) == 0, there = i->target && strcmp(i->target, a->name) == 0;
-    return !here && !there && i->node && venv_mgr_get_uint(machine, "epoch") != i->epoch &&
+    uint64_t epoch = venv_mgr_get_uint(machine, "epoch");
+    return !here && !there && i->node && epoch != i->epoch && is_known_epoch(i, epoch) &&
            (venv_value_is_text(state, "stopped") || venv_value_is_text(state, "failed") || venv_value_is_text(state, "saved"));
 }
 

@@ -263,6 +263,22 @@ static void what_is_beside_its_node_takes_room(void **state)
     rig_free(r);
 }
 
+/* Under an epoch that was never given out: nothing is told under it, since then the machine could never come to that node. */
+static void an_epoch_of_nobody(void **state)
+{
+    (void)state;
+    char list[512], id[VENV_ID_TEXT_SIZE];
+    rig *r = starting();
+    answer(r, NODE, rig_find(r, NODE, VENV_MSG_MACHINE_START, 0), "ok", "running");
+    snprintf(list, sizeof list, "{\"id\": \"%s\", \"instance\": \"class2-1\", \"environment\": \"class2\", \"epoch\": 3, \"state\": \"stopped\"}",
+             rig_id(&rig_find(r, 0, VENV_MSG_MACHINE_START, 0)->body, "machine", id));
+    size_t from = r->sent_count;
+    rig_node(r, 12, "node2", BOOT, list);
+    assert_null(rig_find(r, 12, VENV_MSG_MACHINE_DESTROY, from));
+    assert_int_equal(rig_events(r, "instance-conflict"), 1);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +291,7 @@ int main(void)
         cmocka_unit_test(what_was_called_off_does_not_come_back),
         cmocka_unit_test(what_is_gone_is_called_off),
         cmocka_unit_test(what_is_beside_its_node_takes_room),
+        cmocka_unit_test(an_epoch_of_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
