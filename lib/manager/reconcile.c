@@ -198,6 +198,8 @@ static void clear_left_over(venv_manager *m, const instance *i, const agent *a, 
     venv_mgr_sender_send(m, p, VENV_MSG_MACHINE_DESTROY, 0, venv_mgr_take_map(m, &map));
 }
 
+static void missing(venv_manager *m, instance *i);
+
 static void reported(venv_manager *m, agent *a, instance *i, const venv_value *machine)
 {
     char state_name[32], reason[REASON_MAX];
@@ -216,8 +218,11 @@ static void reported(venv_manager *m, agent *a, instance *i, const venv_value *m
         alarm_once(m, i, a, "which should be on another node");
         return;
     }
-    if (venv_mgr_get_uint(machine, "epoch") < i->epoch && i->crashes > 0 && is_down(venv_value_get(machine, "state")))
+    if (venv_mgr_get_uint(machine, "epoch") < i->epoch && i->crashes > 0 && is_down(venv_value_get(machine, "state"))) {
+        if (i->state == VENV_INSTANCE_LOST) /* its node was away meanwhile */
+            missing(m, i);
         return; /* what is left of the one that crashed: it is about to be started again */
+    }
     if (venv_mgr_get_uint(machine, "epoch") != i->epoch) {
         alarm_once(m, i, a, "under another epoch than it was placed with");
         return;
