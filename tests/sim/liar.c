@@ -127,22 +127,26 @@ venv_value liar_says(sim *s, const node *n, int16_t type, const venv_value *body
     return type == VENV_MSG_PUSH ? false_push(s, body) : venv_value_ref(body);
 }
 
-/* What is known of machines that are on other nodes; 0 where one is on its way to it. */
-static uint64_t others(const server *v, const node *n)
+/* What is known of one machine that is on another node; 0: it is not, or is on its way to this one, or somebody wants something of it. */
+static uint64_t known(const server *v, const node *n, venv_id id)
 {
+    const instance *i = venv_table_find(v->core->instances, id.bytes, sizeof id.bytes);
+    if (!i || !i->node || strcmp(i->node, n->name) == 0 || (i->target && strcmp(i->target, n->name) == 0))
+        return 0;
+    uint64_t numbers[] = { (uint64_t)i->state, i->epoch, i->confirmed, i->stop_wanted, (uint64_t)i->change_kind };
+    return venv_hash_bytes(i->node, strlen(i->node), venv_hash_bytes(numbers, sizeof numbers, venv_hash_bytes(id.bytes, sizeof id.bytes, 1)));
+}
+
+/* The sum over the machines that the list speaks of. What becomes of others in the same step follows from what is true in it: its
+ * own machines have ended, say, and a trigger starts new ones elsewhere. */
+static uint64_t spoken_of(const server *v, const node *n, const venv_value *body)
+{
+    const venv_value *machines = venv_value_get(body, "machines");
     uint64_t sum = 0;
-    size_t cursor = 0;
-    void *item;
-    while (v->core && venv_table_next(v->core->instances, &cursor, NULL, &item)) {
-        const instance *i = item;
-        if (i->target && strcmp(i->target, n->name) == 0)
-            return 0; /* its word about that one counts */
-        if (!i->node || strcmp(i->node, n->name) == 0)
-            continue;
-        uint64_t numbers[] = { (uint64_t)i->state, i->epoch, i->confirmed, i->stop_wanted, (uint64_t)i->change_kind };
-        uint64_t hash = venv_hash_bytes(numbers, sizeof numbers, venv_hash_bytes(i->id.bytes, sizeof i->id.bytes, 1));
-        sum += venv_hash_bytes(i->node, strlen(i->node), hash);
-    }
+    venv_id id;
+    for (size_t i = 0; v->core && i < venv_value_count(machines); i++)
+        if (venv_value_to_id(venv_value_get(venv_value_at(machines, i), "id"), &id))
+            sum += known(v, n, id);
     return sum;
 }
 
@@ -150,12 +154,12 @@ static uint64_t others(const server *v, const node *n)
 uint64_t liar_before(sim *s, const server *v, const venv_manager_event *event)
 {
     const node *n = network_speaker(s, v, event);
-    return n && n->liar && event->type == VENV_MSG_MACHINES ? others(v, n) : 0;
+    return n && n->liar && event->type == VENV_MSG_MACHINES ? spoken_of(v, n, event->value) : 0;
 }
 
 void liar_after(sim *s, const server *v, const venv_manager_event *event, uint64_t before)
 {
     const node *n = before ? network_speaker(s, v, event) : NULL;
-    if (n && others(v, n) != before)
+    if (n && spoken_of(v, n, event->value) != before)
         sim_fail(s, "lie: what %s says of machines that are not there has changed them for %s", n->name, v->name);
 }
