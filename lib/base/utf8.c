@@ -170,7 +170,8 @@ size_t venv_text_safe(venv_str text, char *buffer, size_t size)
         size_t form_size = 0, plain = venv_text_plain_prefix(text.data + at, text.size - at);
         if (plain > 0) {
             size_t fits = !room || need + 1 >= size ? 0 : plain < size - 1 - need ? plain : size - 1 - need;
-            memcpy(buffer + written, text.data + at, fits);
+            if (fits > 0) /* without room there may be no buffer */
+                memcpy(buffer + written, text.data + at, fits);
             written += fits;
             room = room && fits == plain;
             need += plain;
