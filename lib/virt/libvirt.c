@@ -128,8 +128,14 @@ venv_rc venv_libvirt_open(const char *uri, const venv_hypervisor_options *option
 
 static uint32_t probe_kinds(libvirt_hypervisor *self, const char *type)
 {
-    if (strcmp(type, "TEST") == 0 || strcmp(type, "Test") == 0)
-        return 1u << VENV_HYPERVISOR_TEST;
+    /* Drivers of one kind of machine; that of QEMU has two, of which a node may lack one. */
+    static const struct {
+        const char *type;
+        venv_hypervisor_kind kind;
+    } ones[] = { { "TEST", VENV_HYPERVISOR_TEST }, { "Test", VENV_HYPERVISOR_TEST }, { "Xen", VENV_HYPERVISOR_XEN }, { "LXC", VENV_HYPERVISOR_LXC } };
+    for (size_t i = 0; i < VENV_COUNT_OF(ones); i++)
+        if (strcmp(type, ones[i].type) == 0)
+            return 1u << ones[i].kind;
     static const venv_hypervisor_kind candidates[] = { VENV_HYPERVISOR_KVM, VENV_HYPERVISOR_QEMU };
     uint32_t kinds = 0;
     for (size_t i = 0; i < VENV_COUNT_OF(candidates); i++) {
