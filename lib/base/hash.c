@@ -49,8 +49,23 @@ uint64_t venv_siphash13(const void *data, size_t size, uint64_t k0, uint64_t k1)
         absorb(&s, word);
     }
     uint64_t last = (uint64_t)size << 56;
-    for (size_t i = 0; i < rest; i++)
-        last |= (uint64_t)at[i] << (8 * i);
+    unsigned shift = 0;
+    if (rest & 4) {
+        uint32_t word;
+        memcpy(&word, at, 4);
+        last |= word;
+        at += 4;
+        shift = 32;
+    }
+    if (rest & 2) {
+        uint16_t word;
+        memcpy(&word, at, 2);
+        last |= (uint64_t)word << shift;
+        at += 2;
+        shift += 16;
+    }
+    if (rest & 1)
+        last |= (uint64_t)*at << shift;
     absorb(&s, last);
     s.v2 ^= 0xff;
     for (int i = 0; i < 3; i++)

@@ -100,7 +100,7 @@ venv_rc venv_manager_new(const venv_manager_config *config, const venv_manager_r
     m->seed = seed;
     m->revision = m->base = last_revision;
     venv_history_journal_init(&m->history);
-    m->next_sweep = now.mono;
+    m->next_sweep = m->deeds_due = now.mono;
     m->agents_stale = true;
     venv_random_init(&m->random, seed);
     venv_trigger_reports_init(&m->reports);

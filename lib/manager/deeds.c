@@ -107,11 +107,19 @@ deed *venv_mgr_deed_new(venv_manager *m, venv_id id, venv_id parent, const char 
     return d;
 }
 
+/* The sweep looks at none of them before the first of their times: most are kept for their answers only. */
+static void look_again(venv_manager *m, const deed *d)
+{
+    if (venv_mgr_deed_is_open(d) && d->deadline.ns < m->deeds_due.ns)
+        m->deeds_due = d->deadline;
+}
+
 void venv_mgr_deed_run(venv_manager *m, deed *d, venv_span timeout)
 {
     d->state = DEED_RUNNING;
     d->time = timeout;
     d->deadline = timeout.ns > 0 ? venv_mgr_after(m, timeout) : VENV_INSTANT_NEVER;
+    look_again(m, d);
     venv_mgr_deed_touch(m, d);
 }
 
@@ -293,6 +301,7 @@ bool venv_mgr_deed_restore(venv_manager *m, venv_id id, const venv_value *row)
         d->time.ns = 0;
     venv_span again = d->time.ns > 0 ? d->time : m->config->action_timeout;
     d->deadline = venv_mgr_deed_is_open(d) && !d->is_parent ? venv_mgr_after(m, again) : VENV_INSTANT_NEVER;
+    look_again(m, d);
     if (!d->subject || venv_table_add(m->deeds, id.bytes, sizeof id.bytes, d, NULL) != VENV_OK) {
         venv_mgr_deed_free(d);
         venv_mgr_no_memory(m);
@@ -342,13 +351,17 @@ void venv_mgr_deeds_sweep(venv_manager *m)
 {
     size_t cursor = 0;
     void *item;
+    if (m->deeds_due.ns > m->now.mono.ns)
+        return;
+    m->deeds_due = VENV_INSTANT_NEVER;
     while (venv_table_next(m->deeds, &cursor, NULL, &item)) {
         deed *d = item;
-        if (!venv_mgr_deed_is_open(d) || d->deadline.ns > m->now.mono.ns)
+        gather *g = NULL;
+        bool due = venv_mgr_deed_is_open(d) && d->deadline.ns <= m->now.mono.ns;
+        if (!due || (g = venv_mgr_gather_of_deed(m, d->id))) { /* g: it has a time-out of its own, with the answers that came */
+            look_again(m, d);
             continue;
-        gather *g = venv_mgr_gather_of_deed(m, d->id);
-        if (g)
-            continue; /* it has a time-out of its own, with the answers that came */
+        }
         if (start_hangs(m, d))
             continue;
         venv_mgr_deed_end(m, d, VENV_ETIMEDOUT, "no result came in time: it may or may not have been done");

@@ -458,6 +458,7 @@ struct venv_manager {
     venv_table *instances;  /* id → instance */
     venv_table *names;      /* name → instance */
     venv_table *deeds;      /* id → deed */
+    venv_instant deeds_due; /* none that is open has its time before this */
     venv_table *breakers;   /* "environment/NAME", "node/NAME" → breaker */
     start_attempt attempts[ATTEMPTS_MAX];
     size_t attempt_count;

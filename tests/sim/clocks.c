@@ -35,7 +35,8 @@ void clock_init(sim *s, host_clock *clock)
 venv_now clock_read(const sim *s, const host_clock *clock)
 {
     int64_t span = s->now - clock->since;
-    return (venv_now){ { clock->mono + scaled(span, clock->mono_ppm) }, { clock->wall + scaled(span, clock->wall_ppm) } };
+    int64_t mono = scaled(span, clock->mono_ppm);
+    return (venv_now){ { clock->mono + mono }, { clock->wall + (clock->wall_ppm == clock->mono_ppm ? mono : scaled(span, clock->wall_ppm)) } };
 }
 
 int64_t clock_when(const sim *s, const host_clock *clock, venv_instant deadline)

@@ -565,10 +565,12 @@ static void look_at_member(sim *s, const server *v, const node *n)
 static void look_at_instance(sim *s, const server *v, const instance *i)
 {
     venv_manager *m = v->core;
+    if (!venv_instance_may_become(i->state, VENV_INSTANCE_LOST) ||
+        i->state == VENV_INSTANCE_MIGRATING || /* it may be elsewhere: both nodes will be asked */
+        m->now.mono.ns - i->since.ns <= S(3))
+        return;
     const agent *a = i->node ? venv_mgr_agent_find(m, i->node) : NULL;
-    if (a && venv_mgr_agent_is_unseen(a) && venv_instance_may_become(i->state, VENV_INSTANCE_LOST) &&
-        i->state != VENV_INSTANCE_MIGRATING && /* it may be elsewhere: both nodes will be asked */
-        m->now.mono.ns - a->unseen.ns > m->config->lost.ns + S(3) && m->now.mono.ns - i->since.ns > S(3))
+    if (a && venv_mgr_agent_is_unseen(a) && m->now.mono.ns - a->unseen.ns > m->config->lost.ns + S(3))
         sim_fail(s, "liveness: %s cannot be seen for longer than lost, and is %s", i->name, venv_instance_state_name(i->state));
 }
 
