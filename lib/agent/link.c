@@ -288,7 +288,9 @@ void venv_agent_link_tick(agent_step *step)
     if (link->state != LINK_OPEN)
         return;
     venv_session_reply reply;
-    venv_error why = { 0 };
+    venv_error why; /* not made of zeros: this is in every step, and it is large */
+    why.rc = VENV_OK;
+    why.text[0] = '\0';
     if (venv_session_tick(&link->session, step->now, &reply, &why) != VENV_SESSION_CLOSE)
         answer(step, &reply);
     else if (why.rc == VENV_ENOMEM)

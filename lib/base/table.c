@@ -160,15 +160,16 @@ void *venv_table_remove(venv_table *table, const void *key, size_t key_size)
 
 bool venv_table_next(const venv_table *table, size_t *cursor, venv_str *ret_key, void **ret_value)
 {
-    while (*cursor < table->used) {
-        const entry *e = &table->entries[(*cursor)++];
-        if (!e->key)
-            continue;
-        if (ret_key)
-            *ret_key = (venv_str){ e->key, e->key_size };
-        if (ret_value)
-            *ret_value = e->value;
-        return true;
-    }
-    return false;
+    const entry *entries = table->entries;
+    size_t at = *cursor, used = table->used;
+    while (at < used && !entries[at].key)
+        at++;
+    *cursor = at + (at < used);
+    if (at >= used)
+        return false;
+    if (ret_key)
+        *ret_key = (venv_str){ entries[at].key, entries[at].key_size };
+    if (ret_value)
+        *ret_value = entries[at].value;
+    return true;
 }

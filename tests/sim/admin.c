@@ -152,8 +152,8 @@ static const disk_row *one_of(sim *s, const server *v, venv_collection collectio
 {
     const disk_row *found[CHOICES_MAX], *row;
     size_t count = 0, cursor = 0;
-    while ((row = disk_next(&v->disk, &cursor)))
-        if (row->collection == collection && count < CHOICES_MAX && (!fits || fits(&row->value)))
+    while (count < CHOICES_MAX && (row = disk_next_of(&v->disk, collection, &cursor)))
+        if (!fits || fits(&row->value))
             found[count++] = row;
     return count > 0 ? found[sim_chance(s, (int64_t)count)] : NULL;
 }

@@ -117,9 +117,9 @@ static void check_once(sim *s)
         const server *v = &s->servers[s->asked[k].server];
         size_t made = 0, cursor = 0;
         const disk_row *row;
-        while ((row = disk_next(&v->disk, &cursor))) {
+        while ((row = disk_next_of(&v->disk, VENV_ROWS_INSTANCES, &cursor))) {
             venv_id start, parent;
-            if (row->collection != VENV_ROWS_INSTANCES || !venv_value_get_id(&row->value, "start", &start))
+            if (!venv_value_get_id(&row->value, "start", &start))
                 continue;
             const venv_value *action = disk_row_of(v, VENV_ROWS_ACTIONS, start);
             made += action && venv_value_get_id(action, "parent", &parent) && venv_id_equal(parent, s->asked[k].id);

@@ -43,6 +43,9 @@ void disk_init(sim *s, disk *d)
     d->reserve = sim_between(s, 0, RESERVE_MAX);
     if (venv_table_new(s->seed, ROWS_MAX, &d->rows, NULL) != VENV_OK)
         abort();
+    for (size_t i = 0; i < sizeof d->of / sizeof d->of[0]; i++)
+        if (venv_table_new(s->seed, ROWS_MAX, &d->of[i], NULL) != VENV_OK)
+            abort();
 }
 
 void disk_fini(disk *d)
@@ -52,6 +55,8 @@ void disk_fini(disk *d)
     while (d->rows && venv_table_next(d->rows, &cursor, NULL, &item))
         row_free(item);
     venv_table_free(d->rows);
+    for (size_t i = 0; i < sizeof d->of / sizeof d->of[0]; i++)
+        venv_table_free(d->of[i]);
     for (size_t i = 0; i < d->write_count; i++)
         write_fini(&d->writes[i]);
     free(d->writes);
@@ -93,6 +98,12 @@ const disk_row *disk_next(const disk *d, size_t *cursor)
     return venv_table_next(d->rows, cursor, NULL, &item) ? item : NULL;
 }
 
+const disk_row *disk_next_of(const disk *d, venv_collection collection, size_t *cursor)
+{
+    void *item;
+    return venv_table_next(d->of[collection], cursor, NULL, &item) ? item : NULL;
+}
+
 static void put(sim *s, server *v, venv_manager_action *a)
 {
     unsigned char bytes[KEY_MAX];
@@ -108,7 +119,8 @@ static void put(sim *s, server *v, venv_manager_action *a)
             abort();
         row->collection = a->collection;
         row->key = venv_value_ref(&a->key);
-        if (size == 0 || venv_table_add(v->disk.rows, bytes, size, row, NULL) != VENV_OK) {
+        if (size == 0 || venv_table_add(v->disk.rows, bytes, size, row, NULL) != VENV_OK ||
+            venv_table_add(v->disk.of[a->collection], bytes, size, row, NULL) != VENV_OK) {
             sim_fail(s, "%s writes more than %u rows, or a key that is longer than %u bytes", v->name, ROWS_MAX, KEY_MAX);
             row_free(row);
             return;
@@ -130,6 +142,7 @@ static void delete_row(sim *s, server *v, const venv_manager_action *a)
     ledger_row(s, v, a->collection, &a->key, NULL);
     people_row(s, v, a->collection, &a->key, row, NULL);
     venv_table_remove(v->disk.rows, bytes, size);
+    venv_table_remove(v->disk.of[a->collection], bytes, size);
     row_free(row);
 }
 

@@ -220,7 +220,8 @@ void node_event(sim *s, node *n, const venv_agent_event *event)
     if (!n->core || s->failed)
         return;
     venv_agent_actions out = s->agent_actions;
-    venv_error err = { 0 };
+    venv_error err; /* it is large, and set where a step fails */
+    err.text[0] = '\0';
     venv_agent_actions_init(&s->agent_actions);
     if (venv_agent_step(n->core, clock_read(s, &n->process.clock), event, &out, &err) != VENV_OK)
         sim_fail(s, "agent %s failed: %s", n->name, err.text);

@@ -352,8 +352,8 @@ static bool was_asked(const server *v, const char *verb, venv_str name)
 {
     size_t cursor = 0;
     const disk_row *row;
-    while ((row = disk_next(&v->disk, &cursor))) {
-        if (row->collection != VENV_ROWS_ACTIONS || !venv_value_is_text(venv_value_get(&row->value, "kind"), verb))
+    while ((row = disk_next_of(&v->disk, VENV_ROWS_ACTIONS, &cursor))) {
+        if (!venv_value_is_text(venv_value_get(&row->value, "kind"), verb))
             continue;
         venv_str subject = venv_value_get_text(&row->value, "subject");
         if (subject.size == name.size && memcmp(subject.data, name.data, name.size) == 0)

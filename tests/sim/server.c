@@ -330,7 +330,8 @@ void server_event(sim *s, server *v, const venv_manager_event *event)
     if (!v->core || s->failed)
         return;
     venv_manager_actions out = s->manager_actions;
-    venv_error err = { 0 };
+    venv_error err; /* it is large, and set where a step fails */
+    err.text[0] = '\0';
     venv_manager_actions_init(&s->manager_actions);
     rules_hears(s, v, event);
     if (v->recorder)

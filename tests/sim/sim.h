@@ -237,6 +237,7 @@ typedef struct pending_write {
 
 typedef struct disk {
     venv_table *rows;        /* collection and key → disk_row */
+    venv_table *of[VENV_ROWS__COUNT]; /* the same rows, by collection */
     venv_value *log;         /* by revision - 1 */
     uint64_t revision;       /* of the log on disk */
     size_t log_capacity;
@@ -452,6 +453,7 @@ void disk_crash(sim *s, server *v);
 const disk_row *disk_find(const disk *d, venv_collection collection, const venv_value *key);
 const venv_value *disk_row_of(const server *v, venv_collection collection, venv_id key);
 const disk_row *disk_next(const disk *d, size_t *cursor);     /* start with 0; NULL at the end */
+const disk_row *disk_next_of(const disk *d, venv_collection collection, size_t *cursor);
 
 /* node.c */
 void node_init(sim *s, node *n, int index, int server_index, const char *name, bool hypervisor);
