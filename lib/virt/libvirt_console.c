@@ -16,21 +16,15 @@
 typedef struct libvirt_console {
     venv_console base;
     virStreamPtr stream;
-    bool told;             /* the callback is registered: it has a reference */
+    bool told;             /* the callback is registered */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned references;   /* ours, and the callback's */
-    bool readable, ended, woken;
+    bool readable, ended, woken, passed;
 } libvirt_console;
 
-static void console_unref(void *user)
+static void console_free(libvirt_console *c)
 {
-    libvirt_console *c = user;
-    pthread_mutex_lock(&c->lock);
-    bool last = --c->references == 0;
-    pthread_mutex_unlock(&c->lock);
-    if (!last)
-        return;
+    virStreamFree(c->stream);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -46,6 +40,34 @@ static void on_event(virStreamPtr stream, int events, void *user)
     c->ended = c->ended || (events & (VIR_STREAM_EVENT_ERROR | VIR_STREAM_EVENT_HANGUP)) != 0;
     pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
+}
+
+/* In the loop's thread, where on_event() runs, too: so that one is not running, and will not any more. */
+static void on_passed(int timer, void *user)
+{
+    libvirt_console *c = user;
+    virEventUpdateTimeout(timer, -1);
+    pthread_mutex_lock(&c->lock);
+    c->passed = true;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/*
+ * Be sure that the loop has let go of it. What a callback is registered with to be freed by is not called for a remote stream
+ * (remoteStreamCallbackFree() of libvirt 9.0 asks for a callback that is not there), so nothing can be built on it.
+ */
+static bool wait_passed(libvirt_console *c)
+{
+    int timer = virEventAddTimeout(0, on_passed, c, NULL);
+    if (timer < 0)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    while (!c->passed)
+        pthread_cond_wait(&c->changed, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    (void)virEventRemoveTimeout(timer);
+    return true;
 }
 
 static struct timespec moment_after(venv_span span)
@@ -124,11 +146,14 @@ static void console_wake(venv_console *console)
 static void console_close(venv_console *console)
 {
     libvirt_console *c = (libvirt_console *)console;
-    if (c->told)
+    bool passed = true;
+    if (c->told) {
         (void)virStreamEventRemoveCallback(c->stream);
+        passed = wait_passed(c);
+    }
     (void)virStreamAbort(c->stream);
-    virStreamFree(c->stream);
-    console_unref(c);
+    if (passed) /* else there was no memory for a timer: lost, rather than used after it is free */
+        console_free(c);
 }
 
 static const venv_virt_console_driver console_driver = {
@@ -146,7 +171,6 @@ static venv_rc console_new(virConnectPtr conn, libvirt_console **ret_console, ve
         return venv_error_set(err, VENV_ENOMEM, "no stream for a console");
     }
     c->base.driver = &console_driver;
-    c->references = 1;
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, &attributes);
@@ -169,15 +193,11 @@ venv_rc venv_libvirt_console(venv_hypervisor *hypervisor, venv_virt_domain *doma
         rc = venv_libvirt_failed(self, false, "the console cannot be opened", err);
         if (taken && rc == VENV_EIO)
             rc = venv_error_set(err, VENV_ECONFLICT, "somebody else has the console of instance %s", domain->info.instance);
-        virStreamFree(c->stream);
-        console_unref(c);
+        console_free(c);
         return rc;
     }
-    c->references++;
-    c->told = virStreamEventAddCallback(c->stream, VIR_STREAM_EVENT_READABLE | VIR_STREAM_EVENT_ERROR | VIR_STREAM_EVENT_HANGUP, on_event, c,
-                                        console_unref) == 0;
+    c->told = virStreamEventAddCallback(c->stream, VIR_STREAM_EVENT_READABLE | VIR_STREAM_EVENT_ERROR | VIR_STREAM_EVENT_HANGUP, on_event, c, NULL) == 0;
     if (!c->told) {
-        c->references--;
         rc = venv_libvirt_failed(self, false, "the console would not tell when there is something to read", err);
         console_close(&c->base);
         return rc;
