@@ -276,7 +276,8 @@ class Tls(Outside, unittest.TestCase):
         self.assertEqual(self.secure_hook(self.made(sinks.Http(stall=True)), timeout=1000)["rc"], "unreachable")
         self.assertEqual(self.secure_hook(self.made(sinks.Http(tls=self.certificates.contexts["good"])), "/hang", timeout=1000)["rc"], "timed-out")
         self.assertLess(time.monotonic() - begin, 8)
-        self.assertEqual(self.secure_hook(self.http, timeout=1000)["rc"], "unreachable")  # it does not speak TLS at all
+        # It does not speak TLS at all: either its answer is heard, which is no TLS, or it closes first.
+        self.assertIn(self.secure_hook(self.http, timeout=1000)["rc"], ("unreachable", "denied"))
         self.assertEqual(self.secure_mail("smtps", self.smtp)["rc"], "denied")
         self.assertEqual((self.http.requests, self.smtp.sessions), ([], []))
 
