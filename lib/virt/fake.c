@@ -483,15 +483,24 @@ static venv_rc fake_save(venv_hypervisor *hypervisor, venv_virt_domain *handle, 
     return set_state(hypervisor, handle, VENV_FAKE_SAVE, VENV_MACHINE_SAVED, "saved", err);
 }
 
+/* The same for a domain that has to run. */
+static venv_rc enter_active(venv_hypervisor *hypervisor, const venv_virt_domain *handle, venv_fake_call call, venv_fake_world **ret_world,
+                            fake_domain **ret_domain, venv_error *err)
+{
+    venv_rc rc = enter(hypervisor, call, ret_world, err);
+    if (rc != VENV_OK)
+        return rc;
+    *ret_domain = domain_of(*ret_world, handle->info.id);
+    return *ret_domain && is_active(*ret_domain) ? VENV_OK : venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
+}
+
 static venv_rc fake_press_reboot(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
 {
     venv_fake_world *world;
-    venv_rc rc = enter(hypervisor, VENV_FAKE_REBOOT, &world, err);
-    fake_domain *domain = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    fake_domain *domain = NULL;
+    venv_rc rc = enter_active(hypervisor, handle, VENV_FAKE_REBOOT, &world, &domain, err);
     if (rc != VENV_OK)
         return rc;
-    if (!domain || !is_active(domain))
-        return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
     if (!world->disobedient && !domain->reboots_ns)
         domain->reboots_ns = world->now_ns + VENV_FAKE_REBOOT_NS;
     return injected(world, VENV_FAKE_REBOOT, VENV_FAKE_AFTER, err);
@@ -500,12 +509,10 @@ static venv_rc fake_press_reboot(venv_hypervisor *hypervisor, venv_virt_domain *
 static venv_rc fake_reset(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
 {
     venv_fake_world *world;
-    venv_rc rc = enter(hypervisor, VENV_FAKE_REBOOT, &world, err);
-    fake_domain *domain = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    fake_domain *domain = NULL;
+    venv_rc rc = enter_active(hypervisor, handle, VENV_FAKE_REBOOT, &world, &domain, err);
     if (rc != VENV_OK)
         return rc;
-    if (!domain || !is_active(domain))
-        return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
     domain->reboots_ns = 0;
     domain->reboots++;
     return injected(world, VENV_FAKE_REBOOT, VENV_FAKE_AFTER, err);
@@ -520,12 +527,10 @@ static uint64_t fake_reboots(venv_hypervisor *hypervisor, venv_id id)
 static venv_rc fake_checkpoint(venv_hypervisor *hypervisor, venv_virt_domain *handle, venv_error *err)
 {
     venv_fake_world *world;
-    venv_rc rc = enter(hypervisor, VENV_FAKE_CHECKPOINT, &world, err);
-    fake_domain *domain = rc == VENV_OK ? domain_of(world, handle->info.id) : NULL;
+    fake_domain *domain = NULL;
+    venv_rc rc = enter_active(hypervisor, handle, VENV_FAKE_CHECKPOINT, &world, &domain, err);
     if (rc != VENV_OK)
         return rc;
-    if (!domain || !is_active(domain))
-        return venv_error_set(err, VENV_ECONFLICT, "the domain does not run");
     domain->has_checkpoint = true;
     return injected(world, VENV_FAKE_CHECKPOINT, VENV_FAKE_AFTER, err);
 }
